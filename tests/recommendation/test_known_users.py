@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from metarec.data.cold_users import SHORT
+from metarec.data.cold_users import LONG, SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.recommendation.ensemble.held_out_tasks import as_known, known_length, known_tasks
+from metarec.recommendation.configs import config_in
+from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.ensemble.held_out_tasks import (
+    as_known,
+    is_ended,
+    known_length,
+    known_tasks,
+)
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
+from metarec.recommendation.fitting.held_out_users import folds_of
+from metarec.recommendation.fitting.lessons import ask_held_out, parted, task_weights
 
 
 def walks(users: int = 300, items: int = 40, length: int = 10) -> Behavior:
@@ -71,3 +82,66 @@ def test_order_is_trusted_for_known_users_where_only_it_tells_what_comes() -> No
     sequence = gate.weight[-1, 1]
     assert sequence > gate.weight[-1, 0]
     assert sequence > gate.weight[-2, 1]
+
+
+def short_and_long(short: int, users: int = 240, items: int = 40) -> Behavior:
+    """Users of nine events in any order, and `short` users of four: three in any order, then what
+    follows the newest on a ring.
+    """
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(items)[:9] for _ in range(users)]
+    for _ in range(short):
+        past = rng.permutation(items)[:3]
+        following = (past[-1] + 1) % items
+        rows.append(np.append(np.where(past == following, (past + 7) % items, past), following))
+    return Behavior(
+        histories=Histories.of_indexes(rows),
+        profiles=np.zeros((len(rows), 0), np.float32),
+        content=np.zeros((items, 0), np.float32),
+        relevant_from=0.0,
+        horizon=SHORT,
+    )
+
+
+def test_who_ended_has_one_target_event_after_three_and_nothing_more() -> None:
+    histories = Histories.of_indexes([np.arange(length) for length in (3, 4, 4, 5)])
+    values = np.full(16, 5.0, np.float32)
+    values[10] = 1.0  # the last event of the second user of four is disliked
+    behavior = Behavior(
+        histories=replace(histories, values=values),
+        profiles=np.zeros((4, 0), np.float32),
+        content=np.zeros((8, 0), np.float32),
+        relevant_from=4.0,
+        horizon=SHORT,
+    )
+    assert is_ended(behavior).tolist() == [False, True, False, False]
+    assert not is_ended(replace(behavior, horizon=LONG)).any()
+    assert not is_ended(behavior.users(np.arange(3))).any()  # nobody else teaches
+
+
+def test_who_ended_is_held_out_in_the_same_share_and_asked_at_the_end_of_the_horizon() -> None:
+    behavior = replace(short_and_long(120), weights=np.linspace(1.0, 2.0, 360))
+    config = config_in({}, GateConfig)
+    folds = folds_of(behavior, np.random.default_rng(0), config)
+    assert np.array_equal(np.sort(np.concatenate(folds)), np.arange(360))
+    sizes = [[len(part) for part in parted(behavior, fold)] for fold in folds]
+    assert sizes == [[240 // len(folds), 120 // len(folds)]] * len(folds)
+    few = replace(config, many=100, held_out=60, min_held_out=1)
+    once = folds_of(behavior, np.random.default_rng(0), few)
+    assert [[len(part) for part in parted(behavior, fold)] for fold in once] == [[60, 30]]
+    tasks = ask_held_out(behavior, ("markov",), {}, once[0], np.random.default_rng(0))[:5]
+    assert [len(some.shares) for some in tasks] == [60, 60, 60, 90, 60]
+    assert tasks[3].is_relevant[60:].sum(1).tolist() == [1] * 30
+    weights = task_weights(behavior, once)
+    assert weights is not None and [len(some) for some in weights] == [60, 60, 60, 90, 60]
+    going_on, ended = parted(behavior, once[0])
+    assert np.array_equal(weights[3], behavior.weights[np.concatenate([going_on, ended])])
+
+
+def test_order_is_trusted_after_three_events_where_those_who_end_there_follow_it() -> None:
+    weights = [
+        fit_ensemble(short_and_long(short), ("item_knn", "markov"), 0).gate.weight[:, 1]
+        for short in (120, 0)
+    ]
+    assert weights[0][3] > 2 * weights[1][3]
+    assert weights[0][3] > 2 * weights[0][1]

@@ -114,6 +114,23 @@ def as_longer(behavior: Behavior) -> Behavior:
     return replace(behavior, horizon=horizon, cut=pools)
 
 
+def is_ended(behavior: Behavior) -> np.ndarray:
+    """[U] whether each user has one target event after the events of a short horizon, and then
+    nothing more.
+
+    Nobody is evaluated as a new user on so little, but many users end there: without them, the
+    gate at the end of a short horizon learned only from users who went on, and trusted the order
+    of events too little (docs/experiments).
+    """
+    horizon, lengths = behavior.horizon, behavior.histories.lengths
+    is_short = (lengths > horizon.pool) & (lengths < horizon.min_events)
+    goes_on = (lengths >= horizon.min_events) & (behavior.targets.lengths > 0)
+    if horizon.pool >= MEDIUM.pool or not goes_on.any():
+        return np.zeros(len(lengths), bool)
+    known = as_known(behavior)
+    return np.asarray(is_short & (known.pools == horizon.pool) & (known.targets.lengths > 0))
+
+
 def known_tasks(
     behavior: Behavior,
     users: np.ndarray,
@@ -121,8 +138,8 @@ def known_tasks(
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> GateTasks:
-    """Return tasks of the held-out `users` with long histories: the support is everything before
-    the user's last target event, which is the query.
+    """Return tasks of the held-out `users` after all they did: the support is everything before the
+    user's last target event, which is the query.
     """
     longer, most = as_known(behavior), int(behavior.histories.lengths.max(initial=0))
     batch = users_at_once(behavior.n_items)

@@ -12,6 +12,7 @@ from metarec.data.errors import BadInput
 from metarec.features.behavior import Behavior
 from metarec.models.registry import READ_CONTEXT, model_class
 from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.ensemble.held_out_tasks import is_ended
 
 MAX_ASKED = 240_000_000
 """Bound on the scores of each model at one support size while the gate learns; it lowers the number
@@ -34,7 +35,7 @@ def is_asked_once(able: int, n_items: int, config: GateConfig) -> bool:
 
 def folds_of(behavior: Behavior, rng: np.random.Generator, config: GateConfig) -> list[np.ndarray]:
     """Return the folds of held-out users, as ascending indexes of training users that have targets
-    after the support.
+    after the support, and the same share of those who ended there (`is_ended`).
 
     Raises:
         BadInput: if no user has any.
@@ -46,10 +47,14 @@ def folds_of(behavior: Behavior, rng: np.random.Generator, config: GateConfig) -
             "what to recommend; give users who did more, or name more kinds as targets in [kinds]"
         )
     rng.shuffle(able)
+    ended = rng.permutation(np.flatnonzero(is_ended(behavior)))
     if is_asked_once(len(able), behavior.n_items, config):
-        return [np.sort(able[: held_out_of(behavior.n_items, config)])]
-    parts = np.array_split(able, min(config.folds, max(2, len(able))))
-    return [np.sort(part) for part in parts if len(part)]
+        held_out = able[: held_out_of(behavior.n_items, config)]
+        share = len(held_out) / len(able)
+        return [np.sort(np.concatenate([held_out, ended[: int(share * len(ended))]]))]
+    folds = min(config.folds, max(2, len(able)))
+    parts = zip(np.array_split(able, folds), np.array_split(ended, folds), strict=True)
+    return [np.sort(np.concatenate([part, more])) for part, more in parts if len(part)]
 
 
 def _able(behavior: Behavior) -> np.ndarray:

@@ -20,12 +20,13 @@ from metarec.models.registry import model_class
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.gate_config import GateConfig
-from metarec.recommendation.ensemble.gate_tasks import Answers, GateTasks, candidates
+from metarec.recommendation.ensemble.gate_tasks import Answers, GateTasks, candidates, joined
 from metarec.recommendation.ensemble.held_out_tasks import (
     Rate,
     able_longer,
     as_known,
     gather_tasks,
+    is_ended,
     known_length,
     known_tasks,
     longer_shots,
@@ -204,9 +205,10 @@ def ask_held_out(
         Fitted.of(behavior.users(rest), names, configs, rng, behavior),
         placed=placed_share(behavior, config),
     )
+    going_on, ended = parted(behavior, held_out)
     tasks, drawn, chosen = gather_tasks(
         behavior,
-        held_out,
+        going_on,
         partial(fitted.ask, behavior),
         rng,
         rate=_rated_by_others(behavior, rest, rng.spawn(1)[0], rating)
@@ -214,7 +216,8 @@ def ask_held_out(
         else None,
         config=config,
     )
-    tasks += [*_later_tasks(behavior, held_out, fitted, rng, config), *drawn, *chosen]
+    tasks = _with_ended(tasks, behavior, ended, fitted, rng, config)
+    tasks += [*_later_tasks(behavior, going_on, fitted, rng, config), *drawn, *chosen]
     if has_refusals(behavior):
         tasks.append(_refusing_tasks(behavior, held_out, fitted, configs, rng))
     return tasks
@@ -233,8 +236,35 @@ def ask_served(
     scorers = {name: fitted.scorers[name] for name in names}
     served = replace(fitted, scorers=scorers, placed=placed_share(behavior, config))
     ask, rng = partial(served.ask, behavior), np.random.default_rng(0)
-    tasks, *_ = gather_tasks(behavior, users, ask, rng, config=config)
-    return [*tasks, *_later_tasks(behavior, users, served, rng, config)]
+    going_on, ended = parted(behavior, users)
+    tasks, *_ = gather_tasks(behavior, going_on, ask, rng, config=config)
+    tasks = _with_ended(tasks, behavior, ended, served, rng, config)
+    return [*tasks, *_later_tasks(behavior, going_on, served, rng, config)]
+
+
+def parted(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return those of the held-out `users` whose tasks are those of new users, and those who ended
+    after the horizon (`is_ended`).
+    """
+    ended = is_ended(behavior)[users]
+    return users[~ended], users[ended]
+
+
+def _with_ended(
+    tasks: list[GateTasks],
+    behavior: Behavior,
+    ended: np.ndarray,
+    fitted: Fitted,
+    rng: np.random.Generator,
+    config: GateConfig,
+) -> list[GateTasks]:
+    """Return the tasks of the horizon, at its last support size with those of the users who `ended`
+    there.
+    """
+    if not len(ended):
+        return tasks
+    ask = partial(fitted.ask, as_known(behavior))
+    return [*tasks[:-1], joined([tasks[-1], known_tasks(behavior, ended, ask, rng, config)])]
 
 
 def _later_tasks(
@@ -342,10 +372,15 @@ def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray
     """Return for each support size [T] the weights of the tasks' users; None: all equal."""
     if behavior.weights is None:
         return None
-    users = np.concatenate(folds)
-    longer = longer_shots(behavior)
-    asked = [
-        able_longer(behavior, users) if shots in longer else users
-        for shots in support_sizes(behavior)
-    ]
-    return [behavior.weights[some] for some in asked]
+    parts = [parted(behavior, fold) for fold in folds]
+    users = np.concatenate([going_on for going_on, _ in parts])
+    able, everyone = (
+        able_longer(behavior, users),
+        np.concatenate([np.concatenate(p) for p in parts]),
+    )
+    asked = {
+        **dict.fromkeys(support_sizes(behavior), users),
+        **dict.fromkeys(longer_shots(behavior), able),
+        behavior.horizon.shots[-1]: everyone,
+    }
+    return [behavior.weights[some] for some in asked.values()]
