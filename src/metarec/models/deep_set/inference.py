@@ -27,6 +27,7 @@ from metarec.runtime.device import in_memory
 Layer: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Weight [in, out] and bias [out]."""
 EPS, ROOT_HALF = np.float32(1e-5), np.float32(0.5**0.5)
+"""Guard of the layer norms against a variance of 0, as in training; and a constant of GELU."""
 
 
 class ServedNetwork:
