@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from metarec.data.cold_users import SHORT
 from metarec.data.dataset import Dataset
+from metarec.features.behavior import Behavior
 from metarec.features.events import EventReader
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import dense
 
@@ -24,6 +27,17 @@ WORDS = {
     "garden": ["rose", "soil", "seed", "bee", "meadow", "spade"],
 }
 HOMES = {"space": "north", "garden": "south"}
+
+
+def behavior_of(rows: list[np.ndarray], items: int) -> Behavior:
+    """Users known by their histories alone, for a short horizon."""
+    return Behavior(
+        histories=Histories.of_indexes(rows),
+        profiles=np.zeros((len(rows), 0), np.float32),
+        content=np.zeros((items, 0), np.float32),
+        relevant_from=0.0,
+        horizon=SHORT,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,7 +141,13 @@ def test_a_table_of_trailers_alone_is_kept(tmp_path: Path) -> None:
     assert len(data.interactions.frame) == 40
 
 
-@pytest.mark.parametrize("names", ["고객번호,상품,출발지,도착지", "Rider,Product,From,Destination"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        "고객번호,상품,출발지,도착지",
+        "Rider,Product,From,Destination",
+    ],
+)
 def test_a_class_of_service_beside_where_users_went_is_told(tmp_path: Path, names: str) -> None:
     rows = "".join(f"u{n % 5},{('Std', 'Deluxe')[n % 2]},A,{'BCD'[n % 3]}\n" for n in range(40))
     _, found = one_file(tmp_path, f"{names}\n{rows}")
@@ -163,7 +169,11 @@ def test_answers_and_retractions_say_no(tmp_path: Path, name: str, no: str, kind
 
 @pytest.mark.parametrize(
     ("done", "undone"),
-    [("Выкуплен", "Не выкуплен"), ("Fulfilled", "Not fulfilled"), ("核销", "未核销")],
+    [
+        ("Выкуплен", "Не выкуплен"),
+        ("Fulfilled", "Not fulfilled"),
+        ("核销", "未核销"),
+    ],
 )
 def test_a_state_that_negates_another_says_nothing(tmp_path: Path, done: str, undone: str) -> None:
     rows = "".join(f"u{n % 5},x{n % 7},{done if n % 4 else undone}\n" for n in range(40))

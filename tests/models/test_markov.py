@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarec.data.cold_users import SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
@@ -16,16 +15,7 @@ from metarec.models.markov import counts as markov_counts
 from metarec.models.markov.alike import Alike
 from metarec.models.markov.counts import Chain, MarkovConfig
 from metarec.models.markov.model import Markov, choose_chain
-
-
-def behavior_of(rows: list[np.ndarray], items: int) -> Behavior:
-    return Behavior(
-        histories=Histories.of_indexes(rows),
-        profiles=np.zeros((len(rows), 0), np.float32),
-        content=np.zeros((items, 0), np.float32),
-        relevant_from=0.0,
-        horizon=SHORT,
-    )
+from world import behavior_of
 
 
 def asked(*supports: list[int]) -> UserBatch:

@@ -20,6 +20,7 @@ from metarec.recommendation.ensemble.held_out_tasks import (
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitting.held_out_users import folds_of
 from metarec.recommendation.fitting.lessons import ask_held_out, parted, task_weights
+from world import behavior_of
 
 
 def walks(users: int = 300, items: int = 40, length: int = 10) -> Behavior:
@@ -30,13 +31,7 @@ def walks(users: int = 300, items: int = 40, length: int = 10) -> Behavior:
         past = rng.permutation(items)[:length]
         following = (past[-1] + 1) % items
         rows.append(np.append(past[past != following], following))
-    return Behavior(
-        histories=Histories.of_indexes(rows),
-        profiles=np.zeros((users, 0), np.float32),
-        content=np.zeros((items, 0), np.float32),
-        relevant_from=0.0,
-        horizon=SHORT,
-    )
+    return behavior_of(rows, items)
 
 
 def test_a_known_user_is_asked_for_the_last_thing_they_wanted() -> None:
@@ -94,13 +89,7 @@ def short_and_long(short: int, users: int = 240, items: int = 40) -> Behavior:
         past = rng.permutation(items)[:3]
         following = (past[-1] + 1) % items
         rows.append(np.append(np.where(past == following, (past + 7) % items, past), following))
-    return Behavior(
-        histories=Histories.of_indexes(rows),
-        profiles=np.zeros((len(rows), 0), np.float32),
-        content=np.zeros((items, 0), np.float32),
-        relevant_from=0.0,
-        horizon=SHORT,
-    )
+    return behavior_of(rows, items)
 
 
 def test_who_ended_has_one_target_event_after_three_and_nothing_more() -> None:

@@ -218,8 +218,7 @@ async def warm_up(live: LiveModel) -> None:
     """Load the text encoder, which the first slates do not need, in a thread."""
     try:
         await asyncio.to_thread(warm_text, live.served.model)
-    # Such as a library that is not installed: a request with a query in words is told so.
-    except Exception as error:
+    except Exception as error:  # such as a library that is missing: who searches in words is told
         log.warning(
             "texts cannot be read", extra={"kind": type(error).__name__, "problem": str(error)}
         )

@@ -11,13 +11,15 @@ def without_weekdays(column: pl.Series) -> pl.Series:
     """Return dates of digits without the day of the week before or behind them and the word for
     o'clock: `01.04.24 12:30` for `Mo, 01.04.24 12:30 Uhr`.
     """
-    if column.dtype != pl.Utf8 or not holds(column, r"^\s*\pL+\.?,?\s+\d|Uhr$|\d\s*[(（]\pL").any():
+    if column.dtype != pl.Utf8 or not holds(column, _WORDED).any():
         return column
     for found, instead in _WEEKDAYS:
         column = column.str.replace(found, instead)
     return column
 
 
+_WORDED = r"^\s*\pL+\.?,?\s+\d|Uhr$|\d\s*[(（]\pL"
+"""Pattern of a date with a word beside its digits."""
 _WEEKDAYS = (
     (r"^\s*\pL{2,13}\.?,?\s+(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}\b)", "$1"),
     (r"^(\s*\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4})\s*[(（]\pL{1,3}\.?[)）]", "$1"),
@@ -32,7 +34,7 @@ _IN_AN_ERA = r"^(令和|平成|昭和|[RHS])\s*(元|\d{1,2})(年\s*\d|[./-]\d{1,
 
 
 def without_eras(text: pl.Series) -> pl.Series:
-    """Replace years of Japanese eras (`令和6年3月14日`, `R6.3.14`) by those of the calendar."""
+    """Replace years of Japanese eras (`令和6年3月14日`, `R6.3.14`) by calendar years."""
     found = holds(text, _IN_AN_ERA)
     if not found.any():
         return text

@@ -84,7 +84,10 @@ IN_OTHER_WORDS = {
         "didyoulikeit didyouenjoyit wouldbuyagain wouldyoubuyagain wouldorderagain".split(),
         "recommend",
     ),
-    **dict.fromkeys("void voided reversal reversed annulled storno 作废 已作废".split(), "cancel"),
+    **dict.fromkeys(
+        "void voided reversal reversed annulled storno 作废 已作废".split(),
+        "cancel",
+    ),
 }
 """Other names of columns of yes and no, as `plain` returns them -> kind."""
 _FLAG = re.compile(r"(?<=\w)[_\s-]?(ind|indicator|flag|yn|y/n)$", re.IGNORECASE)

@@ -132,7 +132,11 @@ def _not_done(states: Sequence[str], refused: Collection[str]) -> dict[str, str]
     return {s: "fail" for s, rest in bare.items() if rest in words and s not in refused}
 
 
-_NOT = re.compile(r"^((not|nicht|non|no|pas|não|nie|niet|не)[\s_-]+|[未没不]有?)", re.IGNORECASE)
+_NOT = re.compile(
+    r"^((not|nicht|non|no|pas|não|nie|niet|не)[\s_-]+"
+    r"|[未没不]有?)",
+    re.IGNORECASE,
+)
 """Pattern of a negation before a state."""
 _INVITED = re.compile(r"rsvp|invit")
 _WAITING = frozenset("waitlist waitlisted waitinglist tentative".split())

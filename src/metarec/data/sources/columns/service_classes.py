@@ -10,7 +10,8 @@ from metarec.data.names.column_names import plain
 
 _GOALS = re.compile(
     r"^(destination|dropoff|arrival|to)(name|address|location|station|stop|zone|place)?$"
-    r"|^(도착지|목적지|하차지|目的地|到着地|降車地|下车地点|ziel|zielort|destino|destinazione|varış)$"
+    r"|^(도착지|목적지|하차지|目的地|到着地|降車地|下车地点)$"
+    r"|^(ziel|zielort|destino|destinazione|varış)$"
 )
 """Names of columns of where users went, as `plain` returns them."""
 MIN_ROWS = 20
