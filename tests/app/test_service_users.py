@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from contextlib import closing
 
 import polars as pl
 import pytest
@@ -15,8 +17,13 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.cli import main  # noqa: E402
+from metarec.app.importing import import_data  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
+from metarec.data.dataset import Dataset  # noqa: E402
+from metarec.data.relations import Relations  # noqa: E402
+from metarec.feedback import open_store  # noqa: E402
+from metarec.feedback.retention import remove_old  # noqa: E402
 from served_model import fitted_model, saved_model  # noqa: E402
 
 
@@ -118,3 +125,33 @@ def test_the_same_settings_start_everything(model, run, tmp_path, monkeypatch):
     user = fitted_model().training.interactions.frame["user_id"][0]
     assert run("forget", "--user", user)["rows_deleted"]["events"] > 0
     assert run("import")["events"] == 0
+
+
+def test_what_has_no_time_is_imported_as_the_oldest_and_said(model, run, tmp_path):
+    table = tmp_path / "untimed.csv"
+    items = [f"s{n:02d}" for n in range(12)]
+    pl.DataFrame({"user_id": ["ann"] * 12, "item_id": items}).write_csv(table)
+    store = tmp_path / "events.db"
+    for events in (12, 0):
+        done = run("import", model, table, "--store", store)
+        assert (done["events"], done["untimed"]) == (events, 12)
+    with closing(open_store(str(store))) as opened:
+        remove_old(opened, events_before=time.time() - 3600.0)
+        assert opened.as_frame().height == 12
+        remove_old(opened, events_before=time.time() + 3600.0)
+        assert opened.as_frame().height == 0
+
+
+def test_searches_without_a_time_are_left_out_and_counted(tmp_path):
+    searches = pl.DataFrame(
+        {"user_id": ["ann", "ann"], "query": ["tea", "rope"], "timestamp": [1.7e9, None]}
+    )
+    data = Dataset(
+        interactions=pl.DataFrame({"user_id": ["ann"], "item_id": ["s00"], "timestamp": [1.7e9]}),
+        relations=Relations.of(None, searches),
+    )
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        done = import_data(store, data, fitted_model().vocabulary)
+        assert (done.searches, done.untimed_searches, done.untimed) == (1, 1, 0)
+        assert store.as_frame()["timestamp"].to_list() == [1.7e9]  # shared by all events
+        assert store.searches()["query"].to_list() == ["tea"]

@@ -8,7 +8,7 @@ pytest.importorskip("sqlalchemy")
 
 from metarec.feedback import open_store, retention  # noqa: E402
 from metarec.feedback.events import Event, Impression  # noqa: E402
-from metarec.feedback.retention import remove_old, whole_since  # noqa: E402
+from metarec.feedback.retention import note_untimed, remove_old, whole_since  # noqa: E402
 
 
 @pytest.fixture
@@ -85,3 +85,15 @@ def test_the_latest_rows_come_in_the_order_of_all(store):
     assert store.as_frame(latest=3)["event_id"].to_list() == ["e7", "e8", "e9"]
     assert store.slates(2.0, latest=3)["slate_id"].to_list() == ["s7", "s8", "s9"]
     assert store.as_frame(8.0, latest=3)["event_id"].to_list() == ["e8", "e9"]
+
+
+def test_events_without_a_time_are_as_old_as_their_import(store):
+    """Their timestamps are positions, which would be seconds of 1970."""
+    note_untimed(store, 2e9)
+    note_untimed(store, 1e9)  # of another import, whose clock was late
+
+    remove_old(store, events_before=1.9e9)
+    assert left(store)[0] == list(range(10))
+
+    remove_old(store, events_before=2.1e9)
+    assert left(store)[0] == []

@@ -6,14 +6,17 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.sparse as sp
 
 from context_world import context_world
+from metarec.data.dataset import Dataset
+from metarec.data.relations import Relations
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.searches import words_of
-from metarec.features.training_context import Acts
+from metarec.features.training_context import Acts, TrainingContext
 from metarec.features.users import UserBatch
 from metarec.models.context.choosing import likeliest
 from metarec.models.context.config import ContextConfig
@@ -33,6 +36,7 @@ from metarec.models.search import Search, _tf_idf
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.settings import Settings
 from metarec.runtime.progress import silent
+from world import behavior_of
 
 BERLIN, POTSDAM, MUNICH = (52.52, 13.405), (52.39, 13.06), (48.137, 11.575)
 
@@ -312,3 +316,21 @@ def test_what_one_user_repeats_counts_once() -> None:
     (table,) = tables_of(acts, np.array([3]), 1)
 
     np.testing.assert_allclose(table[:, 0], [0.0, 1.0, 3.0])
+
+
+def test_a_word_of_one_searcher_alone_is_kept_only_where_items_have_it() -> None:
+    """It may say who they are, and a model keeps its words when that user is forgotten."""
+    data = context_world(users=16)
+    told = [("u0", "Maeve Oyelaran thing"), ("u1", "Thing for rent"), ("u2", "rent")]
+    searches = pl.DataFrame(told, schema=["user_id", "query"], orient="row")
+    relations = Relations.of(None, searches.with_columns(timestamp=pl.lit(1.7e9)))
+    data = Dataset(interactions=data.interactions, items=data.items, relations=relations)
+    ids = data.interactions.frame["user_id"].unique(maintain_order=True).to_list()
+    context = TrainingContext.of(data, data.items, ids, data.items.titles())
+    behavior = replace(behavior_of([np.arange(3)] * len(ids), len(data.items)), context=context)
+
+    model = Search.fit(behavior, np.random.default_rng(0))
+
+    kept = [word for word in model.words if not word.isdigit()]
+    assert kept == ["rent", "thing"]
+    assert np.diff(model.taken.indptr)[[model.words.index(word) for word in kept]].all()

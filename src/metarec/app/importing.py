@@ -5,6 +5,7 @@ once.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -15,12 +16,13 @@ import numpy as np
 import polars as pl
 
 from metarec.data.dataset import Dataset
-from metarec.data.schema import Vocabulary
+from metarec.data.schema import EARLIEST_MOMENT, Vocabulary
 from metarec.feedback.copies import without_copies, without_known
 from metarec.feedback.events import Event
 from metarec.feedback.forgetting import without_forgotten
 from metarec.feedback.forgotten_rows import edges_without_forgotten
 from metarec.feedback.merging import with_merges
+from metarec.feedback.retention import note_untimed
 from metarec.feedback.store.event_store import Store
 from metarec.runtime.progress import Progress, silent
 
@@ -39,6 +41,10 @@ class Imported:
     """Events left out as copies of stored ones or of others in the data."""
     forgotten: int
     """Events left out because their users asked to be forgotten."""
+    untimed: int
+    """Events of the data without a time. They are stored as older than all others, in the order of
+    the data, and are as old for the store's limits as their last import.
+    """
     unknown_items: int
     """Stored events on items that the model does not know."""
     profiles: int
@@ -46,6 +52,11 @@ class Imported:
     friends: int
     """Users whose friends were stored; those with friends in the store keep them."""
     searches: int
+    """Searches stored now."""
+    untimed_searches: int
+    """Searches left out because they have no time: the next import could not tell them from later
+    ones for the same.
+    """
 
     def as_dict(self) -> dict[str, int]:
         """Return plain data for JSON."""
@@ -70,6 +81,8 @@ def import_data(
     whole = data.interactions.frame
     living = without_forgotten(store, whole)
     fresh = without_known(without_copies(living), store.as_frame())
+    if untimed := int((living["timestamp"] < EARLIEST_MOMENT).sum()):  # positions
+        note_untimed(store, time.time())
     events = (_event(row) for row in fresh.iter_rows(named=True))
     stored = _stored(store, events, lambda number: progress("events", number / fresh.height))
     progress("attributes, friends and searches", 0.0)
@@ -77,10 +90,12 @@ def import_data(
         events=stored,
         known=living.height - stored,
         forgotten=whole.height - living.height,
+        untimed=untimed,
         unknown_items=int((vocabulary.indexes(fresh["item_id"]) < 0).sum()),
         profiles=_profiles(store, data),
         friends=_friends(store, data.relations.friends),
         searches=_searches(store, data.relations.searches),
+        untimed_searches=data.relations.searches["timestamp"].null_count(),
     )
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from metarec.data.arguments import check_type
 from metarec.data.errors import BadInput as BadInput
 from metarec.data.errors import DataWarning as DataWarning
+from metarec.data.events.columns import EARLIEST_MOMENT as EARLIEST_MOMENT
 from metarec.data.events.columns import kind_table, targets, with_clock, with_values
 from metarec.data.frames import as_polars, in_order
 from metarec.data.kinds import Kinds
@@ -26,10 +27,6 @@ NO_KIND = "event"
 """Kind of events for which none is stated."""
 RELEVANT_SHARE = 0.75
 """An event is relevant (liked) from this share of the value scale upward: 4 of 1..5, 8 of 1..10."""
-EARLIEST_MOMENT = 315_532_800
-"""1980 in seconds since 1970: a numeric user attribute whose values are all at least this is taken
-for a moment in time.
-"""
 
 
 MAX_SPLICED, MAX_CHUNKS = 64, 400

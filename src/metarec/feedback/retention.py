@@ -3,6 +3,9 @@
 A slate that a kept event answers is kept as long as the event, since training weights the event by
 its propensity. Before the limit only such slates are left, so estimates over all impressions must
 begin after it: `whole_since` returns this time.
+
+Imported events without a time have their position as `timestamp`. Their age counts from the last
+import of such events: `note_untimed`.
 """
 
 from __future__ import annotations
@@ -11,15 +14,17 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from metarec.data.schema import EARLIEST_MOMENT
 from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 AT_ONCE = 2_000
 """Rows deleted in one transaction; bounds how long writes of events wait."""
 _SINCE = "slates_whole_since"
+_UNTIMED = "untimed_imported_at"
 _EVENTS = sa.text(
     "DELETE FROM events WHERE sequence IN "
-    "(SELECT sequence FROM events WHERE timestamp < :before LIMIT :most)"
+    "(SELECT sequence FROM events WHERE timestamp < :before AND timestamp >= :since LIMIT :most)"
 )
 _SLATES = sa.text(
     "DELETE FROM slates WHERE slate_id IN (SELECT slate_id FROM slates WHERE timestamp < :before "
@@ -52,7 +57,7 @@ def remove_old(
     """
     removed: Removed = store.call(
         lambda connection: Removed(
-            events=_delete(connection, _EVENTS, events_before),
+            events=_delete_events(connection, events_before),
             slates=_delete_slates(connection, slates_before),
         )
     ).result()
@@ -63,28 +68,49 @@ def whole_since(store: Store) -> float | None:
     """Return the time (seconds since 1970) from which all slates shown are still stored, except
     those of forgotten users; None if no slates were deleted for their age.
     """
-    query = sa.select(tables.facts.c.value).where(tables.facts.c.name == _SINCE)
     with store.reading() as connection:
-        found = connection.execute(query).scalar()
-    return None if found is None else float(found)
+        return _fact(connection, _SINCE)
 
 
-def _delete(connection: sa.Connection, statement: sa.TextClause, before: float | None) -> int:
+def note_untimed(store: Store, at: float) -> None:
+    """Record that events without a time are imported at `at` (seconds since 1970), from which
+    their age counts.
+
+    Raises:
+        StoreUnavailable: if the store cannot write now.
+    """
+    store.call(lambda connection: _raise_fact(connection, _UNTIMED, at)).result()
+
+
+def _delete_events(connection: sa.Connection, before: float | None) -> int:
     if before is None:
         return 0
-    return connection.execute(statement, {"before": before, "most": AT_ONCE}).rowcount
+    is_old = (_fact(connection, _UNTIMED) or 0.0) < before
+    bounds = {"before": before, "since": -1e300 if is_old else EARLIEST_MOMENT, "most": AT_ONCE}
+    return connection.execute(_EVENTS, bounds).rowcount
 
 
 def _delete_slates(connection: sa.Connection, before: float | None) -> int:
     """Delete a batch of slates, and record the time before which slates are incomplete."""
-    removed = _delete(connection, _SLATES, before)
-    if removed and before is not None:
-        facts = tables.facts.c
-        known = connection.execute(sa.select(facts.value).where(facts.name == _SINCE)).scalar()
-        if known is None:
-            connection.execute(sa.insert(tables.facts).values(name=_SINCE, value=str(before)))
-        elif float(known) < before:
-            connection.execute(
-                sa.update(tables.facts).where(facts.name == _SINCE).values(value=str(before))
-            )
+    if before is None:
+        return 0
+    removed = connection.execute(_SLATES, {"before": before, "most": AT_ONCE}).rowcount
+    if removed:
+        _raise_fact(connection, _SINCE, before)
     return removed
+
+
+def _fact(connection: sa.Connection, name: str) -> float | None:
+    query = sa.select(tables.facts.c.value).where(tables.facts.c.name == name)
+    found = connection.execute(query).scalar()
+    return None if found is None else float(found)
+
+
+def _raise_fact(connection: sa.Connection, name: str, value: float) -> None:
+    """Record a number under a name, unless a larger one is there."""
+    known = _fact(connection, name)
+    if known is None:
+        connection.execute(sa.insert(tables.facts).values(name=name, value=str(value)))
+    elif known < value:
+        changed = sa.update(tables.facts).where(tables.facts.c.name == name)
+        connection.execute(changed.values(value=str(value)))

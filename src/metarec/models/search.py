@@ -7,6 +7,7 @@ click graph"), word by word, so that new combinations of known words count; the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,11 @@ from metarec.features.searches import words_of
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
+
+MIN_SEARCHERS = 2
+"""Minimum of training users who searched for a word that no item's text has: a word of one user
+alone may say who they are, and a model keeps its words when that user is forgotten.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,7 @@ class Search:
     """Evidence = items associated with the words of the user's recent queries."""
 
     words: tuple[str, ...]
-    """[W] words of items and queries, sorted."""
+    """[W] words of items, and of the queries of `MIN_SEARCHERS` users, sorted."""
     taken: sp.csr_matrix
     """[W, N] share of the events that followed searches with a word, shrunk by `damping`."""
     texts: sp.csr_matrix
@@ -68,9 +74,7 @@ class Search:
         assert context is not None, "fitted only where users searched"
         said = [words_of(text) for text in context.texts]
         asked = [[words_of(query) for query, _ in own] for own in context.queries]
-        words = sorted(
-            {w for one in said for w in one} | {w for own in asked for q in own for w in q}
-        )
+        words = sorted({w for one in said for w in one} | _shared(asked))
         index = {word: place for place, word in enumerate(words)}
         texts, rarity = _tf_idf(said, index, behavior.n_items)
         counts = _followed(behavior, asked, index, config)
@@ -179,6 +183,12 @@ class Search:
         )
 
 
+def _shared(asked: Sequence[Sequence[Sequence[str]]]) -> set[str]:
+    """Return the words that at least `MIN_SEARCHERS` users searched for."""
+    searchers = Counter(word for own in asked for word in {w for query in own for w in query})
+    return {word for word, users in searchers.items() if users >= MIN_SEARCHERS}
+
+
 def _tf_idf(
     said: Sequence[Sequence[str]],
     index: Mapping[str, int],
@@ -225,9 +235,10 @@ def _followed(
         for words, (_, at) in zip(own, context.queries[user], strict=True):
             first = 0 if np.isnan(at) else int(np.searchsorted(times, at))
             for step, act in enumerate(mine[first : first + config.following]):
-                rows += [index[word] for word in words]
-                columns += [acts.items[act]] * len(words)
-                data += [config.decay**step] * len(words)
+                known = [index[word] for word in words if word in index]
+                rows += known
+                columns += [acts.items[act]] * len(known)
+                data += [config.decay**step] * len(known)
     return sp.csr_matrix(
         (np.array(data, np.float32), (rows, columns)), shape=(len(index), behavior.n_items)
     )

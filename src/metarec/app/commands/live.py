@@ -154,6 +154,13 @@ def _imported(done: Imported) -> list[str]:
     ]
     if done.forgotten:
         lines.append(f"{done.forgotten:,} of users who asked to be forgotten")
+    if done.untimed:
+        lines.append(
+            f"{done.untimed:,} have no time: they count as older than all events of the service, "
+            f"and as old as this import where old events are deleted"
+        )
+    if done.untimed_searches:
+        lines.append(f"{done.untimed_searches:,} searches left out: they have no time")
     if done.unknown_items:
         lines.append(f"{done.unknown_items:,} on items that the model does not know")
     return lines

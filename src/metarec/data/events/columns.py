@@ -15,6 +15,12 @@ from metarec.data.errors import BadInput
 from metarec.data.frames import id_order
 from metarec.data.kinds import Kinds
 
+EARLIEST_MOMENT = 315_532_800
+"""1980 in seconds since 1970: a time of an event before it is a position, and a numeric user
+attribute whose values are all at least this is taken for a moment in time.
+"""
+BELOW_MILLISECOND = 4e-4
+"""Seconds that do not change a time rounded to milliseconds, by which copies are known."""
 MIN_TIMED = 0.1
 """Minimum share of events with a time for times to order the events."""
 
@@ -56,11 +62,13 @@ def targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[s
 def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Give every event a `timestamp`: the given one, else the position (`seq_pos`), else a seeded
     random order; and return whether the times are given. Events without a time, where others have
-    one, come before all others in a random order.
+    one, come before all others in a random order. One time that all share is kept to the
+    millisecond, with random digits below.
 
     Raises:
         BadInput: if a time is neither a number nor a date.
     """
+    shared = None
     for clock in ("timestamp", "seq_pos"):
         if clock not in table.columns or table[clock].null_count() == table.height:
             continue
@@ -71,10 +79,14 @@ def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
         known = column.filter(column.is_finite().fill_null(False))
         if known.n_unique() > 1 and len(known) >= MIN_TIMED * len(column):
             return _untimed_first(table.with_columns(column.alias("timestamp")), known), True
+        if clock == "timestamp" and known.n_unique() == 1 and len(known) == table.height:
+            shared = known[0] if known[0] >= EARLIEST_MOMENT else None
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id")
     )
     order = np.random.default_rng(0).permutation(table.height).astype(np.float64)
+    if shared is not None:
+        order = shared + order * (BELOW_MILLISECOND / table.height)
     return table.with_columns(pl.Series("timestamp", order)), False
 
 
