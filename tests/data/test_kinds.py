@@ -12,7 +12,9 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import domain, domains, pack_kinds
 from metarec.data.kinds import Kind, Kinds
 from metarec.data.names.kind_names import plain_kind
-from metarec.data.schema import BadInput, Interactions
+from metarec.data.schema import BadInput, Interactions, Vocabulary
+from metarec.features.events import EventReader
+from metarec.features.histories import Histories
 
 
 @pytest.mark.parametrize(
@@ -325,3 +327,61 @@ def test_what_ends_an_act_is_as_strong_as_the_act(
     kinds = Kinds.default() if pack is None else pack_kinds(domain(pack))
     assert kinds.of(after).sign == "negative"
     assert kinds.of(after).strength >= kinds.of(before).strength
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("refund_requested", "negative"),
+        ("returnRequest", "negative"),
+        ("return_approved", "negative"),
+        ("refund_denied", "negative"),
+        ("cancellation_pending", "negative"),
+        ("退货申请", "negative"),
+        ("payment_failed", "neutral"),
+        ("payment_declined", "neutral"),
+        ("order_completed", "positive"),
+    ],
+)
+def test_a_step_of_a_return_or_payment_says_what_its_end_says(name: str, sign: str) -> None:
+    kinds = Kinds.default()
+    assert kinds.known(name) and kinds.of(name).sign == sign
+
+
+@pytest.mark.parametrize(
+    "name", ["cancel_return", "returnCancelled", "order refund cancelled", "取消退货", "取消退貨"]
+)
+def test_a_return_that_was_canceled_leaves_the_purchase(name: str) -> None:
+    """An undo would take the purchase back, too, and the item would be recommended again."""
+    kinds = Kinds.default()
+    assert kinds.known(name) and not kinds.of(name).target
+    accepted, refused = _histories(["purchase", "return", name])
+    assert len(accepted.items) == 1 and not len(refused.items)
+    assert accepted.is_target.all()
+    accepted, refused = _histories(["purchase", "return"])
+    assert not len(accepted.items) and len(refused.items) == 1
+
+
+def _histories(names: list[str]) -> tuple[Histories, Histories]:
+    """What one user accepted and refused by events of these kinds on one item, in this order."""
+    count = len(names)
+    frame = pl.DataFrame({"user_id": ["u"] * count, "item_id": ["i"] * count, "kind": names})
+    frame = frame.with_columns(timestamp=pl.int_range(count) + 1.6e9)
+    events = Dataset(interactions=frame).interactions
+    reader = EventReader.of(events)
+    return reader.of_interactions(events, Vocabulary(["i"]))[0].joined()
+
+
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [
+        ("購買", "购买"),
+        ("瀏覽", "浏览"),
+        ("點讚", "点赞"),
+        ("不感興趣", "不感兴趣"),
+        ("已購買", "购买"),
+    ],
+)
+def test_traditional_characters_name_the_same_kinds(name: str, of: str) -> None:
+    kinds = Kinds.default()
+    assert kinds.known(name) and kinds.of(name) == kinds.of(of)

@@ -16,8 +16,17 @@ from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 from metarec.data.errors import BadInput
-from metarec.data.names.kind_names import forms, plain_kind, taken_back, undone_word
+from metarec.data.names.kind_names import (
+    failed,
+    forms,
+    kept,
+    plain_kind,
+    stepped,
+    taken_back,
+    undone_word,
+)
 from metarec.data.names.languages import acts, genders
+from metarec.data.names.traditional import with_traditional
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
@@ -51,6 +60,8 @@ class Kind:
 
 IMPRESSION = "impression"
 """Kind of items that were shown, without another event."""
+KEPT = "returncancelled"
+"""Key of the kind of a purchase that was not given back after all."""
 UNKNOWN = Kind(sign="positive", strength=1.0)
 """How an unknown kind counts, until `[kinds]` says otherwise."""
 
@@ -87,7 +98,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "enroll register renew activate apply log begin_checkout signup contact inquiry "
             "enquiry message add_payment_info add_shipping_info 试用 咨询 续借 续订 "
             "checkout_started initiate_checkout 关注 订阅 报名 注册 申请",
-            "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 "
+            "like recommend upvote thumbs_up thumb_up swipe_right 点赞 赞 喜欢 按赞 "
             "赞同 感谢 有帮助 有用 "
             "haha wow "
             "👍 🙂 😊 😀 😃 😄 😂 🤣 👏 🙌 🎉 🤩 😮",
@@ -99,7 +110,9 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "评论 回复 接受 接单 签到",
         ),
         1.0: (
-            "event 事件",
+            # As strong as a return, so that the later of a return and its revocation counts.
+            "event return_cancelled cancel_return 事件 取消退货 取消退款 撤销退货 撤销退款 "
+            "取消退货申请 取消退款申请",
             "purchase buy order transaction checkout paid pay payment sale reorder rebuy rent "
             "borrow loan share reshare repost retweet complete completion "
             "finish certificate certify deliver delivered delivery play_complete watch_complete "
@@ -190,7 +203,7 @@ _CAN_BE_TAKEN_BACK = _LISTS | frozenset(
 """Kinds that users can take back."""
 
 
-RATING_KINDS = frozenset(plain_kind(name) for name in RATING_NAMES.split())
+RATING_KINDS = frozenset(map(plain_kind, with_traditional(RATING_NAMES.split())))
 
 
 @dataclass(frozen=True)
@@ -214,7 +227,15 @@ class Kinds:
         if plain in self.entries:
             return plain
         found = next((form for form in forms(name) if form in self.entries), None)
-        return found or self._taken_back(name) or plain
+        return found or self._of_a_process(name) or self._taken_back(name) or plain
+
+    def _of_a_process(self, name: str) -> str | None:
+        """Return the key of a name that states a step of a purchase's end: `refund` for
+        `refund_requested`, `KEPT` for `cancelled_refund` (an undo would take the purchase back,
+        too), and `fail` for `payment_failed`; None for other names.
+        """
+        key = KEPT if kept(name) else stepped(name) or ("fail" if failed(name) else None)
+        return key if key in self.entries else None
 
     def _taken_back(self, name: str) -> str | None:
         """Return the key of a name that states that an event was reverted: `undo` for
@@ -299,7 +320,7 @@ def _at_home() -> dict[str, Kind]:
         for sign, strengths in _DEFAULTS.items()
         for strength, names in strengths.items()
         for target, listed in zip((False, True), names, strict=True)
-        for name in listed.split()
+        for name in with_traditional(listed.split())
     }
 
 

@@ -26,14 +26,15 @@ from metarec.data.names.column_names import (
 )
 from metarec.data.names.languages import all_called, language_of, names_in
 from metarec.data.names.missing_columns import listed, refuse_missing
+from metarec.data.names.traditional import with_traditional
 
 AS_GIVEN = "_as_given"
 """Ending of a column of a canonical name that a mapping takes from elsewhere."""
 
-_AMOUNTS = ("quantity", "qty", "lineitemquantity", "数量")
+_AMOUNTS = ("quantity", "qty", "lineitemquantity", "数量", "數量")
 _SUMS = (
     *("amount", "total", "totalprice", "revenue", "sales", "lineamount"),
-    *("金额", "总价", "销售额"),
+    *with_traditional(("金额", "总价", "销售额")),
 )
 
 

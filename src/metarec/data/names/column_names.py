@@ -6,6 +6,8 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from metarec.data.names.traditional import with_traditional
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "user_id": (
         "user",
@@ -167,7 +169,7 @@ ITEM_NOUNS = tuple(
     "procedure style species repo repository".split()
 )
 """English nouns for items."""
-CHINESE_USER_NOUNS = tuple(
+CHINESE_USER_NOUNS = with_traditional(
     "用户 客户 顾客 会员 学员 学生 读者 患者 病人 买家 司机 骑手 "
     "乘客 旅客 游客 观众 听众 玩家 员工 求职者 候选人 居民 业主 "
     "投资者 投资人 持卡人 粉丝 访客 账户 账号 "
@@ -175,7 +177,7 @@ CHINESE_USER_NOUNS = tuple(
     "填写人 答题人 参观者 求职人 投递人 捐赠人 住客".split()
 )
 """Chinese nouns for users."""
-CHINESE_ITEM_NOUNS = tuple(
+CHINESE_ITEM_NOUNS = with_traditional(
     "商品 物品 产品 货品 宝贝 课程 文章 视频 短视频 作品 帖子 笔记 电影 影片 "
     "剧集 歌曲 音乐 专辑 歌手 播客 图书 书籍 商户 商家 店铺 门店 店 "
     "餐厅 饭店 酒店 民宿 房源 景点 景区 地点 场所 场馆 药品 药物 "
@@ -212,7 +214,7 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
 
 def _chinese(nouns: Sequence[str], endings: str) -> tuple[str, ...]:
     """Return names made of a noun and an ending, in the order of the endings."""
-    return tuple(f"{noun}{end}" for end in endings.split() for noun in nouns)
+    return tuple(f"{noun}{end}" for end in with_traditional(endings.split()) for noun in nouns)
 
 
 _CHINESE_IDS = "id 编号 编码 代码 号 号码 序号 账号"
@@ -371,6 +373,7 @@ def plain(name: str) -> str:
 _IN_BRACKETS = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
 
 
+SYNONYMS |= {name: with_traditional(names) for name, names in SYNONYMS.items()}
 AT_HOME = {
     plain(name)
     for names in itertools.chain(SYNONYMS.values(), LESS_LIKELY.values(), AT_LAST.values())

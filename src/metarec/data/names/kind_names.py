@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from metarec.data.names.languages import all_called
+from metarec.data.names.traditional import with_traditional
 
 _IRREGULAR = {
     "bought": "buy",
@@ -75,8 +76,21 @@ _TAKING_BACK = frozenset(
     "retracted cancel canceled cancelled".split()
 )
 """Words beside a kind that state that it was reverted."""
-_BEFORE = "已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split()
-_AFTER = "了 过 商品 行为 操作 成功 済み 済 した する 投稿 ボタン 함 하기 됨".split()
+_ENDING_A_PURCHASE = frozenset(
+    "return refund chargeback cancel cancellation unsubscribe withdraw".split()
+)
+"""Words for the end of a purchase, whose request, progress and revocation have names, too."""
+_STEPS = frozenset(
+    "request initiate approve complete process confirm receive accept submit open start create "
+    "place issue pending schedule ship deliver pay reject refuse deny decline fail".split()
+)
+"""Words for steps of a return or refund. Its refusal is one: the user still gave the item up."""
+_REVOKING = _TAKING_BACK | {"withdrawn", "rescind", "rescinded", "void", "voided"}
+_PAID = frozenset("payment pay charge checkout purchase transaction".split())
+_FAILING = frozenset("fail failed failure error declined".split())
+_BEFORE = with_traditional("已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split())
+_AFTER = with_traditional("了 过 商品 行为 操作 成功 申请".split())
+_AFTER += tuple("済み 済 した する 投稿 ボタン 함 하기 됨".split())
 """Affixes that may precede (`_BEFORE`) and follow (`_AFTER`) a verb in Chinese, Japanese, Korean.
 """
 
@@ -127,6 +141,45 @@ def taken_back(name: str) -> Iterator[str]:
     undone = [word for word in said if _UNDONE.match(word)]
     if len(undone) == 1 and len(said) == len(words):
         yield "_".join(word.removeprefix("un") if word in undone else word for word in words)
+
+
+def stepped(name: str) -> str | None:
+    """Return the end of a purchase that a name states a step of (`refund` of `refund_requested`);
+    None for other names.
+    """
+    words = _about_an_end(name)
+    found = [word for word in words if word in _ENDING_A_PURCHASE]
+    is_step = all(word in (*found, *_STEPS) for word in words)
+    return found[0] if len(found) == 1 and len(words) > 1 and is_step else None
+
+
+def kept(name: str) -> bool:
+    """Whether a name states that a return, refund or cancellation was revoked: `cancel_return`."""
+    words = [word for word in words_of(name) if word not in ("request", "requested")]
+    while len(words) > 2 and _is_object(words[0]):
+        words = words[1:]
+    ends = [_first_known(word, _ENDING_A_PURCHASE) or word for word in words]
+    if len(words) != 2 or words[0] == words[1]:
+        return False
+    is_after = ends[0] in _ENDING_A_PURCHASE - {"cancel"} and words[1] in _REVOKING
+    return is_after or (ends[1] in _ENDING_A_PURCHASE - {"cancel"} and words[0] in _REVOKING)
+
+
+def failed(name: str) -> bool:
+    """Whether a name states that a payment came to nothing: `payment_failed`."""
+    words = words_of(name)
+    return bool(_FAILING & {*words}) and bool(_PAID & {*words}) and {*words} <= _PAID | _FAILING
+
+
+def _about_an_end(name: str) -> list[str]:
+    """Return the words of a name without those for objects, ends and steps in their base form."""
+    words = [word for word in words_of(name) if not _is_object(word)]
+    known = _ENDING_A_PURCHASE | _STEPS
+    return [_first_known(word, known) or word for word in words]
+
+
+def _first_known(word: str, known: frozenset[str]) -> str | None:
+    return next((w for w in (word, *_stems(word)) if w in known), None)
 
 
 def undone_word(name: str) -> str | None:

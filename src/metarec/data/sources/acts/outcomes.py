@@ -13,14 +13,14 @@ from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding, quoted
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
-from metarec.data.names.kind_names import words_of
+from metarec.data.names.kind_names import stepped, words_of
 from metarec.data.names.languages import act_of, done_states
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
     r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
-    r"|(状态|结果|进度|ステータス|状態|状況|상태|durumu?)$"
+    r"|(状态|狀態|结果|結果|进度|進度|ステータス|状態|状況|상태|durumu?|trạngthái|สถานะ)$"
     r"|статус|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
@@ -60,17 +60,20 @@ _DONE = frozenset("seen served shown".split())
 _SALES = frozenset(("sell", "redeem", "卖出", "赎回"))
 """Kinds by which users give an item away."""
 IN_CHINESE = {
-    **dict.fromkeys("取消 关闭 關閉 作废 撤销 キャンセル 取り消し 取消し 취소".split(), "cancel"),
+    **dict.fromkeys(
+        "取消 关闭 關閉 作废 作廢 撤销 撤銷 キャンセル 取り消し 取消し 취소".split(), "cancel"
+    ),
     **dict.fromkeys("退货 退貨 返品 반품".split(), "return"),
     **dict.fromkeys("退款 返金 환불".split(), "refund"),
     **dict.fromkeys("换货 換貨 交換 교환".split(), "exchanged"),
-    **dict.fromkeys("拒绝 拒收 拒否 却下 거절".split(), "reject"),
-    **dict.fromkeys("失败 失敗 过期 期限切れ 실패".split(), "fail"),
+    **dict.fromkeys("拒绝 拒絕 拒收 拒否 却下 거절".split(), "reject"),
+    **dict.fromkeys("失败 失敗 过期 過期 期限切れ 실패".split(), "fail"),
 }
 """Part of a state in Chinese, Japanese or Korean, which do not separate words, -> kind."""
 _UNSURE = re.compile(
     "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기"
-    "|(售后|退款|退货).*(取消|关闭|撤销)|(取消|撤销|关闭)(售后|退款|退货)"
+    "|(售后|售後|退款|退货|退貨).*(取消|关闭|關閉|撤销|撤銷)"
+    "|(取消|撤销|撤銷|关闭|關閉)(售后|售後|退款|退货|退貨)"
 )
 """Pattern of states without an outcome yet: a requested refund, an order that may be canceled."""
 _IN_PART = re.compile(
@@ -106,11 +109,10 @@ def outcomes_of(
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
         kept = [s for s in states if _IN_PART.search(plain(s))]
-        is_mixed = 0 < len(refused) < len(states) and bool(kept or kinds.unknown(states))
+        unclear = [s for s in states if kinds.unknown([s]) or _is_asked_for(s)]
+        is_mixed = 0 < len(refused) < len(states) and bool(kept or unclear)
         others = [s for s in states if s not in refused and s not in kept]
-        if "kind" not in frame.columns and not kinds.unknown(
-            others
-        ):  # then the states are the kinds
+        if "kind" not in frame.columns and not {*unclear} & {*others}:  # the states are the kinds
             refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
@@ -203,11 +205,16 @@ def _states(column: pl.Series) -> list[str]:
     return states if 2 <= len(states) <= MAX_STATES else []
 
 
+def _is_asked_for(state: str) -> bool:
+    """Whether a state is a return or refund without an outcome yet: `refund requested`."""
+    return stepped(state) is not None and bool(_CONTRARY & {*words_of(state)})
+
+
 def _refusal(state: str, kinds: Kinds) -> str | None:
     """Return the kind of a state of refusal or failure; None for any other state."""
     if (other := IN_OTHER_WORDS.get(plain(state))) is not None:
         return other
-    if _IN_PART.search(plain(state)):
+    if _IN_PART.search(plain(state)) or _is_asked_for(state):
         return None
     if kinds.known(state):
         if kinds.key(state) in _DONE:
