@@ -23,6 +23,7 @@ from metarec.app.retraining.loop import retrain
 from metarec.app.retraining.material import (
     HOLDOUT_SHARE,
     by_own_choice,
+    gather,
     how_to_learn,
     scale_of,
     split_holdout_users,
@@ -352,6 +353,32 @@ def test_a_store_of_what_was_learned_already_holds_nothing_new(fitted, model, tm
         retrain(model, url)
 
 
+@pytest.mark.parametrize("what", ["attributes", "friends", "searches", "items"])
+def test_what_changes_beside_events_is_learned(fitted, model, tmp_path, what):
+    url = str(tmp_path / "known.db")
+    user, item = fitted.training.interactions.frame.row(0)[:2]
+    with contextlib.closing(open_store(url)) as store:
+        import_data(store, fitted.training_data(), fitted.vocabulary)
+        {
+            "attributes": lambda: store.put_profile(user, {"home": "elsewhere"}),
+            "friends": lambda: store.put_friends(user, {"u1": 1.0}),
+            "searches": lambda: store.append(
+                [
+                    Event(
+                        event_id="s",
+                        user_id=user,
+                        item_id="",
+                        kind="search",
+                        query="tea",
+                        timestamp=2e9 - 1e9,
+                    )
+                ]
+            ),
+            "items": lambda: store.put_items([(item, {"title": "another"})]),
+        }[what]().result(10)
+        gather(store, fitted, None, Guardrails())
+
+
 def test_two_at_once_are_told_apart(model, url):
     with (
         Registry(model).retraining(),
@@ -385,9 +412,15 @@ def test_a_schedule_trains_only_where_something_was_stored_since(model, url, mon
             store.append(
                 [Event(event_id="late", user_id="late", item_id="s00", kind="like", timestamp=1.0)]
             ).result(10)
-        eventually(lambda: len(rounds) > 1)
+            eventually(lambda: len(rounds) > 1)
+            store.put_profile("new1", {"home": "south"}).result(10)  # it was north
+            eventually(lambda: len(rounds) > 2)
+            store.put_friends("new1", {"new2": 1.0}).result(10)
+            eventually(lambda: len(rounds) > 3)
+            store.put_friends("new1", {"new3": 1.0}).result(10)
+            eventually(lambda: len(rounds) > 4)
         time.sleep(0.5)
-        assert len(rounds) == 2
+        assert len(rounds) == 5
     finally:
         stop.set()
         clock.join(120)

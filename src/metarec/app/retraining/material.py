@@ -78,12 +78,15 @@ def gather(
     trained = with_merges(store, champion.training_data())
     old = trained if given is None else with_merges(store, given)
     stored = with_propensity(store.as_frame(), store.slates())
-    new = _new_rows(stored, old, scale_of(champion))
+    new = without_known(as_training_rows(stored, scale_of(champion)), old.interactions.frame)
+    log.info("events read", extra={"old": len(old.interactions), "new": new.height})
     whole, report = clean(
         joined(store, old, new, champion),
         tables.rules if tables else None,
         tables.findings if tables else (),
     )
+    if not new.height and not tells_more(whole, trained, champion.catalog):
+        raise _nothing_new(stored.height)
     judging, learning = split_holdout_users(store, trained, whole.interactions.frame, offered=old)
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
     test_users = as_holdout_users(
@@ -102,24 +105,37 @@ def gather(
     )
 
 
-def _new_rows(stored: pl.DataFrame, old: Dataset, scale: ValueScale) -> pl.DataFrame:
-    """Return the stored events that the old data do not have.
+def tells_more(whole: Dataset, trained: Dataset, catalog: Catalog) -> bool:
+    """Return whether users, items, friends or searches differ from those a model was trained on."""
+    pairs = (
+        (whole.users.frame, trained.users.frame),
+        (whole.items.frame, catalog.frame),
+        (whole.relations.friends, trained.relations.friends),
+        (whole.relations.searches, trained.relations.searches),
+    )
+    return any(_rows_of(now) != _rows_of(before) for now, before in pairs)
 
-    Raises:
-        BadInput: if there are none.
-    """
-    new = without_known(as_training_rows(stored, scale), old.interactions.frame)
-    if not new.height and stored.height:
-        raise BadInput(
-            f"the store holds nothing new: all its {stored.height:,} events were learned from "
-            "already; retrain when users have done more"
+
+def _rows_of(frame: pl.DataFrame) -> set[str]:
+    """Return each row as text, without empty cells and whatever the order of columns."""
+    names = sorted(frame.columns)
+    rows = frame.select(names).iter_rows()
+    return {
+        repr([(name, value) for name, value in zip(names, row, strict=True) if value is not None])
+        for row in rows
+    }
+
+
+def _nothing_new(events: int) -> BadInput:
+    if events:
+        return BadInput(
+            f"the store holds nothing new: all its {events:,} events were learned from already, "
+            "and attributes, friends and searches are as they were; retrain when users have done "
+            "more"
         )
-    if not new.height:
-        raise BadInput(
-            "the store holds no events to learn from; serve first, or check the store's url"
-        )
-    log.info("events read", extra={"old": len(old.interactions), "new": new.height})
-    return new
+    return BadInput(
+        "the store holds no events to learn from; serve first, or check the store's url"
+    )
 
 
 def scale_of(model: Recommender) -> ValueScale:

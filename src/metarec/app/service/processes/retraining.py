@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from metarec.app.retraining.loop import retrain
 from metarec.app.service.processes.parent_process import end_with_parent
@@ -30,7 +33,7 @@ def retrain_periodically(settings: ServiceSettings, stop: threading.Event) -> No
     Where nothing was stored since the last round, none is run: the same data would give the same
     model.
     """
-    learned_from: dict[str, int] | None = None
+    learned_from: dict[str, Any] | None = None
     while not stop.wait(settings.retrain_hours * 3600.0):
         stored = _what_is_stored(settings.store_url)
         if stored == learned_from:
@@ -85,19 +88,30 @@ class StartedHere:
                 self._process.join()
 
 
-def _what_is_stored(url: str) -> dict[str, int] | None:
-    """Return the number of rows of each table of the store but `slates`, and its version of items;
-    None while it is unavailable. A round runs where they differ from those of the last one.
+def _what_is_stored(url: str) -> dict[str, Any] | None:
+    """Return what a round depends on: the numbers of events, forgotten and merged users, the
+    version of items, and digests of the attributes and friends of users; None while the store is
+    unavailable. A round runs where they differ from those of the last one.
     """
     try:
         with closing(open_store(url)) as store:
+            rows = store.counts()
             return {
-                **{table: rows for table, rows in store.counts().items() if table != "slates"},
-                "items_version": store.items_version(),
+                **{table: rows[table] for table in ("events", "forgotten", "merges")},
+                "items": store.items_version(),
+                "users": _digest(store.profiles()),
+                "friends": _digest(store.friends()),
             }
     except StoreUnavailable as error:
         log.warning("not retrained: the store is away", extra={"reason": str(error)})
         return None
+
+
+def _digest(frame: pl.DataFrame) -> str:
+    digest = hashlib.blake2b(repr(frame.columns).encode())
+    for row in frame.iter_rows():
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
 
 
 def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
