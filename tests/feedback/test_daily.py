@@ -91,4 +91,5 @@ def test_what_was_returned_or_rated_low_is_not_converted(store):
     rate(store, "5", 2.0, "high", NOW - 7)
     targets = ValueScale(**{**vars(stars), "target_kinds": frozenset({"rating"})})
     # what was kept, and what was rated high
-    assert by_day(store, targets, NOW, days=1)[0].converted == 2
+    day = by_day(store, targets, NOW, days=1)[0]
+    assert (day.converted, day.clicked) == (2, 3)

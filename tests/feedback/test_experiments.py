@@ -79,21 +79,22 @@ def show(store, experiment, user, at, slate_id=None, arm=None, items=("tea", "ri
     return impression.slate_id
 
 
-def act(store, user, slate_id, kind, at, item="tea"):
+def act(store, user, slate_id, kind, at, item="tea", value=None):
     event = Event(
         event_id=f"{slate_id}-{kind}-{item}",
         user_id=user,
         item_id=item,
         timestamp=at,
         kind=kind,
+        value=value,
         slate_id=slate_id,
     )
     return store.append([event]).result()
 
 
-def count_all(store, experiment, now):
+def count_all(store, experiment, now, scale=SCALE):
     counted = 0
-    while found := count_users(store, experiment, SCALE, now):
+    while found := count_users(store, experiment, scale, now):
         counted += found
     return counted
 
@@ -251,6 +252,24 @@ def test_what_users_did_is_counted_as_the_store_attributes_it(store):
     act(store, "ann", "second", "return", at + 7, item="rice")
     assert count_all(store, experiment, at + 8) == 1
     assert row_of(store, "ann")["conversions"] == 0
+
+
+def test_only_what_a_slate_showed_and_what_is_liked_answers_it(store):
+    experiment = start(store, plan(window_hours=1.0))
+    at = experiment.started_at
+    stars = ValueScale(has_values=True, low=1.0, high=5.0, relevant_from=4.0)
+    for user, kind, item, value in (
+        ("ann", "view", "cake", None),  # not shown
+        ("bob", "hide", "cake", None),
+        ("cat", "rating", "tea", 1.0),
+        ("dan", "rating", "tea", 5.0),
+        ("eve", "hide", "tea", None),
+    ):
+        act(store, user, show(store, experiment, user, at + 1), kind, at + 2, item, value)
+    count_all(store, experiment, at + 3, stars)
+    told = {user: row_of(store, user) for user in ("ann", "bob", "cat", "dan", "eve")}
+    assert [user for user, row in told.items() if row["clicks"]] == ["dan"]
+    assert [user for user, row in told.items() if row["refusals"]] == ["eve"]
 
 
 def test_a_user_counts_once_until_their_window_closes(store):

@@ -54,17 +54,19 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
         def counted(query: sa.Select[Any]) -> dict[int, int]:
             return {int(day): int(number) for day, number in connection.execute(query)}
 
-        def by_kinds(some: Collection[str]) -> dict[int, int]:
-            return counted(answered.where(is_recent, events.kind.in_(some)).group_by(ago))
-
         said = [str(kind) for kind in connection.execute(kinds).scalars()]
         positive = [kind for kind in said if scale.kinds.of(kind).sign == "positive"]
         listed = scale.targets(said)
         targets = [kind for kind in positive if scale.kinds.key(kind) in listed]
         back = [kind for kind in said if scale.kinds.of(kind).sign in {"negative", "undo"}]
-        takes = events.kind.in_(targets) & _is_liked(scale, said) & ~_taken_back(back)
+        is_liked = _is_liked(scale, said)
+        takes = events.kind.in_(targets) & is_liked & ~_taken_back(back)
         converted = counted(answered.where(is_recent, takes).group_by(ago))
-        all_shown, clicked = counted(shown), by_kinds(positive)
+        clicks = events.kind.in_(positive) & is_liked
+        all_shown, clicked = (
+            counted(shown),
+            counted(answered.where(is_recent, clicks).group_by(ago)),
+        )
     return [
         Day(
             until=now - day * DAY,

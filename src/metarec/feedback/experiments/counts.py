@@ -121,17 +121,19 @@ def _by_user(
 ) -> dict[str, dict[str, Any]]:
     """Return user -> number of slates, slates with a positive answer (clicks), with an item taken
     by a target kind (conversions) and with a negative answer (refusals), and items taken (reward).
+    An event on an item that the slate did not show is no answer, and a rating below those that
+    count as liked is no positive one.
     """
-    taken = (
-        join_outcomes(slates, events.drop("closes_at"), scale)
-        .group_by("slate_id")
-        .agg(pl.col("outcome").sum().alias("taken"))
-    )
+    outcomes = join_outcomes(slates, events.drop("closes_at"), scale)
+    taken = outcomes.group_by("slate_id").agg(pl.col("outcome").sum().alias("taken"))
+    is_low = (pl.col("rating") < scale.relevant_from).fill_null(value=False)
     answered = (
-        events.with_columns(scale.acts(events).select("sign"))
+        events.with_columns(scale.acts(events).select("sign", "rating"))
+        .join(outcomes, on=["slate_id", "item_id"], how="semi")
         .group_by("slate_id")
         .agg(
-            (pl.col("sign") > 0).any().alias("clicked"), (pl.col("sign") < 0).any().alias("refused")
+            ((pl.col("sign") > 0) & ~is_low).any().alias("clicked"),
+            (pl.col("sign") < 0).any().alias("refused"),
         )
     )
     joined = slates.select("slate_id", "user_id").join(taken, on="slate_id", how="left")
