@@ -46,7 +46,7 @@ def test_the_guides_model_and_encoder_are_fitted_saved_and_loaded(
 ) -> None:
     model = Recommender.fit(rated_world.data, "tiny", encoder="hashed", models={"recent": {}})
     requests = [metarec.Request(), metarec.Request(history=rated_world.history("space", 3))]
-    parts = model.score_parts(requests)
+    parts = model.score_components(requests)
     assert np.ptp(parts["recent"]) > 0 and "recent" in model.ensemble.gate.names
     model.save(tmp_path / "model")
     again = Recommender.load(tmp_path / "model")
@@ -65,7 +65,7 @@ def test_the_guides_model_and_encoder_are_fitted_saved_and_loaded(
 
 def test_the_guides_learner_joins_a_model(added: dict[str, Any], rated_world: World) -> None:
     model = Recommender.fit(rated_world.data, "tiny", encoder="none", learner="careful")
-    assert np.ptp(model.score_parts([metarec.Request()])["careful"]) > 0
+    assert np.ptp(model.score_components([metarec.Request()])["careful"]) > 0
 
 
 def test_the_guides_baseline_is_one_in_every_sentence(

@@ -28,11 +28,12 @@ from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import ItemIds, Request, Slate, observed
 from metarec.recommendation.stages import score
+from metarec.runtime.old_names import FormerNames
 from metarec.runtime.progress import Progress, silent
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Recommender(FittedModel):
+class Recommender(FormerNames, FittedModel):
     """Recommends well to users and items with few events or none, many requests at once."""
 
     name = "metarec"
@@ -112,9 +113,9 @@ class Recommender(FittedModel):
         """Return [B, N] float32 log-scores of the whole catalog, seen items included."""
         return score.log_scores(self, requests, self.users(requests)[0])
 
-    def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+    def score_components(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Return the components of `score` by name, each [B, N]."""
-        return score.score_parts(self, requests)
+        return score.score_components(self, requests)
 
     def rate(self, requests: Sequence[Request], item_ids: ItemIds) -> list[np.ndarray]:
         """Return predicted values; the mean for an unknown item, `BadInput` without ratings."""

@@ -39,7 +39,7 @@ def model(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-CONFIG = BatchConfig(k=3, users_a_part=10)
+CONFIG = BatchConfig(k=3, users_per_file=10)
 
 
 def rows(out: Path) -> pl.DataFrame:
@@ -57,10 +57,10 @@ def test_every_user_gets_one_slate_with_or_without_events(
     assert summary["users"] == 49 == found["user_id"].n_unique()
     assert summary["rows"] == found.height
     assert (
-        found.group_by("user_id").agg(pl.col("place").sort())["place"].to_list() == [[1, 2, 3]] * 49
+        found.group_by("user_id").agg(pl.col("rank").sort())["rank"].to_list() == [[1, 2, 3]] * 49
     )
     assert told[-1] == 1.0
-    assert len(told) == summary["parts"] == 5
+    assert len(told) == summary["files"] == 5
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == found.height
     seen = data.interactions.frame.select("user_id", "item_id")
     assert found.join(seen, on=["user_id", "item_id"], how="semi").is_empty()
@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_with_the_parts_that_are_missing(
     assert not (out / "summary.json").exists()
     kept = (out / "part-00000.parquet").stat().st_mtime_ns
     summary = recommend_all(model, data, out, CONFIG)
-    assert summary["parts_found"] == 2
+    assert summary["files_found"] == 2
     assert (out / "part-00000.parquet").stat().st_mtime_ns == kept
     assert not list(out.glob(".part-*"))
     assert rows(out).equals(rows(whole))
@@ -135,7 +135,7 @@ def test_a_folder_of_other_slates_or_of_anything_else_is_refused(
 ) -> None:
     recommend_all(model, data, tmp_path / "out", CONFIG)
     with pytest.raises(BadInput, match=r"another run \(other k\)"):
-        recommend_all(model, data, tmp_path / "out", BatchConfig(k=4, users_a_part=10))
+        recommend_all(model, data, tmp_path / "out", BatchConfig(k=4, users_per_file=10))
     fewer = data.with_interactions(data.interactions.frame.head(100))
     with pytest.raises(BadInput, match=r"another run \(other data\)"):
         recommend_all(model, fewer, tmp_path / "out", CONFIG)
@@ -153,11 +153,11 @@ def test_the_policy_is_heeded_and_empty_slates_are_counted(data: Dataset, tmp_pa
     grown = Dataset(interactions=data.interactions, items=items, users=data.users)
     policy = Policy(available="in_stock")
     Recommender.fit(grown, "tiny", encoder="none", policy=policy).save(tmp_path / "model")
-    recommend_all(tmp_path / "model", data, tmp_path / "out", BatchConfig(k=3, users_a_part=50))
+    recommend_all(tmp_path / "model", data, tmp_path / "out", BatchConfig(k=3, users_per_file=50))
     gone = items.filter(~pl.col("in_stock"))
     assert rows(tmp_path / "out").height > 0
     assert rows(tmp_path / "out").join(gone, on="item_id", how="semi").is_empty()
-    none = BatchConfig(k=3, users_a_part=50, where="weight < 5")
+    none = BatchConfig(k=3, users_per_file=50, where="weight < 5")
     summary = recommend_all(tmp_path / "model", data, tmp_path / "none", none)
     assert summary["empty_slates"] == 49
     assert rows(tmp_path / "none").is_empty()

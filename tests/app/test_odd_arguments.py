@@ -124,7 +124,7 @@ ITEM = "--item s00"
         ("fit data --out text.txt", "'text.txt' exists and is no metarec model"),
         ("fit nowhere --out o --hold-out 1.5", "--hold-out must lie in [0, 1), got 1.5"),
         ("fit nowhere --out o --by age", "--by names the groups of a mitigation"),
-        ("fit nowhere --out o --mend gan", "--mend gan needs --by COLUMN"),
+        ("fit nowhere --out o --mitigate gan", "--mitigate gan needs --by COLUMN"),
         ("evaluate nowhere --support -3", "0 or more and one above 0, got -3"),
         ("fit data --out o --domain nope", "no domain 'nope'; there are"),
     ],

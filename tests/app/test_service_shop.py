@@ -218,6 +218,6 @@ def test_an_item_id_alone_counts_as_liked(client):
     bare = answer(client.post("/v1/recommendations", json={"history": ["s00", "s01"], "k": 5}))
     said = [{"item_id": i, "kind": "like"} for i in ("s00", "s01")]
     liked = answer(client.post("/v1/recommendations", json={"history": said, "k": 5}))
-    assert bare["shots"] == 2
+    assert bare["n_known"] == 2
     assert sum(i["item_id"].startswith("s") for i in bare["items"]) >= 4
     assert sum(i["item_id"].startswith("s") for i in liked["items"]) >= 4

@@ -77,7 +77,7 @@ def test_imported_users_are_known_once(model, run, tmp_path):
         sent = client.post(
             "/v1/recommendations", json={"history": history, "profile": known["profile"]}
         ).json()
-        assert slate["shots"] == theirs["item_id"].n_unique()
+        assert slate["n_known"] == theirs["item_id"].n_unique()
         assert [i["item_id"] for i in slate["items"]] == [i["item_id"] for i in sent["items"]]
 
 
@@ -100,7 +100,7 @@ def test_an_anonymous_user_becomes_a_customer(model):
             kept = client.get(f"/v1/users/{name}").json()
             assert (kept["user_id"], len(kept["events"])) == ("ann", 3)
         asked = client.post("/v1/recommendations", json={"user_id": "v/1"}).json()
-        assert asked["shots"] == 3
+        assert asked["n_known"] == 3
         put = client.put("/v1/users/v%2F1", json={"profile": {"home": "north"}}).json()
         assert (put["user_id"], put["slates"]) == ("ann", 1)
         known = client.put("/v1/users/v%2F1/friends", json={"friends": ["bob", "ann"]}).json()

@@ -56,7 +56,7 @@ def test_the_items_of_the_history_are_not_shown_again(
 
 
 def test_parts_add_up_to_the_score(model: Recommender, requests: list[Request]) -> None:
-    parts = model.score_parts(requests)
+    parts = model.score_components(requests)
 
     assert set(parts) == {"popularity", "item_statistics", "wish", *PRESETS[model.preset]}
     np.testing.assert_allclose(

@@ -1,7 +1,7 @@
 """A small honest recommender whose every part is a closed form: what explanations and audits are
 tested on.
 
-It follows the recommender's interface (score = sum of score_parts, rate, rate_std,
+It follows the recommender's interface (score = sum of score_components, rate, rate_std,
 item_embeddings, fold_in, with_items) and learns everything it says from the data it is given.
 """
 
@@ -104,7 +104,7 @@ class ClosedForm:
                     )
         return signs
 
-    def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+    def score_components(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         self.calls.append(len(requests))
         signs = self._signs(requests)
         profile = np.zeros_like(signs)
@@ -121,7 +121,7 @@ class ClosedForm:
         }
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
-        return sum(self.score_parts(requests).values())
+        return sum(self.score_components(requests).values())
 
     def recommend(self, requests: Sequence[Request], k: int = 10) -> list[Slate]:
         slates = []

@@ -20,7 +20,7 @@ def test_parts_that_know_the_user_are_worth_something_once_there_are_events(mode
         | {"tags": model.tags * 0}
     )
     rows = {
-        (r.part, r.shots): r
+        (r.component, r.shots): r
         for r in ablate(lone, trial, shots=(0, 3), rng=np.random.default_rng(0)).rows
     }
     assert rows["collaborative", 3].loss.low > 0.2
@@ -37,7 +37,7 @@ def test_text_card_and_json_repeat_the_numbers(model, ablation):
     assert "# Model card: test-1" in card
     assert f"{ablation.full[0].mean:.3f} [{ablation.full[0].low:.3f}" in card
     assert "- dim: 4" in card and "- made up" in card
-    assert ablation.to_json()["rows"][0]["part"] == "popularity"
+    assert ablation.to_json()["rows"][0]["component"] == "popularity"
 
 
 class _RefusesLater:
@@ -49,8 +49,8 @@ class _RefusesLater:
     def __getattr__(self, name):
         return getattr(self.model, name)
 
-    def score_parts(self, requests):
-        parts = self.model.score_parts(requests)
+    def score_components(self, requests):
+        parts = self.model.score_components(requests)
         if any(len(request.history) >= 3 for request in requests):
             parts["refused"] = 0 * parts["popularity"]
         return parts
@@ -58,7 +58,7 @@ class _RefusesLater:
 
 def test_a_part_that_somebody_refusing_brings_is_worth_nothing_before(model, trial):
     found = ablate(_RefusesLater(model), trial, shots=(0, 3), rng=np.random.default_rng(0))
-    rows = {(row.part, row.shots): row for row in found.rows}
+    rows = {(row.component, row.shots): row for row in found.rows}
     assert rows["refused", 0].loss.mean == 0 == rows["refused", 3].loss.mean
     assert rows["refused", 0].without == found.full[0].mean
     assert "without refused" in found.to_text()

@@ -23,7 +23,7 @@ def test_curves_are_drawn_for_every_method_beside_random_order(model, rated_worl
 
 def test_an_ablation_is_drawn_with_every_part(ablation):
     svg = draw_ablation(ablation)
-    assert all(row.part in svg for row in ablation.rows)
+    assert all(row.component in svg for row in ablation.rows)
     assert np.isfinite([row.loss.mean for row in ablation.rows]).all()
 
 
@@ -31,4 +31,4 @@ def test_an_interval_that_ends_a_rounding_error_before_the_mean_is_drawn(ablatio
     row = ablation.rows[0]
     narrow = replace(row, loss=Mean(mean=0.1, low=0.1, high=np.nextafter(0.1, 0)))
     svg = draw_ablation(replace(ablation, rows=[narrow, *ablation.rows[1:]]))
-    assert row.part in svg
+    assert row.component in svg

@@ -10,7 +10,7 @@ from metarec import Recommender
 from metarec.data.kinds import Kinds
 from metarec.data.schema import BadInput
 from metarec.explanation import explain
-from metarec.explanation.words import did, parts_told, sentences
+from metarec.explanation.words import components_shown, did, sentences
 from metarec.recommendation.explained import (
     Counterfactual,
     EventEffect,
@@ -31,7 +31,7 @@ def test_parts_and_shares_add_up_and_the_top_item_is_explained(model, request_, 
     top = model.recommend([request_], k=1)[0].item_ids[0]
     found = explain(model, request_, top)
     assert found.rank == 1
-    assert sum(found.parts.values()) == pytest.approx(found.relative_score, abs=1e-6)
+    assert sum(found.components.values()) == pytest.approx(found.relative_score, abs=1e-6)
     assert found.notes == []
     empty = explain(model, Request(profile=request_.profile), top)
     assert sum(found.shares) == pytest.approx(found.relative_score - empty.relative_score, abs=1e-6)
@@ -61,7 +61,7 @@ def test_text_and_json_hold_the_same_facts(model, request_):
     assert found.title in text
     assert f"{found.relative_score:+.2f}" in text
     data = json.loads(json.dumps(found.to_json()))
-    assert data["parts"] == found.parts
+    assert data["components"] == found.components
     assert len(data["events"]) == 4
     assert data["counterfactual"]["k"] == 10
 
@@ -219,10 +219,10 @@ def test_the_score_of_an_item_below_what_is_shown_is_called_below(model, request
 
 def test_a_user_without_events_is_told_of_no_beginning(model):
     parts = {"support_ridge": -0.5, "r2d2": -0.25, "popularity": 1.0}
-    assert parts_told(parts, is_new=False) == parts
-    assert parts_told(parts, is_new=True) == {"popularity": 1.0, "start": -0.75}
+    assert components_shown(parts, is_new=False) == parts
+    assert components_shown(parts, is_new=True) == {"popularity": 1.0, "start": -0.75}
     said = "although users seldom begin with it"
-    assert said in sentences([], [], parts_told(parts, is_new=True))
+    assert said in sentences([], [], components_shown(parts, is_new=True))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_an_effect_of_rounding_alone_is_told_as_none(model, rated_world):
     largest = float(np.abs(model.score([request])).max())
     for one in found:
         effects = [e.effect for e in (*one.events, *one.features)]
-        effects += [*one.shares, *one.parts.values()]
+        effects += [*one.shares, *one.components.values()]
         assert not [e for e in effects if e and abs(e) < 1e-7 * largest]
 
 

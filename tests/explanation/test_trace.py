@@ -28,7 +28,7 @@ def test_every_moment_is_the_model_asked_alone(model, request_):
         assert moment.relative_score == pytest.approx(
             expected[0, model.vocabulary.indexes(["s05"])[0]], abs=1e-6
         )
-        assert sum(moment.parts.values()) == pytest.approx(moment.relative_score, abs=1e-6)
+        assert sum(moment.components.values()) == pytest.approx(moment.relative_score, abs=1e-6)
         assert moment.slate == model.recommend([alone], k=5)[0].item_ids
         assert not set(moment.slate) & {e[0] for e in alone.history}
 
@@ -74,6 +74,6 @@ def test_a_user_without_events_has_one_moment_and_still_a_picture(model):
 def test_a_model_that_adapts_nothing_has_no_moves(model, request_):
     class Plain:
         catalog, vocabulary = model.catalog, model.vocabulary
-        score, score_parts = model.score, model.score_parts
+        score, score_components = model.score, model.score_components
 
     assert trace(Plain(), request_).moments[1].moves == {}

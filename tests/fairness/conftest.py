@@ -15,8 +15,8 @@ class Blind(ClosedForm):
     taste of the many.
     """
 
-    def score_parts(self, requests):
-        parts = super().score_parts(requests)
+    def score_components(self, requests):
+        parts = super().score_components(requests)
         return parts | {"profile": np.zeros_like(parts["profile"])}
 
 

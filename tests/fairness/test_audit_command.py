@@ -45,7 +45,7 @@ def run(*words):
 
 def test_users_unseen_by_the_model_are_evaluated_and_everything_is_written(places, tmp_path):
     model, data = places
-    done = run(model, data, "--by", "group", "--explanations", "--parts", "--out", tmp_path)
+    done = run(model, data, "--by", "group", "--explanations", "--components", "--out", tmp_path)
     assert done.exit_code == 0, done.output
     assert "of 55 new users by group" in done.output
     assert "caution" not in done.output

@@ -1,4 +1,4 @@
-"""`fit --mend NAME --by COLUMN` saves a model trained with a mitigation."""
+"""`fit --mitigate NAME --by COLUMN` saves a model trained with a mitigation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_repaired_model_is_saved_and_differs(
     scores = {}
     for name, more in (
         ("plain", []),
-        ("mitigated", ["--mend", "upsampling", "--by", "companions"]),
+        ("mitigated", ["--mitigate", "upsampling", "--by", "companions"]),
     ):
         with pytest.raises(SystemExit) as end:
             cli.main(["fit", str(EXAMPLE), "--preset", "tiny", "--encoder", "none", "--json",

@@ -28,7 +28,7 @@ def test_what_is_sent_is_stored_once_and_changes_the_slate(service: Client) -> N
     assert service.send([event])["duplicates"] == 1
     assert service.user("ä/1")["events"][0]["event_id"] == "e1"
     slate = service.recommend("ä/1", k=3)
-    assert slate["shots"] == 1
+    assert slate["n_known"] == 1
     assert "s00" not in [item["item_id"] for item in slate["items"]]
     assert service.explain(slate["items"][0]["item_id"], "ä/1")["item_id"]
     assert len(service.similar("s00", k=2)["items"]) == 2

@@ -342,7 +342,7 @@ def test_an_opinion_can_be_taken_back(visit, rated_world, service):
     user, liked = page.locator("#user-id").text_content(), titles_of(rated_world, "garden")[0]
     kept = service.ask("GET", f"/v1/users/{user}")[1]["events"]
     assert [(event["kind"], event["value"]) for event in kept] == [("like", None), ("undo", None)]
-    assert service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"] == 0
+    assert service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["n_known"] == 0
     page.reload()
     settled(page)
     expect(told).to_have_count(0)
@@ -364,11 +364,11 @@ def test_where_acts_have_no_values_nothing_is_left_of_what_is_taken_back(visit, 
         first = settled(page)
         find_and_like(page, titles_of(world, "garden")[0])
         user = page.locator("#user-id").text_content()
-        shots = [service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"]]
+        shots = [service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["n_known"]]
         page.locator("#told .rate.like").click()
         expect(page.locator("#told li[data-item]")).to_have_count(0)
         assert settled(page) == first
-        shots.append(service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["shots"])
+        shots.append(service.ask("POST", "/v1/recommendations", {"user_id": user})[1]["n_known"])
         assert shots == [1, 0]
 
 

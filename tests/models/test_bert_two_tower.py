@@ -57,7 +57,7 @@ def test_it_joins_a_model_and_survives_its_folder(data: Dataset, tmp_path: Path)
     grown = loaded.with_items(
         pl.DataFrame({"item_id": ["DA99"], "title": ["Data Analyst practice 9"]})
     )
-    parts = grown.score_parts(asked)["bert_two_tower"]
+    parts = grown.score_components(asked)["bert_two_tower"]
     assert parts.shape == (2, len(model.catalog) + 1)
     assert np.isfinite(parts).all()
 

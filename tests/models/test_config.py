@@ -109,7 +109,7 @@ def test_a_config_is_read_saved_and_printed(rated_world: World, tmp_path: Path) 
     other = fit(models={"item_knn": ItemKnnConfig(shrinkage=0.0), "ease": {"kept": 7}})
     assert list(other.ensemble.scorers)[-1] == "ease" and "ease" not in plain.ensemble.scorers
     assert not np.array_equal(
-        other.score_parts(request)["item_knn"], plain.score_parts(request)["item_knn"]
+        other.score_components(request)["item_knn"], plain.score_components(request)["item_knn"]
     )
     assert "repeat_weight 0.25, shrinkage 0, neighbors 1000" in other.card()
     other.save(tmp_path / "model")

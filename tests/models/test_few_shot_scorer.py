@@ -43,7 +43,7 @@ def model():
 
 def test_the_learner_is_a_part_under_its_own_name(model, rated_world):
     requests = [Request(), Request(history=rated_world.history("garden", 3))]
-    parts = model.score_parts(requests)
+    parts = model.score_components(requests)
     assert list(model.ensemble.scorers) == [
         "profile",
         "item_knn",
@@ -70,7 +70,7 @@ def test_it_is_saved_loaded_and_grown_with_the_rest(model, rated_world, tmp_path
     np.testing.assert_array_equal(again.score(requests), model.score(requests))
     assert again.settings.learner == "r2d2"
     grown = again.with_items(pl.DataFrame({"item_id": ["fresh"], "title": ["a rocket"]}))
-    assert grown.score_parts(requests)["r2d2"].shape == (2, len(model.catalog) + 1)
+    assert grown.score_components(requests)["r2d2"].shape == (2, len(model.catalog) + 1)
 
 
 def test_a_transformer_over_events_joins_the_same_way(rated_world):
@@ -82,7 +82,7 @@ def test_a_transformer_over_events_joins_the_same_way(rated_world):
         models={"decoder": {"steps": 60, "users_per_step": 24, "check_every": 30}},
     )
     assert list(model.ensemble.scorers)[-1] == "decoder" and model.settings.learner == "decoder"
-    parts = model.score_parts([Request(history=rated_world.history("garden", 3))])
+    parts = model.score_components([Request(history=rated_world.history("garden", 3))])
     assert parts["decoder"].shape == (1, len(model.catalog)) and np.ptp(parts["decoder"]) > 0
 
 

@@ -118,7 +118,7 @@ def test_the_more_is_known_the_likelier_is_a_repeat(phone: Recommender) -> None:
 
 def test_repeats_are_a_part_of_the_score_whoever_asks(phone: Recommender, tmp_path: Path) -> None:
     requests = [Request(history=["app1", "browser"]), Request(), Request(history=["game1"] * 3)]
-    scores, parts = phone.score(requests), phone.score_parts(requests)
+    scores, parts = phone.score(requests), phone.score_components(requests)
     np.testing.assert_allclose(sum(parts.values()), scores, atol=1e-4)
     assert (parts["repeat"] != 0).sum(1).tolist() == [2, 0, 1]
     items = np.arange(len(phone.vocabulary))

@@ -86,14 +86,14 @@ def test_within_training_there_is_none_where_only_the_newest_is_on_the_rise() ->
     trend = model.ensemble.trend
     if trend is not None:
         asked = [Request(at=START + DAY * SPAN * share) for share in (0.3, 0.6, 1.1)]
-        parts = model.score_parts(asked)["trend"]
+        parts = model.score_components(asked)["trend"]
         assert not parts[0].any() and not parts[1].any()
         assert parts[2].any()
 
 
 def test_the_trend_is_a_part_of_the_score_and_is_saved(drifting: Recommender, tmp_path) -> None:
     asked = [Request(at=START + DAY * SPAN), Request(history=["i3"])]
-    parts = drifting.score_parts(asked)
+    parts = drifting.score_components(asked)
     assert parts["trend"][0].any() and not parts["trend"][1].any()
     total = sum(part.astype(np.float64) for part in parts.values())
     np.testing.assert_allclose(total, drifting.score(asked), atol=1e-4)

@@ -38,7 +38,7 @@ def evidence(model, request):
 
 
 def test_it_is_a_part_under_its_own_name(model, requests):
-    parts = model.score_parts(requests)
+    parts = model.score_components(requests)
     assert list(model.ensemble.scorers)[-1] == USER_TEXT
     assert np.ptp(parts[USER_TEXT][1]) > 0
     np.testing.assert_allclose(

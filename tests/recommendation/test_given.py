@@ -94,7 +94,7 @@ def test_who_names_no_list_or_a_long_one_is_ranked_as_before(model: Recommender)
 def test_its_parts_add_up_to_the_score(model: Recommender, *, most: bool) -> None:
     requests = [Request(), Request(history=["s00"], allow=popular(model, most=most))]
 
-    parts = model.score_parts(requests)
+    parts = model.score_components(requests)
 
     np.testing.assert_allclose(sum(parts.values()), model.score(requests), atol=1e-4)
     assert ("predicted_rating" in parts) == most

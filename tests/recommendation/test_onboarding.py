@@ -26,7 +26,7 @@ def test_worth_equals_conditioning_the_joint_distribution() -> None:
     gains = np.array([slow_reduction(vectors, covariance, 0.5, item) for item in range(12)]) * knows
     asked = choose_questions(vectors, covariance, 0.5, knows, 2)
     assert asked.items[0, 0] == gains.argmax()
-    assert asked.worth[0, 0] == pytest.approx(
+    assert asked.uncertainty_reduction[0, 0] == pytest.approx(
         gains.max() / np.trace(vectors @ covariance @ vectors.T)
     )
     first = vectors[asked.items[0, 0]]

@@ -100,7 +100,7 @@ def test_batches_equal_one_by_one_and_parts_add_up(model: Recommender) -> None:
         together, np.concatenate([model.score([one]) for one in requests]), atol=1e-4
     )
     np.testing.assert_allclose(
-        together, np.sum(list(model.score_parts(requests).values()), axis=0), atol=1e-4
+        together, np.sum(list(model.score_components(requests).values()), axis=0), atol=1e-4
     )
 
 
@@ -124,7 +124,7 @@ def test_new_items_have_their_place_at_once(model: Recommender) -> None:
     new = {"item_id": ["i99"], "title": ["new"], "latitude": [north], "longitude": [east]}
     grown = model.with_items(pl.DataFrame(new))
 
-    parts = grown.score_parts([Request(location=CITIES[2]), Request(location=CITIES[0])])
+    parts = grown.score_components([Request(location=CITIES[2]), Request(location=CITIES[0])])
 
     assert parts["place"][0, -1] > parts["place"][1, -1]
 

@@ -277,7 +277,7 @@ def test_what_joins_by_rows_scores_as_what_is_made_anew(large: Recommender) -> N
     anew = replace(grown, ensemble=large.ensemble.with_content(grown.content))
     asked = [*requests(2), Request(history=["fresh", "i3"])]
     np.testing.assert_allclose(grown.score(asked), anew.score(asked), atol=2e-4)
-    parts, whole = grown.score_parts(asked[:1]), grown.score(asked[:1])
+    parts, whole = grown.score_components(asked[:1]), grown.score(asked[:1])
     np.testing.assert_allclose(sum(parts.values()), whole, atol=1e-3)
 
 

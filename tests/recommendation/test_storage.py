@@ -55,7 +55,7 @@ def test_a_model_saved_under_old_ids_loads_with_one_note(tmp_path: Path) -> None
     assert len(notes) == 1
     now, request = Recommender.load(saved_model()), metarec.Request()
     np.testing.assert_array_equal(model.score([request]), now.score([request]))
-    assert list(model.score_parts([request])) == list(now.score_parts([request]))
+    assert list(model.score_components([request])) == list(now.score_components([request]))
 
 
 def test_an_old_id_of_a_model_is_accepted_with_a_note() -> None:

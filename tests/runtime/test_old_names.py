@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import numpy as np
+import pytest
 
 from metarec.app.reports import read_report
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble.gate import Gate
-from metarec.runtime.old_names import ARRAYS, IN_REPORTS, SAVED, with_current_names
+from metarec.recommendation.explained import Explanation
+from metarec.recommendation.onboarding import Questions
+from metarec.recommender import Recommender
+from metarec.runtime.old_names import (
+    ARRAYS,
+    ATTRIBUTES,
+    IN_REPORTS,
+    SAVED,
+    current_option,
+    with_current_names,
+)
 
 
 def test_no_old_name_is_a_name_of_today():
@@ -23,6 +35,31 @@ def test_old_names_are_replaced_at_every_depth_and_values_stay():
     found = with_current_names(saved, IN_REPORTS)
     assert found["users"] is array
     assert found["groups"] == [{"users": 3, "by": "people"}]
+
+
+def test_former_names_of_public_attributes_work_and_name_the_current_one():
+    questions = Questions(items=np.zeros((1, 1), int), uncertainty_reduction=np.ones((1, 1)))
+    with pytest.warns(FutureWarning, match="worth is now Questions.uncertainty_reduction"):
+        assert questions.worth is questions.uncertainty_reduction
+    with pytest.raises(AttributeError, match="'Questions' object has no attribute 'score_parts'"):
+        questions.score_parts  # noqa: B018  # the access is what is tested
+    for name, names in ATTRIBUTES.items():
+        public = {"Recommender": Recommender, "Explanation": Explanation, "Questions": Questions}
+        known = {*dir(public[name]), *(one.name for one in fields(public[name]))}
+        assert known >= {*names.values()}
+        assert not known & {*names}
+
+
+@pytest.mark.parametrize(
+    ("former", "current"),
+    [
+        ("--parts", "--components"),
+        ("--mend=gan", "--mitigate=gan"),
+        ("--users-a-part", "--users-per-file"),
+    ],
+)
+def test_former_options_are_read_as_the_current_ones(former: str, current: str):
+    assert current_option(former) == current
 
 
 def test_intervals_saved_under_old_names_are_read():

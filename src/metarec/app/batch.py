@@ -40,7 +40,7 @@ SCORES_AT_ONCE, MAX_AT_ONCE = 8_000_000, 256
 """Largest number of scores, and of users, computed at a time."""
 SCHEMA: dict[str, type[pl.DataType]] = {
     "user_id": pl.Utf8,
-    "place": pl.Int32,
+    "rank": pl.Int32,
     "item_id": pl.Utf8,
     "score": pl.Float32,
     "propensity": pl.Float32,
@@ -57,12 +57,12 @@ class BatchConfig:
     """Filter of the items that may be shown, as `--filter`; None allows all."""
     diversity: float = 0.0
     """Strength of diversification in [0, 1], as for a single slate."""
-    users_a_part: int = 5_000
+    users_per_file: int = 5_000
     """Users in each file."""
 
     def __post_init__(self) -> None:
-        if self.users_a_part < 1:
-            raise BadInput(f"users_a_part must be 1 or more, got {self.users_a_part}")
+        if self.users_per_file < 1:
+            raise BadInput(f"users_per_file must be 1 or more, got {self.users_per_file}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,7 @@ def recommend_all(
     loaded = _loaded(model)
     loaded.policy_check.refuse_misspelled(dict.fromkeys(data.users.attributes))
     plan = _plan(loaded, data, config)
-    parts = Parts.of(data, config.users_a_part)
+    parts = Parts.of(data, config.users_per_file)
     _begin(out, plan)
     missing = [number for number in parts.numbers if not (out / _file(number)).exists()]
     found, todo = len(parts) - len(missing), parts.only(missing)
@@ -216,7 +216,7 @@ def recommend_all(
         backend=backend,
         tell=lambda done: progress(STAGE, (found + done) / len(parts)),
     )
-    summary = {**plan, "parts_found": found, **_counted(out, parts)}
+    summary = {**plan, "files_found": found, **_counted(out, parts)}
     write_text(out / SUMMARY, json.dumps(summary, indent=1))
     return summary
 
@@ -296,14 +296,14 @@ def _write_part(place: Path, version: str, out: Path, config: BatchConfig, part:
 
 
 def _table(user_ids: Sequence[str], slates: Sequence[Slate]) -> pl.DataFrame:
-    """Return a row for each place of each slate, with predicted values where the model predicts
+    """Return a row for each rank of each slate, with predicted values where the model predicts
     ratings.
     """
     lengths = [len(slate.item_ids) for slate in slates]
     owners = np.repeat(np.arange(len(slates)), lengths)
     columns: dict[str, Any] = {
         "user_id": pl.Series(user_ids, dtype=pl.Utf8).gather(owners),
-        "place": np.arange(1, len(owners) + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths),
+        "rank": np.arange(1, len(owners) + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths),
         "item_id": [item for slate in slates for item in slate.item_ids],
         "score": np.concatenate([slate.scores for slate in slates] or [np.zeros(0)]),
         "propensity": np.concatenate([slate.propensity for slate in slates] or [np.zeros(0)]),
@@ -325,7 +325,7 @@ def _notes(slates: Sequence[Slate]) -> str:
 
 
 def _counted(out: Path, parts: Parts) -> dict[str, Any]:
-    """Count users, rows, empty slates, parts and the 20 most frequent notes, from the files."""
+    """Count users, rows, empty slates, files and the 20 most frequent notes, from the files."""
     notes: Counter[str] = Counter()
     rows = empty = 0
     for number in parts.numbers:
@@ -338,6 +338,6 @@ def _counted(out: Path, parts: Parts) -> dict[str, Any]:
         "users": len(parts.user_ids),
         "rows": rows,
         "empty_slates": empty,
-        "parts": len(parts),
+        "files": len(parts),
         "notes": dict(notes.most_common(20)),
     }

@@ -25,7 +25,7 @@ from metarec.recommendation.slate import Request
 class AblationRow:
     """Ablation of one component at one support size."""
 
-    part: str
+    component: str
     shots: int
     """Support size."""
     without: float
@@ -55,17 +55,17 @@ class Ablation:
         excludes zero.
         """
         shots = list(self.full)
-        name = max(len(f"without {row.part}") for row in self.rows)
+        name = max(len(f"without {row.component}") for row in self.rows)
         lines = [
             f"NDCG@{self.k} of {self.cold_users} new users lost without one score component (* "
             f"clear of zero)",
             " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
             f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots),
         ]
-        for part in dict.fromkeys(row.part for row in self.rows):
-            losses = {row.shots: row.loss for row in self.rows if row.part == part}
+        for component in dict.fromkeys(row.component for row in self.rows):
+            losses = {row.shots: row.loss for row in self.rows if row.component == component}
             lines.append(
-                f"{'without ' + part:<{name}}"
+                f"{'without ' + component:<{name}}"
                 + "".join(
                     f"{f'{-losses[s].mean:+.3f}' + ('*' if losses[s].is_clear else ' '):>10}"
                     for s in shots
@@ -85,12 +85,16 @@ def ablate(
         rng: for the bootstrap.
     """
     found = {events: _qualities(model, trial, events, k) for events in shots}
-    names = dict.fromkeys(name for whole in found.values() for name in whole.parts)
+    names = dict.fromkeys(name for whole in found.values() for name in whole.components)
     return Ablation(
         k=k,
         cold_users=len(trial.cold_users),
         full={events: Mean.of(whole.full, rng) for events, whole in found.items()},
-        rows=[_row(whole, part, events, rng) for events, whole in found.items() for part in names],
+        rows=[
+            _row(whole, component, events, rng)
+            for events, whole in found.items()
+            for component in names
+        ],
     )
 
 
@@ -99,21 +103,21 @@ class _Qualities:
     """NDCG@k [B] of new users at one support size."""
 
     full: np.ndarray
-    parts: dict[str, tuple[np.ndarray, np.ndarray]]
+    components: dict[str, tuple[np.ndarray, np.ndarray]]
     """Component -> [B] of the score without it, and [B] of the component alone."""
     nothing: np.ndarray
     """[B] of a component that is zero."""
 
-    def of(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, component: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the qualities without this component, and of it alone."""
         # Some components, such as `refused`, are missing where no user of a chunk has them.
-        return self.parts.get(part, (self.full, self.nothing))
+        return self.components.get(component, (self.full, self.nothing))
 
 
-def _row(found: _Qualities, part: str, events: int, rng: np.random.Generator) -> AblationRow:
-    lacking, alone = found.of(part)
+def _row(found: _Qualities, component: str, events: int, rng: np.random.Generator) -> AblationRow:
+    lacking, alone = found.of(component)
     return AblationRow(
-        part=part,
+        component=component,
         shots=events,
         without=float(lacking.mean()),
         alone=float(alone.mean()),
@@ -129,19 +133,22 @@ def _qualities(model: Explained, trial: Trial, events: int, k: int) -> _Qualitie
 def _of_chunk(
     model: Explained, trial: Trial, requests: Sequence[Request], chunk: tuple[int, int], k: int
 ) -> _Qualities:
-    parts = model.score_parts(requests[slice(*chunk)])
-    whole = np.sum(list(parts.values()), axis=0)
+    components = model.score_components(requests[slice(*chunk)])
+    whole = np.sum(list(components.values()), axis=0)
 
     def quality(scores: np.ndarray) -> np.ndarray:
         return ndcg_of(scores, model.vocabulary, trial, *chunk, k=k)
 
-    each = {name: (quality(whole - part), quality(part)) for name, part in parts.items()}
+    each = {
+        name: (quality(whole - component), quality(component))
+        for name, component in components.items()
+    }
     return _Qualities(quality(whole), each, quality(np.zeros_like(whole)))
 
 
 def _concat(chunks: Sequence[_Qualities]) -> _Qualities:
     """Concatenate the users of all chunks; a component missing in a chunk counts as zero there."""
-    names = dict.fromkeys(name for chunk in chunks for name in chunk.parts)
+    names = dict.fromkeys(name for chunk in chunks for name in chunk.components)
     return _Qualities(
         np.concatenate([chunk.full for chunk in chunks]),
         {name: _pair([chunk.of(name) for chunk in chunks]) for name in names},
@@ -207,8 +214,8 @@ def _quality(ablation: Ablation) -> list[str]:
         "|---|" + "---|" * len(shots),
         "| whole model | " + " | ".join(whole) + " |",
     ]
-    for part in dict.fromkeys(row.part for row in ablation.rows):
-        losses = [row.loss for row in ablation.rows if row.part == part]
+    for component in dict.fromkeys(row.component for row in ablation.rows):
+        losses = [row.loss for row in ablation.rows if row.component == component]
         changes = [f"{-m.mean:+.3f} [{-m.high:+.3f}, {-m.low:+.3f}]" for m in losses]
-        lines.append(f"| change without {part} | " + " | ".join(changes) + " |")
+        lines.append(f"| change without {component} | " + " | ".join(changes) + " |")
     return lines

@@ -34,7 +34,8 @@ def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = 
     body = [
         _answer(why),
         *(f'<p class="caution">{escape(note)}</p>' for note in why.notes),
-        f"<h2>What each score component adds</h2>{figure(draw_effects(why.parts), narrow=True)}",
+        "<h2>What each score component adds</h2>"
+        + figure(draw_effects(why.components), narrow=True),
         *_events(why),
         *_features(why),
         *_nearest(why),
@@ -108,11 +109,11 @@ def _steps(inner: InnerTrace) -> list[str]:
 def _files(why: Explanation, trace: Trace) -> dict[str, str]:
     moments = [
         {"events": one.shots, "newest_event": one.event, "rank": one.rank}
-        | {"relative_score": one.relative_score, **one.parts}
+        | {"relative_score": one.relative_score, **one.components}
         for one in trace.moments
     ]
-    parts = [{"score_component": name, "adds": adds} for name, adds in why.parts.items()]
-    files = {"score_components.csv": parts, "trace.csv": moments}
+    components = [{"score_component": name, "adds": adds} for name, adds in why.components.items()]
+    files = {"score_components.csv": components, "trace.csv": moments}
     return {name: pl.DataFrame(rows).write_csv() for name, rows in files.items()}
 
 

@@ -157,7 +157,10 @@ def measure_faithfulness(
     users = _with_two_events(model, requests)
     scores = model.score(users)
     items = model.vocabulary.names(top(scores, hidden_items(model, users), 1)[:, 0])
-    summed = np.sum([part.astype(np.float64) for part in model.score_parts(users).values()], axis=0)
+    summed = np.sum(
+        [component.astype(np.float64) for component in model.score_components(users).values()],
+        axis=0,
+    )
     effects = {name: method(users, items) for name, method in methods_of(model, rng).items()}
     curves = [
         curve

@@ -28,11 +28,12 @@ def draw_ablation(found: Ablation) -> str:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
     losses = {
-        part: [row.loss for row in found.rows if row.part == part]
-        for part in dict.fromkeys(row.part for row in found.rows)
+        component: [row.loss for row in found.rows if row.component == component]
+        for component in dict.fromkeys(row.component for row in found.rows)
     }
     reach = {
-        part: max(abs(end) for m in own for end in (m.low, m.high)) for part, own in losses.items()
+        component: max(abs(end) for m in own for end in (m.low, m.high))
+        for component, own in losses.items()
     }
     usual = FAR * float(np.median(list(reach.values())))
     shared = max([1e-3, *(1.1 * size for size in reach.values() if size <= usual)])
@@ -41,14 +42,16 @@ def draw_ablation(found: Ablation) -> str:
     figure = new_figure(11.0, 0.6 + 1.9 * rows, extra="explain")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     steps = range(len(found.full))
-    for axes, part in zip(
-        panels, sorted(losses, key=lambda part: -max(m.mean for m in losses[part])), strict=False
+    for axes, component in zip(
+        panels,
+        sorted(losses, key=lambda component: -max(m.mean for m in losses[component])),
+        strict=False,
     ):
-        own, is_far = losses[part], reach[part] > usual
+        own, is_far = losses[component], reach[component] > usual
         _draw_losses(axes, own, COLORS[1] if is_far else COLORS[0])
         if not is_far:
             axes.set_ylim(-shared, shared)
-        axes.set_title(f"{part}{' (own scale)' if is_far else ''}", fontsize=9, loc="left")
+        axes.set_title(f"{component}{' (own scale)' if is_far else ''}", fontsize=9, loc="left")
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels:

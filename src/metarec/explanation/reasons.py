@@ -23,14 +23,14 @@ from metarec.explanation.relative_score import (
     Explained,
     attention,
     columns_of,
+    components_at,
     hidden_items,
     known_history,
-    parts_at,
     policy_check_of,
     relative_to_shown,
     top,
 )
-from metarec.explanation.words import parts_told, sentences
+from metarec.explanation.words import components_shown, sentences
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import (
     Counterfactual,
@@ -93,7 +93,7 @@ def explain(
         title=titles[column],
         relative_score=stands.relative_score,
         rank=rank,
-        parts=stands.parts,
+        components=stands.components,
         events=events,
         shares=_shares(model, request, item_id, scored, rng or np.random.default_rng(0), stands),
         features=features,
@@ -113,7 +113,7 @@ class Position:
     relative_score: float
     rank: int | None
     """Rank from 1; None where it may not be shown."""
-    parts: dict[str, float]
+    components: dict[str, float]
     """Components of the relative score."""
     weights: np.ndarray
     """[N] softmax of an anonymous user's scores."""
@@ -129,15 +129,18 @@ def _position(model: Explained, request: Request, column: int) -> Position:
     both, hidden = model.score([Request(), request]), hidden_items(model, [request])
     scores, weights = both[1:], attention(both[0])
     listed = top(scores, hidden, len(model.vocabulary))[0]
-    found = parts_at(model, [request], np.array([[column]]), weights)
+    found = components_at(model, [request], np.array([[column]]), weights)
     stands = Position(
         relative_score=float(relative_to_shown(scores, weights)[0, column]),
         rank=int(np.flatnonzero(listed == column)[0]) + 1 if not hidden[0, column] else None,
-        parts={name: float(part[0, 0]) for name, part in found.items()},
+        components={name: float(component[0, 0]) for name, component in found.items()},
         weights=weights,
         largest=float(np.abs(scores).max()),
     )
-    return replace(stands, parts={name: stands.told(part) for name, part in stands.parts.items()})
+    return replace(
+        stands,
+        components={name: stands.told(component) for name, component in stands.components.items()},
+    )
 
 
 def _notes(model: Explained, request: Request, item_id: str, stands: Position) -> list[str]:
@@ -146,7 +149,7 @@ def _notes(model: Explained, request: Request, item_id: str, stands: Position) -
     """
     forbidden = policy_check_of(model).reasons(request, item_id)
     return [
-        *_adds_up(stands.parts, stands.relative_score, stands.largest),
+        *_adds_up(stands.components, stands.relative_score, stands.largest),
         *_unread(model, request),
         *(f"the policy does not show it to this user: {why}." for why in forbidden),
     ]
@@ -164,7 +167,7 @@ def _reasons(
     return sentences(
         events,
         [one for one in features if one.name not in told_by_policy(model)],
-        parts_told(stands.parts, is_new=not request.history),
+        components_shown(stands.components, is_new=not request.history),
         liked_from=_liked_from(model),
         facts=context_facts(model, request, [column])[0],
         labels=labels_of(model),
@@ -183,7 +186,9 @@ def _nearest(
 
 
 def _check(model: Any, request: Any, k: Any, words: Any, scored: Any, n: Any, rng: Any) -> None:
-    if not all(hasattr(model, name) for name in ("vocabulary", "catalog", "score", "score_parts")):
+    if not all(
+        hasattr(model, name) for name in ("vocabulary", "catalog", "score", "score_components")
+    ):
         raise refused("model", model, "a Recommender (Recommender.load reads one)")
     check_request(request)
     check_whole("k", k, 1)
@@ -287,9 +292,9 @@ def _features(
     )
 
 
-def _adds_up(parts: dict[str, float], relative_score: float, largest: float) -> list[str]:
+def _adds_up(components: dict[str, float], relative_score: float, largest: float) -> list[str]:
     """Return a note where the components do not add up to the relative score."""
-    error = abs(sum(parts.values()) - relative_score)
+    error = abs(sum(components.values()) - relative_score)
     return (
         []
         if error <= ADDS_UP_TO * max(1.0, largest)

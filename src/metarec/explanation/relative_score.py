@@ -44,7 +44,7 @@ class Explained(Protocol):
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """Return log-scores [B, N] of the whole catalog."""
 
-    def score_parts(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+    def score_components(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
         """Return components [B, N] by name, which add up to `score`."""
 
 
@@ -94,7 +94,7 @@ def relative_scores(
     return np.concatenate(found)
 
 
-def parts_at(
+def components_at(
     model: Explained,
     requests: Sequence[Request],
     columns: np.ndarray,
@@ -109,11 +109,11 @@ def parts_at(
     found: dict[str, np.ndarray] = {}
     weights = anonymous_weights(model) if weights is None else weights
     for piece in pieces(requests, len(model.vocabulary)):
-        for name, part in model.score_parts(
+        for name, component in model.score_components(
             requests[piece]
         ).items():  # a part may be there for some requests only, such as a wish
             found.setdefault(name, np.zeros(columns.shape))[piece] = np.take_along_axis(
-                relative_to_shown(part, weights), columns[piece], axis=1
+                relative_to_shown(component, weights), columns[piece], axis=1
             )
     return found
 

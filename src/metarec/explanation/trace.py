@@ -43,7 +43,7 @@ class Moment:
     """Rank of the traced item, from 1; None once it is hidden, as a seen item."""
     relative_score: float
     """Relative score of the traced item."""
-    parts: dict[str, float]
+    components: dict[str, float]
     """Components of that relative score by name."""
     shifts: dict[str, float]
     """Change of each score component with the last event: root mean square over the catalog,
@@ -100,8 +100,9 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     request, notes = known_history(model, request)
     prefixes = [with_events(request, range(shots)) for shots in range(len(request.history) + 1)]
     weights = anonymous_weights(model)
-    parts = {
-        name: relative_to_shown(part, weights) for name, part in model.score_parts(prefixes).items()
+    components = {
+        name: relative_to_shown(component, weights)
+        for name, component in model.score_components(prefixes).items()
     }
     relative_scores = relative_to_shown(model.score(prefixes), weights)
     hidden = hidden_items(model, prefixes)
@@ -123,8 +124,8 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
                 relative_scores=[float(relative_scores[shots, c]) for c in shown],
                 rank=_rank(relative_scores[shots], hidden[shots], column),
                 relative_score=float(relative_scores[shots, column]),
-                parts={name: float(part[shots, column]) for name, part in parts.items()},
-                shifts=_shifts(parts, shots, weights),
+                components={name: float(c[shots, column]) for name, c in components.items()},
+                shifts=_shifts(components, shots, weights),
                 moves=moves[shots],
             )
         )
@@ -137,11 +138,11 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     )
 
 
-def _shifts(parts: dict[str, np.ndarray], shots: int, weights: np.ndarray) -> dict[str, float]:
+def _shifts(components: dict[str, np.ndarray], shots: int, weights: np.ndarray) -> dict[str, float]:
     """Return the change of each component with the last event, see `Moment.shifts`."""
     return {
-        name: float(np.sqrt((part[shots] - part[max(shots - 1, 0)]) ** 2 @ weights))
-        for name, part in parts.items()
+        name: float(np.sqrt((component[shots] - component[max(shots - 1, 0)]) ** 2 @ weights))
+        for name, component in components.items()
     }
 
 

@@ -73,15 +73,15 @@ def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None)
     """Draw components, slates, and the change of components and parameters with each event; then
     the inner steps.
     """
-    parts, slates, shifts, moves = panels[:4]
-    _draw_parts(parts, trace)
+    components, slates, shifts, moves = panels[:4]
+    _draw_components(components, trace)
     _draw_slates(slates, trace)
     _draw_lines(
         shifts,
         "How far each event moved each score component",
         [m.shifts for m in trace.moments],
         "root mean square",
-        list(trace.moments[0].parts),
+        list(trace.moments[0].components),
     )
     _draw_lines(
         moves,
@@ -146,13 +146,16 @@ def _draw_movement(axes: Axes, inner: InnerTrace) -> None:
     _finish(axes, f"Ranks on the slate of {inner.learner} alone", "rank on the slate")
 
 
-def _draw_parts(axes: Axes, trace: Trace) -> None:
+def _draw_components(axes: Axes, trace: Trace) -> None:
     shots = [m.shots for m in trace.moments]
-    names = list(trace.moments[0].parts)
-    reach = {name: max(abs(m.parts[name]) for m in trace.moments) for name in names}
+    names = list(trace.moments[0].components)
+    reach = {name: max(abs(m.components[name]) for m in trace.moments) for name in names}
     for name in (name for name in names if reach[name] >= MIN_SHARE * max(reach.values())):
         axes.plot(
-            shots, [m.parts[name] for m in trace.moments], **_style(names.index(name)), label=name
+            shots,
+            [m.components[name] for m in trace.moments],
+            **_style(names.index(name)),
+            label=name,
         )
     axes.plot(
         shots,

@@ -166,14 +166,14 @@ def is_liked(event: EventEffect, liked_from: float | None) -> bool | None:
     return event.value >= liked_from
 
 
-def parts_told(parts: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
+def components_shown(components: Mapping[str, float], *, is_new: bool) -> dict[str, float]:
     """Return the components as shown to a user; for a user without events (`is_new`), those in
     `FROM_THE_START` are summed as `START`.
     """
-    if not is_new or not FROM_THE_START & parts.keys():
-        return dict(parts)
-    start = sum(effect for name, effect in parts.items() if name in FROM_THE_START)
-    others = {name: effect for name, effect in parts.items() if name not in FROM_THE_START}
+    if not is_new or not FROM_THE_START & components.keys():
+        return dict(components)
+    start = sum(effect for name, effect in components.items() if name in FROM_THE_START)
+    others = {name: effect for name, effect in components.items() if name not in FROM_THE_START}
     return {**others, START: start}
 
 
@@ -196,7 +196,7 @@ def did(event: EventEffect, liked_from: float | None, kinds: Kinds | None = None
 def sentences(
     events: Sequence[EventEffect],
     features: Sequence[FeatureEffect],
-    parts: dict[str, float],
+    components: dict[str, float],
     *,
     liked_from: float | None = None,
     most: int = MAX_REASONS,
@@ -218,10 +218,10 @@ def sentences(
         same: dict[str, Any] = {"liked_from": liked_from, "labels": labels, "kinds": kinds}
         lifting = [event for event in events if event.effect > 0]
         lifts = [feature for feature in features if feature.effect > 0]
-        rising = {name: effect for name, effect in parts.items() if effect > 0}
+        rising = {name: effect for name, effect in components.items() if effect > 0}
         if speaks_for := sentences(lifting, lifts, rising, most=most, facts=facts, **same):
             return speaks_for
-    least = MIN_SHARE * _largest(events, features, parts)
+    least = MIN_SHARE * _largest(events, features, components)
     events = [event for event in events if abs(event.effect) >= least]
     features = [feature for feature in features if abs(feature.effect) >= least]
     said = _in_turn(
@@ -229,14 +229,14 @@ def sentences(
         # Of values the events say so themselves
         _shares((f.effect, _of_feature(f, labels)) for f in features if f.name != "values"),
         _shares(
-            (effect, _of_part(name, effect, facts))
-            for name, effect in parts.items()
+            (effect, _of_component(name, effect, facts))
+            for name, effect in components.items()
             if name in BY_THEMSELVES or not (events or features)
         ),
     )
-    wish = parts.get("wish", 0.0)
+    wish = components.get("wish", 0.0)
     if abs(wish) > _largest(events, features, {}):  # then a query in words comes first
-        said.sort(key=_of_part("wish", wish).__ne__)
+        said.sort(key=_of_component("wish", wish).__ne__)
     return said[:most]
 
 
@@ -247,10 +247,12 @@ def _in_turn(*each: list[tuple[float, str]]) -> list[str]:
 
 
 def _largest(
-    events: Sequence[EventEffect], features: Sequence[FeatureEffect], parts: Mapping[str, float]
+    events: Sequence[EventEffect],
+    features: Sequence[FeatureEffect],
+    components: Mapping[str, float],
 ) -> float:
     """Return the largest absolute effect; 0 where there is none."""
-    effects = (*(e.effect for e in events), *(f.effect for f in features), *parts.values())
+    effects = (*(e.effect for e in events), *(f.effect for f in features), *components.values())
     return max(map(abs, effects), default=0.0)
 
 
@@ -292,7 +294,7 @@ def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None)
     return f"{word} its {called} is {feature.value}"
 
 
-def _of_part(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:
+def _of_component(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:
     """Return the reason of a component; a fact about this item replaces the general one."""
     if facts and name in facts:
         return f"{'because' if effect > 0 else 'although'} {facts[name]}"

@@ -69,8 +69,8 @@ def slates_with_answers(
 
 def _by_item(shown: pl.DataFrame | None) -> pl.DataFrame:
     if shown is None:
-        return pl.DataFrame(schema={"item_id": pl.Utf8, "shown": pl.Int64, "taken": pl.Int64})
+        return pl.DataFrame(schema={"item_id": pl.Utf8, "shown": pl.Int64, "conversions": pl.Int64})
     return shown.group_by("item_id").agg(
         pl.len().cast(pl.Int64).alias("shown"),
-        pl.col("outcome").sum().cast(pl.Int64).alias("taken"),
+        pl.col("outcome").sum().cast(pl.Int64).alias("conversions"),
     )

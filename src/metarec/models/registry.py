@@ -85,8 +85,8 @@ MODELS: dict[str, type[Model]] = {
     "bert_two_tower": BertTwoTower,
     **{name: learned(name) for name in LEARNERS},
 }
-"""Id -> class; ids are the score components of `Recommender.score_parts`. Every meta-learner is a
-model under its own name.
+"""Id -> class; ids are the score components of `Recommender.score_components`. Every meta-learner
+is a model under its own name.
 """
 BEHAVIOR_ENCODERS = ("decoder", "encoder", "encoder_decoder", "gru4rec", "caser")
 """Models that encode a user's events as a sequence; `evaluate --all` fits each of them alone."""

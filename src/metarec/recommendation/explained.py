@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from metarec.runtime.old_names import FormerNames
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventEffect:
@@ -58,7 +60,7 @@ class Counterfactual:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explanation:
+class Explanation(FormerNames):
     """Why one item is ranked where it is for one user. All effects are differences of relative
     score (log-score).
     """
@@ -72,7 +74,7 @@ class Explanation:
     """
     rank: int | None
     """Rank among the items that may be shown, from 1; None if it may not be shown to this user."""
-    parts: dict[str, float]
+    components: dict[str, float]
     """Score components by name; they add up to `relative_score`."""
     events: list[EventEffect]
     """Leave-one-out effect of every event, in the order of the history."""
@@ -115,7 +117,7 @@ class Explanation:
             "  nothing about you moves it: its rank is the same for everyone"
         ]
         lines += [f"  and: {fact}" for fact in self.facts]
-        lines += ["score components", *_effect_bars(list(self.parts.items()))]
+        lines += ["score components", *_effect_bars(list(self.components.items()))]
         if self.events:
             lines += [
                 "without each event it would lose",

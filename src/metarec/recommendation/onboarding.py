@@ -21,18 +21,19 @@ from metarec.features.users import UserBatch
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.slate import Request, checked_requests
 from metarec.recommendation.stages.score import log_scores
+from metarec.runtime.old_names import FormerNames
 
 N_COMMON = 500
 """Number of best-known items that may be asked about; further items would only slow the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Questions:
+class Questions(FormerNames):
     """Items to ask about, the most informative first."""
 
     items: np.ndarray
     """[B, Q] item indexes."""
-    worth: np.ndarray
+    uncertainty_reduction: np.ndarray
     """[B, Q] expected share, in [0, 1], of the remaining variance that the question removes,
     including the probability that the user knows the item.
     """
@@ -52,7 +53,7 @@ def ask(
     exclude = _excluded(requests, exclude)
     k = min(k, len(model.catalog))
     if not requests:
-        return Questions(items=np.zeros((0, k), np.int64), worth=np.zeros((0, k)))
+        return Questions(items=np.zeros((0, k), np.int64), uncertainty_reduction=np.zeros((0, k)))
     knows = chance_known(
         np.bincount(
             model.vocabulary.indexes(model.trained_on["item_id"]), minlength=len(model.catalog)
@@ -75,7 +76,7 @@ def ask(
         ),  # a user who has acted on all but two items can be asked about two
         may_ask=may_ask,
     )
-    return Questions(items=common[found.items], worth=found.worth)
+    return Questions(items=common[found.items], uncertainty_reduction=found.uncertainty_reduction)
 
 
 def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:
@@ -139,19 +140,21 @@ def choose_questions(
             f"{n_questions} questions asked for, but only {int(free.sum(1).min())} items may be "
             f"asked about"
         )
-    rows, items, worth = np.arange(len(uncertain)), [], []
+    rows, items, reductions = np.arange(len(uncertain)), [], []
     for _ in range(n_questions):
         answers = _Answers.of(vectors, uncertain, spread, noise)
         gain = np.where(free, chance * answers.reduction, -np.inf)
         best = gain.argmax(1)
         total = np.einsum("de,bed->b", spread, uncertain)
         items.append(best)
-        worth.append(gain[rows, best] / np.maximum(total, 1e-300))
+        reductions.append(gain[rows, best] / np.maximum(total, 1e-300))
         free[rows, best] = False
         uncertain = answers.given(uncertain, rows, best)
     if not n_questions:
-        return Questions(items=np.zeros((len(rows), 0), np.int64), worth=np.zeros((len(rows), 0)))
-    return Questions(items=np.stack(items, 1), worth=np.stack(worth, 1))
+        return Questions(
+            items=np.zeros((len(rows), 0), np.int64), uncertainty_reduction=np.zeros((len(rows), 0))
+        )
+    return Questions(items=np.stack(items, 1), uncertainty_reduction=np.stack(reductions, 1))
 
 
 @dataclass(frozen=True, kw_only=True)

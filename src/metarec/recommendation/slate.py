@@ -249,11 +249,11 @@ class Slate:
         return replace(self, item_ids=self.item_ids[offset:], **cut)
 
     def frame(self) -> pl.DataFrame:
-        """Return one row per position: `place, item_id, score, uncertainty, propensity`, and
+        """Return one row per position: `rank, item_id, score, uncertainty, propensity`, and
         `predicted` where values are ratings.
         """
         columns: dict[str, Any] = {
-            "place": range(1, len(self.item_ids) + 1),
+            "rank": range(1, len(self.item_ids) + 1),
             "item_id": self.item_ids,
             "score": self.scores,
             "uncertainty": self.uncertainty,

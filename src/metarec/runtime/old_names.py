@@ -1,9 +1,10 @@
-"""Former names in saved models, reports and command lines, read as the current ones."""
+"""Former names in saved models, reports, command lines and Python, read as the current ones."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 SAVED = {"newcomers": "cold_users", "person_template": "user_template"}
 """Former name of a setting of a saved model -> current name."""
@@ -27,10 +28,42 @@ IN_REPORTS = {
     "worth_from": "crossover",
     "verdict": "summary",
     "made_up": "synthetic",
+    "parts": "components",
+    "part": "component",
 }
 """Former key of a report stored with a model -> current key."""
-OPTIONS = {"--person-template": "--user-template", "--people-as-text": "--user-text"}
+OPTIONS = {
+    "--person-template": "--user-template",
+    "--people-as-text": "--user-text",
+    "--parts": "--components",
+    "--mend": "--mitigate",
+    "--users-a-part": "--users-per-file",
+}
 """Former option of the command line -> current option."""
+IN_REQUESTS = {"taken": "conversions"}
+"""Former value of a parameter of a request over HTTP -> current value."""
+ATTRIBUTES = {
+    "Recommender": {"score_parts": "score_components"},
+    "Explanation": {"parts": "components"},
+    "Questions": {"worth": "uncertainty_reduction"},
+}
+"""Public class -> former name of an attribute -> current name."""
+
+
+class FormerNames:
+    """Base of public classes in `ATTRIBUTES`: former names of attributes work, and a
+    `FutureWarning` names the current one.
+    """
+
+    if not TYPE_CHECKING:  # type checkers know the current names alone
+
+        def __getattr__(self, name: str) -> Any:
+            for cls in type(self).__mro__:
+                if current := ATTRIBUTES.get(cls.__name__, {}).get(name):
+                    text = f"{cls.__name__}.{name} is now {cls.__name__}.{current}"
+                    warnings.warn(text, FutureWarning, stacklevel=2)
+                    return getattr(self, current)
+            return object.__getattribute__(self, name)  # raises, with the text of Python
 
 
 def with_current_names(saved: Any, names: Mapping[str, str]) -> Any:

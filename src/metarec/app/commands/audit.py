@@ -109,10 +109,10 @@ class AuditModel:
             "fits once more, from another seed.",
         ),
     ] = False
-    parts: Annotated[
+    components: Annotated[
         bool,
         typer.Option(
-            "--parts",
+            "--components",
             help="Also say what each score component is worth; with --out, a model card.",
         ),
     ] = False
@@ -123,10 +123,10 @@ class AuditModel:
             help="Also say which columns the model rests on: what is lost when one is shuffled.",
         ),
     ] = False
-    mend: Annotated[
+    mitigate: Annotated[
         bool,
         typer.Option(
-            "--mend",
+            "--mitigate",
             help="Also try mitigations of the widest clear gap on the same users, with their "
             "cost; fits several times.",
         ),
@@ -155,10 +155,10 @@ class AuditModel:
         self._add_cold_items(looked, told)
         if self.explanations:
             self._add_explanations(looked, told)
-        ablation = self._add_parts(looked, told) if self.parts else None
+        ablation = self._add_components(looked, told) if self.components else None
         if self.features:
             self._add_features(looked, told)
-        tried = self._add_trade_offs(looked, told) if self.mend else None
+        tried = self._add_trade_offs(looked, told) if self.mitigate else None
         if self.out is not None:
             self._write(self.out, looked, told, ablation, tried)
         show(told.result, "\n\n".join(told.texts), as_json=self.as_json)
@@ -209,13 +209,13 @@ class AuditModel:
         heading = "Whether explanations tell the truth"
         told.add("explanations", faithful, heading, _faithful_html(faithful))
 
-    def _add_parts(self, looked: Looked, told: Told) -> Any:
+    def _add_components(self, looked: Looked, told: Told) -> Any:
         from metarec.explanation.decomposition import ablate
         from metarec.runtime.rng import derive
 
         rng = derive(self.seed, "ablation")
         ablation = ablate(looked.model, looked.trial, shots=looked.shots, rng=rng)
-        told.add("parts", ablation)
+        told.add("components", ablation)
         return ablation
 
     def _add_features(self, looked: Looked, told: Told) -> None:
@@ -235,7 +235,7 @@ class AuditModel:
         return tried
 
     def _write(self, out: Path, looked: Looked, told: Told, ablation: Any, tried: Any) -> None:
-        """Write the page, the numbers and, with `--parts`, the model card."""
+        """Write the page, the numbers and, with `--components`, the model card."""
         from metarec.fairness.audit_report import to_html
 
         out.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ Out = Annotated[
         help="With --all-users: folder of the slates; a run that was killed goes on there.",
     ),
 ]
-UsersAPart = Annotated[int, typer.Option(help="With --all-users: users in each file.")]
+UsersPerFile = Annotated[int, typer.Option(help="With --all-users: users in each file.")]
 
 
 def to_all(
@@ -56,8 +56,8 @@ def to_all(
         )
         job.outcome = f"slates of {summary['users']:,} users in {out}"
     notes = [f"note: {many:,} slates: {note}" for note, many in summary["notes"].items()]
-    again = f", {summary['parts_found']} of them were there" if summary["parts_found"] else ""
-    files = "1 file" if summary["parts"] == 1 else f"{summary['parts']} files"
+    again = f", {summary['files_found']} of them were there" if summary["files_found"] else ""
+    files = "1 file" if summary["files"] == 1 else f"{summary['files']} files"
     text = (
         f"{out}: {summary['rows']:,} rows for {summary['users']:,} users in {files}{again}; "
         f"{summary['empty_slates']:,} users may be shown nothing"

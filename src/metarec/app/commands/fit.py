@@ -114,7 +114,7 @@ class Fit:
     user_template: UserTemplate = None
     domain: Domain = None
     prior: Prior = None
-    mend: Annotated[
+    mitigate: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
@@ -124,7 +124,9 @@ class Fit:
     ] = None
     by: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="With --mend: the attribute that tells groups apart."),
+        typer.Option(
+            metavar="COLUMN", help="With --mitigate: the attribute that tells groups apart."
+        ),
     ] = None
     hold_out: Annotated[
         float,
@@ -174,7 +176,7 @@ class Fit:
         settings = self._settings()
         table, report = self._read()
         part = held_out_left_out(table, self.hold_out, self.seed)
-        learned, weights, done = with_mitigation(part, self.mend, self.by, self.seed)
+        learned, weights, done = with_mitigation(part, self.mitigate, self.by, self.seed)
         if self.plan or self.out is None:
             self._say_plan(learned, settings)
             return
@@ -219,7 +221,7 @@ class Fit:
         check_backend(self.workers, self.backend)
         if not 0.0 <= self.hold_out < 1.0:
             raise BadInput(f"--hold-out must lie in [0, 1), got {self.hold_out}")
-        check_mitigation(self.mend, self.by)
+        check_mitigation(self.mitigate, self.by)
         check_pictures(self.pictures, self.picture_encoder)
         if self.tune is not None:
             from metarec.evaluation.tuning import check_minutes
@@ -317,7 +319,7 @@ class Fit:
         aside = f"; {done.held_out:,} users kept out" if done.held_out else ""
         said = list(done.model.notes)
         if done.mitigation is not None:
-            said.append(f"mitigated by {self.mend}: {done.mitigation}")
+            said.append(f"mitigated by {self.mitigate}: {done.mitigation}")
         said += [*done.tuned.said, *done.tuned.toml()] if done.tuned else []
         return "\n".join(
             [

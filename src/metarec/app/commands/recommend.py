@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.batch import AllUsers, Out, UsersAPart, to_all
+from metarec.app.commands.batch import AllUsers, Out, UsersPerFile, to_all
 from metarec.app.commands.options import (
     Backend,
     Device,
@@ -68,7 +68,7 @@ class Recommend(AboutUser):
     device: Device = None
     all_users: AllUsers = None
     out: Out = None
-    users_a_part: UsersAPart = 5_000
+    users_per_file: UsersPerFile = 5_000
     workers: Workers = 1
     backend: Backend = "here"
     as_json: Json = False
@@ -104,7 +104,7 @@ class Recommend(AboutUser):
             k=self.k,
             where=self.where,
             diversity=self.diversity,
-            users_a_part=self.users_a_part,
+            users_per_file=self.users_per_file,
         )
         to_all(
             self.model,

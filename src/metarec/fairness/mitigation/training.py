@@ -38,16 +38,16 @@ def check_mitigation(name: str | None, by: str | None) -> None:
     """
     if name is None:
         if by is not None:
-            raise BadInput("--by names the groups of a mitigation; it goes with --mend NAME")
+            raise BadInput("--by names the groups of a mitigation; it goes with --mitigate NAME")
         return
     if name not in TRAINING_MITIGATIONS:
         raise BadInput(
-            f"--mend must be one of {', '.join(TRAINING_MITIGATIONS)}, got {name!r}; the others of "
-            "`metarec audit --mend` change slates, not the model"
+            f"--mitigate must be one of {', '.join(TRAINING_MITIGATIONS)}, got {name!r}; the "
+            "others of `metarec audit --mitigate` change slates, not the model"
         )
     if (by is None) == (name in BY_GROUP):
         needs = "needs --by COLUMN, an attribute of users" if by is None else "takes no --by"
-        raise BadInput(f"--mend {name} {needs}")
+        raise BadInput(f"--mitigate {name} {needs}")
 
 
 def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generator) -> Mitigated:

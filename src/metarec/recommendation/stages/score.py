@@ -61,7 +61,7 @@ def part_of_words(model: FittedModel, request: Request) -> np.ndarray | None:
     return WISH_WEIGHT * _fit_to_words(model, words) if words else None
 
 
-def score_parts(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+def score_components(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:
     """Return the components of `log_scores` by name, each [B, N]."""
     users, _ = model.users(requests)
     parts = model.ensemble.parts(users)

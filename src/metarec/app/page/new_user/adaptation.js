@@ -90,10 +90,10 @@ function trailChart(points) {
   if (points.length < 2) return [];
   const [width, height, pad] = [300, 70, 8];
   const most = Math.max(...points.map((p) => p.uncertainty));
-  const longest = Math.max(...points.map((p) => p.shots)) || 1;
-  const x = (p) => pad + (width - 2 * pad) * (p.shots / longest);
+  const longest = Math.max(...points.map((p) => p.known)) || 1;
+  const x = (p) => pad + (width - 2 * pad) * (p.known / longest);
   const y = (p) => pad + (height - 2 * pad) * (1 - p.uncertainty / most); // from zero: 1% looks small
-  const label = points.map((p) => t`${p.uncertainty.toFixed(2)} after ${p.shots}`).join(", ");
+  const label = points.map((p) => t`${p.uncertainty.toFixed(2)} after ${p.known}`).join(", ");
   return [
     el(
       "figure",

@@ -123,7 +123,7 @@ async function refresh() {
   shown.before = shown.slate || (shown.anonymous === slate ? null : shown.anonymous);
   shown.slate = { ...slate, ms };
   // what was taken back is no longer a step
-  shown.trail = shown.trail.filter((one) => one.shots === 0 || one.shots < known);
+  shown.trail = shown.trail.filter((one) => one.known === 0 || one.known < known);
   if (known > 0) shown.trail.push(mark(slate, known));
   drawHero();
   drawSlate();
@@ -132,8 +132,8 @@ async function refresh() {
   drawTold();
 }
 
-const mark = (slate, shots) => ({
-  shots,
+const mark = (slate, known) => ({
+  known,
   uncertainty: mean(
     slate.items.map((one) => one.uncertainty).filter((uncertainty) => uncertainty !== null),
   ),
@@ -143,17 +143,17 @@ const mean = (numbers) =>
 const places = (slate) => new Map((slate?.items || []).map((one, place) => [one.item_id, place]));
 
 function drawHero() {
-  const shots = opinions().length; // things, not acts: one rated twice is one
+  const known = opinions().length; // things, not acts: one rated twice is one
   byId("headline").textContent =
-    shots === 0
+    known === 0
       ? t`Tell us one thing you like.`
-      : shots < PERSONAL_AFTER
+      : known < PERSONAL_AFTER
         ? t`We are getting to know you.`
         : t`This is your list now.`;
   byId("lead").textContent =
-    shots === 0
+    known === 0
       ? t`The list below changes with every click. No account, no form.`
-      : t`Made from ${count(shots, "thing")} you told us. Every further click moves it.`;
+      : t`Made from ${count(known, "thing")} you told us. Every further click moves it.`;
   const wish = byId("active-wish");
   wish.hidden = !user.wish;
   wish.replaceChildren(
@@ -267,7 +267,7 @@ const inFavor = (reasons) =>
   reasons.find((reason) => !/^(although|尽管)/.test(reason)) || reasons[0];
 
 function movedBadge(moved) {
-  if (!shown.slate?.shots && !user.wish) return null;
+  if (!shown.slate?.n_known && !user.wish) return null;
   if (moved === null) return el("span", { class: "badge new" }, t`new`);
   if (moved === 0) return null;
   return el(

@@ -136,7 +136,7 @@ function explained(why, one, range, attributes) {
     bars(
       t`What its score is made of`,
       t`Score component`,
-      Object.entries(why.parts).map(([name, effect]) => [
+      Object.entries(why.components).map(([name, effect]) => [
         PARTS[name] || name.replaceAll("_", " "),
         effect,
       ]),

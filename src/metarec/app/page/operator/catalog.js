@@ -20,7 +20,7 @@ const ONLY = () => [
 ];
 const ORDER = () => [
   ["shown", t`Most shown`],
-  ["taken", t`Most taken`],
+  ["conversions", t`Most taken`],
   ["events", t`Most training events`],
   ["newest", t`Newest`],
 ];
@@ -53,7 +53,7 @@ function summary(found) {
   const stock = t`${count(found.catalog, "item")}, ${found.unavailable} out of stock, ${found.cold} new.`;
   if (!found.slates) return `${stock} ${t`No slate has been shown yet.`}`;
   const share = ((100 * found.items_shown) / Math.max(1, found.catalog)).toFixed(0);
-  return `${stock} ${t`${count(found.slates, "slate")} since ${when(found.since)} showed ${share}% of the catalog; new items held ${(100 * found.cold_places).toFixed(1)}% of the places.`}`;
+  return `${stock} ${t`${count(found.slates, "slate")} since ${when(found.since)} showed ${share}% of the catalog; new items held ${(100 * found.cold_exposure).toFixed(1)}% of the places.`}`;
 }
 
 function lay() {
@@ -136,7 +136,7 @@ const table = (items) =>
           "td",
           { class: "number" },
           one.shown
-            ? `${one.taken.toLocaleString("en")} (${((100 * one.taken) / one.shown).toFixed(0)}%)`
+            ? `${one.conversions.toLocaleString("en")} (${((100 * one.conversions) / one.shown).toFixed(0)}%)`
             : "–",
         ),
       ),

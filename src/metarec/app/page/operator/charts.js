@@ -78,7 +78,7 @@ export function curve(series, metric) {
   const narrow = matchMedia("(max-width: 46rem)").matches;
   const [width, height] = narrow ? [350, 300] : [680, 330];
   const box = { left: 36, right: narrow ? 128 : 150, top: 14, bottom: 40 };
-  const shots = [...new Set(series.flatMap((one) => one.points.map((p) => p.events)))].sort(
+  const sizes = [...new Set(series.flatMap((one) => one.points.map((p) => p.events)))].sort(
     (a, b) => a - b,
   );
   const all = series
@@ -89,7 +89,7 @@ export function curve(series, metric) {
   const [from, to] = [Math.min(low, marks[0] ?? low), Math.max(high, marks.at(-1) ?? high)];
   const x = (events) =>
     box.left +
-    ((width - box.left - box.right) * shots.indexOf(events)) / Math.max(1, shots.length - 1);
+    ((width - box.left - box.right) * sizes.indexOf(events)) / Math.max(1, sizes.length - 1);
   const y = (value) =>
     height - box.bottom - ((height - box.top - box.bottom) * (value - from)) / (to - from || 1);
   const path = (points) =>
@@ -122,7 +122,7 @@ export function curve(series, metric) {
       svg("line", { class: "grid", x1: box.left, x2: width - box.right, y1: y(at), y2: y(at) }),
       svg("text", { x: box.left - 8, y: y(at) + 4, "text-anchor": "end" }, String(at)),
     ]),
-    shots.map((events) =>
+    sizes.map((events) =>
       svg(
         "text",
         { x: x(events), y: height - box.bottom + 18, "text-anchor": "middle" },

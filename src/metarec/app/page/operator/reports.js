@@ -102,7 +102,7 @@ function curveOf(report, rows, metric) {
       points: rows.filter((row) => row.model === model && Number.isFinite(row.mean)),
     }))
     .filter((one) => one.points.length);
-  const shots = [...new Set(rows.map((row) => row.events))].sort((a, b) => a - b);
+  const sizes = [...new Set(rows.map((row) => row.events))].sort((a, b) => a - b);
   const cell = (model, events) =>
     number(rows.find((row) => row.model === model && row.events === events)?.mean);
   return [
@@ -119,14 +119,14 @@ function curveOf(report, rows, metric) {
         t`${metric} by model and known items`,
         [
           el("th", {}, metric),
-          shots.map((n) => el("th", { scope: "col", class: "number" }, String(n))),
+          sizes.map((n) => el("th", { scope: "col", class: "number" }, String(n))),
         ],
         series.map((one) =>
           el(
             "tr",
             { class: one.ours ? "current" : "" },
             el("th", { scope: "row" }, one.name),
-            shots.map((n) => el("td", { class: "number" }, cell(one.name, n))),
+            sizes.map((n) => el("td", { class: "number" }, cell(one.name, n))),
           ),
         ),
       ),

@@ -9,8 +9,8 @@ from metarec.app.service.scoring.live_model import Served
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.influence import leave_one_out
 from metarec.explanation.reasons import explain
-from metarec.explanation.relative_score import parts_at
-from metarec.explanation.words import parts_told, sentences
+from metarec.explanation.relative_score import components_at
+from metarec.explanation.words import components_shown, sentences
 from metarec.features.events import parts_of
 from metarec.recommendation.explained import EventEffect
 from metarec.recommendation.slate import Request, Slate
@@ -34,7 +34,7 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
     asked = replace(request, history=known)
     effects = leave_one_out(model, [asked], [slate.item_ids])[0]
     columns = vocabulary.indexes(slate.item_ids)
-    parts = parts_at(model, [asked], columns[None])
+    components = components_at(model, [asked], columns[None])
     facts = context_facts(model, asked, columns.tolist())
     liked_from = served.scale.relevant_from if served.scale.has_values else None
     said = []
@@ -53,8 +53,9 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
             sentences(
                 events,
                 [],
-                parts_told(
-                    {name: float(part[0, place]) for name, part in parts.items()}, is_new=not known
+                components_shown(
+                    {name: float(component[0, place]) for name, component in components.items()},
+                    is_new=not known,
                 ),
                 liked_from=liked_from,
                 most=most,
@@ -76,7 +77,6 @@ def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[
     found = explain(
         served.model, asked, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
     ).to_json()
-    found["standing"] = found["relative_score"]  # its former name, for older clients
     if is_long:
         found["notes"] = [
             *found["notes"],

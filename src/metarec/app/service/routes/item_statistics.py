@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import Query
+from pydantic import BeforeValidator
 
 from metarec.app.service import schemas
 from metarec.app.service.http.answers import Json, answers
@@ -16,9 +17,14 @@ from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.routes.items import Most, Offset
 from metarec.app.service.scoring.live_model import Served
 from metarec.feedback.exposure import Exposure
+from metarec.runtime.old_names import IN_REQUESTS
 
 Only = Literal["all", "cold", "unavailable", "filtered", "unshown"]
-Order = Literal["shown", "taken", "events", "newest"]
+Order = Literal["shown", "conversions", "events", "newest"]
+
+
+def _current(order: Any) -> Any:
+    return IN_REQUESTS.get(order, order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,7 @@ class Statistics:
     events: np.ndarray
     """Number of training events."""
     shown: np.ndarray
-    taken: np.ndarray
+    conversions: np.ndarray
     is_cold: np.ndarray
     is_available: np.ndarray
     is_filtered: np.ndarray
@@ -50,7 +56,7 @@ class Statistics:
         """Return the rows in the given order; ties in catalog order."""
         if order == "newest":  # items added later come later in the catalog
             return np.arange(len(self.shown))[::-1]
-        by = {"shown": self.shown, "taken": self.taken, "events": self.events}[order]
+        by = {"shown": self.shown, "conversions": self.conversions, "events": self.events}[order]
         return np.argsort(-by, kind="stable")
 
     def of_row(self, row: int) -> dict[str, Any]:
@@ -61,18 +67,17 @@ class Statistics:
             "is_cold": bool(self.is_cold[row]),
             "training_events": int(self.events[row]),
             "shown": int(self.shown[row]),
-            "taken": int(self.taken[row]),
+            "conversions": int(self.conversions[row]),
         }
 
     def totals(self, exposure: Exposure) -> dict[str, Any]:
         """Return the statistics of the whole catalog."""
-        places = int(self.shown.sum())
         return {
             "catalog": int(self.is_there.sum()),
             "unavailable": int((~self.is_available & self.is_there).sum()),
             "cold": int((self.is_cold & self.is_there).sum()),
             "items_shown": int(((self.shown > 0) & self.is_there).sum()),
-            "cold_places": float(self.shown[self.is_cold].sum() / max(1, places)),
+            "cold_exposure": float(self.shown[self.is_cold].sum() / max(1, self.shown.sum())),
             "slates": exposure.slates,
             "since": exposure.since,
         }
@@ -83,16 +88,16 @@ def statistics_of(served: Served, exposure: Exposure) -> Statistics:
     size, model = len(served.model.vocabulary), served.model
     rows = model.vocabulary.indexes(exposure.by_item["item_id"])
     known = rows >= 0
-    shown, taken = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    shown, conversions = np.zeros(size, np.int64), np.zeros(size, np.int64)
     shown[rows[known]] = exposure.by_item["shown"].to_numpy()[known]
-    taken[rows[known]] = exposure.by_item["taken"].to_numpy()[known]
+    conversions[rows[known]] = exposure.by_item["conversions"].to_numpy()[known]
     is_cold, is_available = np.zeros(size, bool), np.ones(size, bool)
     is_cold[model.cold_items] = True
     is_available[model.policy_check.unavailable] = False
     return Statistics(
         events=model.n_events,
         shown=shown,
-        taken=taken,
+        conversions=conversions,
         is_cold=is_cold,
         is_available=is_available,
         is_filtered=~served.passes & served.is_there,
@@ -110,7 +115,9 @@ class ItemStatisticsRoutes(Routes):
         self,
         q: Annotated[str, Query(max_length=200, description="Words of the title, or the id.")] = "",
         only: Annotated[Only, Query(description="Which items.")] = "all",
-        order: Annotated[Order, Query(description="Order of the items.")] = "shown",
+        order: Annotated[
+            Order, BeforeValidator(_current), Query(description="Order of the items.")
+        ] = "shown",
         k: Most = 20,
         offset: Offset = 0,
     ) -> Json:

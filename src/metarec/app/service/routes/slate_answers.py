@@ -176,10 +176,10 @@ class SlateAnswers:
         body, by, began = asked.body, asked.by, asked.began
         served, request = asked.ask.served, asked.ask.request
         slate = slate.after(body.offset) if body.offset else slate
-        slate_id, shots = secrets.token_hex(16), slate.n_known
+        slate_id = secrets.token_hex(16)
         if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
-            exposure = by.exposure(shots, began)
-            _remember(self.service, slate_id, body.user_id, slate, shots, began, exposure)
+            exposure = by.exposure(slate.n_known, began)
+            _remember(self.service, slate_id, body.user_id, slate, began, exposure)
         reasons = (
             await self.service.pools.heavy.run(short_reasons, served, request, slate)
             if body.explain
@@ -188,7 +188,7 @@ class SlateAnswers:
         shown = {
             "slate_id": slate_id,
             "model_version": slate.model_version,
-            "shots": shots,
+            "n_known": slate.n_known,
             "items": _items_shown(served, slate, reasons),
             "notes": _notes(asked, slate),
             "without_store": asked.without_store,
@@ -216,7 +216,6 @@ def _remember(
     slate_id: str,
     user_id: str,
     slate: Slate,
-    shots: int,
     began: float,
     exposure: Exposure | None,
 ) -> None:
@@ -233,7 +232,7 @@ def _remember(
         propensity=slate.propensity.tolist(),
         model_version=slate.model_version,
         timestamp=began,
-        shots=shots,
+        shots=slate.n_known,
         exposure=exposure,
     )
 

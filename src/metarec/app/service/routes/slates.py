@@ -94,7 +94,7 @@ class SlateRoutes(Routes):
         self, served: Served, request: Request, asked: set[str], k: int
     ) -> tuple[list[int], list[dict[str, Any]]]:
         """Return the rows of the items to ask about, and the items as answers show them, each with
-        its `worth`.
+        its `uncertainty_reduction`.
         """
         hidden = np.flatnonzero(~served.passes).tolist()
         left_out = sorted({*asked, *served.model.vocabulary.names(hidden)})
@@ -103,8 +103,10 @@ class SlateRoutes(Routes):
         )
         rows = [int(row) for row in chosen.items[0] if row >= 0]
         items = [
-            {**item, "worth": float(worth)}
-            for item, worth in zip(described(served, rows), chosen.worth[0], strict=False)
+            {**item, "uncertainty_reduction": float(reduction)}
+            for item, reduction in zip(
+                described(served, rows), chosen.uncertainty_reduction[0], strict=False
+            )
         ]
         return rows, items
 

@@ -131,8 +131,10 @@ class ItemStatistics(Shape):
     is_filtered: bool = Field(description="True where the service's own filter excludes it.")
     is_cold: bool = Field(description="True where it has fewer than 5 training events.")
     training_events: int
-    shown: int = Field(description="Places it held in the slates counted.")
-    taken: int = Field(description="How many of these were answered by an event of a target kind.")
+    shown: int = Field(description="How many of the slates counted it was shown in.")
+    conversions: int = Field(
+        description="How many of these were answered by an event of a target kind."
+    )
 
 
 class ItemsStatistics(Shape):
@@ -144,6 +146,9 @@ class ItemsStatistics(Shape):
     unavailable: int
     cold: int
     items_shown: int = Field(description="Different items in the slates counted.")
-    cold_places: float = Field(description="Share of all places that cold items held, in [0, 1].")
+    cold_exposure: float = Field(
+        description="Share of the items shown that were cold, in [0, 1]; an item counts once for "
+        "each slate."
+    )
     slates: int = Field(description="Slates counted: the latest of the last 14 days.")
     since: float | None = Field(description="Time of the oldest of them, seconds since 1970.")

@@ -194,7 +194,7 @@ class Recommendations(Shape):
 
     slate_id: str
     model_version: str
-    shots: int = Field(
+    n_known: int = Field(
         description="Number of items on which the user acted that the slate is based on; events on "
         "one item count once."
     )
@@ -282,7 +282,7 @@ class ExplanationRequest(UserInput):
 class Question(Item):
     """An item to ask a new user about."""
 
-    worth: float = Field(
+    uncertainty_reduction: float = Field(
         description="Expected share of the uncertainty about the user that the answer removes, "
         "in [0, 1]."
     )
