@@ -76,6 +76,38 @@ def test_propensities_are_the_frequencies(model: Recommender) -> None:
         assert shown.count(item) / n == pytest.approx(chance, abs=0.035)
 
 
+@pytest.mark.parametrize("history", [["i1", "i2", "i5"], []])
+def test_propensities_of_explored_slates_are_the_frequencies(
+    model: Recommender, history: list[str]
+) -> None:
+    """Exploration alone would bring each of these cold items to the reserved places too."""
+    some = [*(f"i{n}" for n in range(6)), *(f"new {topic}" for topic in TOPICS)]
+    n, user = 1500, Request(history=history, allow=some)
+    slates = model.recommend(
+        [user] * n, k=4, explore=2.0, cold_share=0.375, rng=np.random.default_rng(2)
+    )
+    items = np.array([slate.item_ids for slate in slates])
+    logged = np.array([slate.propensity for slate in slates])
+    assert items.shape == (n, 4)
+    for place in range(4):
+        for item in np.unique(items[:, place]):
+            here = items[:, place] == item
+            chance = logged[here, place]
+            assert np.ptp(chance) < 1e-9, (item, place)  # one request, one probability
+            error = 4.5 * np.sqrt(chance[0] / n) + 1e-3
+            assert here.mean() == pytest.approx(chance[0], abs=error), (item, place)
+
+
+def test_ties_of_plain_slates_are_logged(model: Recommender) -> None:
+    """Items without any event or content that tells them apart are drawn by lot."""
+    same = pl.DataFrame({"item_id": [f"same{n}" for n in range(4)], "title": ["tent"] * 4})
+    user = Request(allow=[*same["item_id"], "i1"], history=["i3"])
+    slate = model.with_items(same).recommend([user], k=2)[0]
+    tied = [item.startswith("same") for item in slate.item_ids]
+    assert sum(tied) >= 1
+    assert slate.propensity.tolist() == [0.25 if one else 1.0 for one in tied]
+
+
 def test_the_share_of_places_is_the_share_asked_for() -> None:
     for share, k in ((0.05, 10), (0.05, 20), (0.2, 12), (0.0, 10), (0.1, 10)):
         assert reserved(share, k).sum() == pytest.approx(share * k)

@@ -33,6 +33,35 @@ def test_propensities_equal_how_often_the_policy_does_it() -> None:
                 assert logged[here, place] == pytest.approx(here.mean(), abs=error)
 
 
+@pytest.mark.parametrize("k", [3, 5])
+def test_propensities_allow_for_ties_at_the_end_of_the_pool(
+    monkeypatch: pytest.MonkeyPatch, k: int
+) -> None:
+    """Nine items share a score and six or more places of the pool, so chance decides who enters."""
+    monkeypatch.setattr(exploration, "GROUP", 3)
+    draws = 8_000
+    scores, spread = np.full((draws, 12), 0.2), np.full((draws, 12), 0.8)
+    scores[:, :3], spread[:, :3] = [1.0, 0.8, 0.1], [0.3, 1.0, 0.4]
+    shown, logged = explore(scores, spread, k, np.random.default_rng(0), pool=6)
+    for place in range(k):
+        for item in range(12):
+            here = shown[:, place] == item
+            if here.any():
+                error = 4 * np.sqrt(here.mean() * (1 - here.mean()) / draws) + 1e-3
+                assert logged[here, place] == pytest.approx(here.mean(), abs=error)
+
+
+def test_ties_of_a_plain_ranking_are_drawn_with_equal_chances() -> None:
+    draws = 6_000
+    scores = np.tile([2.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, -np.inf], (draws, 1))
+    shown, logged = explore(scores, scores, 5, np.random.default_rng(0), strength=0.0)
+    assert logged[0].tolist() == [1.0, 0.5, 0.5, 0.25, 0.25]
+    assert (logged == logged[0]).all()
+    for place in range(5):
+        for item in np.unique(shown[:, place]):
+            assert (shown[:, place] == item).mean() == pytest.approx(logged[0, place], abs=0.03)
+
+
 def test_probabilities_of_one_place_add_up_to_one() -> None:
     for place in range(3):
         slates = np.array([[0, 1, 2]] * 5)

@@ -1,12 +1,13 @@
-"""Pipeline from requests to slates: retrieve (score -> restrict) -> order -> reserve -> annotate.
+"""Pipeline from requests to slates: retrieve (score -> restrict) -> order -> annotate.
 
 One `Ranking` is passed through the stages; each returns it with its results, and none calls an
-earlier one.
+earlier one. Cold items for reserved positions are set aside before the order, and drawn after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +18,7 @@ from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request, Slate, checked_requests
 from metarec.recommendation.stages.annotate import annotate
-from metarec.recommendation.stages.cold_share import reserve
+from metarec.recommendation.stages.cold_share import set_aside
 from metarec.recommendation.stages.order import order
 from metarec.recommendation.stages.restrict import restrict
 from metarec.recommendation.stages.retrieve import retrieve
@@ -75,6 +76,8 @@ def recommend_each(
 def _finished(
     model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
 ) -> list[Slate]:
-    ranking = order(model, ranking, options, rng)
-    ranking = reserve(model, ranking, options, rng)
-    return annotate(model, ranking, options)
+    reserve = set_aside(model, ranking, options)
+    if reserve is None:
+        return annotate(model, order(model, ranking, options, rng), options)
+    ordered = order(model, reserve.hidden(ranking), options, rng).ordered
+    return annotate(model, replace(ranking, ordered=reserve.drawn(ordered, rng)), options)

@@ -150,7 +150,8 @@ class AskedShard:
         if options.explore:
             spread = spread_of(model, whole, items)
             rank_by = shown + 2.0 * options.explore * spread
-        kept = _best(rank_by, n_ordered(options) + len(options.rules.pin)) | moves
+        aside = len(reserved(options.cold_share, options.k)) * CANDIDATES
+        kept = _best(rank_by, n_ordered(options) + len(options.rules.pin) + aside) | moves
         pins = _within(model.vocabulary.indexes(options.rules.pin), items)
         kept = kept | (pins & np.isfinite(shown))
         if options.cold_share:

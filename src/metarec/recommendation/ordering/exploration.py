@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from metarec.features.histories import Histories
-from metarec.recommendation.ordering.top_k import rank
+from metarec.recommendation.ordering.top_k import n_tied, rank
 
 _GRID = np.linspace(-5.0, 5.0, 81)
 _WEIGHTS = np.exp(-0.5 * _GRID**2) / np.exp(-0.5 * _GRID**2).sum()
@@ -57,7 +57,8 @@ def explore(
         pool: number of items that may be drawn; at least `k`.
 
     Returns:
-        Indexes [B, K] (-1 padding) and propensities [B, K] in (0, 1]; 1 in padded positions.
+        Indexes [B, K] (-1 padding) and propensities [B, K] in (0, 1]; 1 in padded positions. Items
+        that share an optimistic score are assumed to share score and deviation too.
 
     Raises:
         ValueError: if `strength` is negative or `pool` below `k`.
@@ -67,11 +68,13 @@ def explore(
     if pool < k:
         raise ValueError(f"the pool of exploration must hold at least k={k} items, got {pool}")
     if strength == 0:
-        best, _ = rank(scores, k, rng)
-        return best, np.ones(best.shape)
+        best, values = rank(scores, k, rng)
+        return best, 1.0 / n_tied(scores, values)
     deviation = np.where(np.isneginf(scores), 0.0, strength * spread)
-    members, _ = rank(scores + 2.0 * deviation, pool, rng)
+    optimistic = scores + 2.0 * deviation
+    members, values = rank(optimistic, pool, rng)
     groups, n_places = _groups(members, min(k, members.shape[1]))
+    tied = _groups(n_tied(optimistic, values), min(k, members.shape[1]))[0]
     owner = np.repeat(np.arange(len(scores)), len(groups) // max(1, len(scores)))[:, None]
     there, at = groups >= 0, np.maximum(groups, 0)
     mean = np.where(there, scores[owner, at], -np.inf)
@@ -79,14 +82,29 @@ def explore(
     drawn = np.where(there, mean + deviation * rng.standard_normal(mean.shape), -np.inf)
     positions, _ = rank(drawn, n_places, rng)
     chosen = np.where(positions >= 0, np.take_along_axis(groups, np.maximum(positions, 0), 1), -1)
-    chance = np.where(
-        chosen >= 0, place_probability(mean, deviation, np.maximum(positions, 0)), 1.0
-    )
+    at_place = np.maximum(positions, 0)
+    in_group = _chance_of_group(np.where(there, optimistic[owner, at], -np.inf), tied, at_place)
+    chance = np.where(chosen >= 0, place_probability(mean, deviation, at_place) * in_group, 1.0)
+    chance = np.maximum(chance, SMALLEST)
     width = min(k, members.shape[1])
     return (
         chosen.reshape(len(scores), -1)[:, :width],
         chance.reshape(len(scores), -1)[:, :width],
     )
+
+
+def _chance_of_group(optimistic: np.ndarray, tied: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the probability [G, P] that the item of each position is in its group of candidates:
+    below 1 where items share an optimistic score, among which chance decides.
+
+    Args:
+        optimistic: [G, C] optimistic score of each candidate; -inf where there is none.
+        tied: [G, C] number of items of the catalog with this score.
+        positions: [G, P] column of the item of each position.
+    """
+    own = np.take_along_axis(optimistic, positions, 1)
+    here = (optimistic[:, None, :] == own[:, :, None]).sum(axis=2)
+    return np.asarray(here / np.maximum(np.take_along_axis(tied, positions, 1), 1))
 
 
 def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:

@@ -66,6 +66,25 @@ def rank(
     return best, best_values
 
 
+def n_tied(
+    scores: Float[np.ndarray, "rows items"], values: Float[np.ndarray, "rows k"]
+) -> Int[np.ndarray, "rows k"]:
+    """Return the number of items of the row that share the score of each ranked item, itself
+    included; 1 in padded places.
+
+    Args:
+        scores: [B, N] as given to `rank`.
+        values: [B, K] scores of the best items, as `rank` returns them.
+    """
+    begins = np.ones(values.shape, bool)
+    begins[:, 1:] = values[:, 1:] != values[:, :-1]
+    run = np.cumsum(begins.ravel()) - 1
+    sizes = np.bincount(run)[run].reshape(values.shape)
+    border = values[:, -1:]  # only ties with the last may be cut off
+    sizes = np.where(values == border, (scores == border).sum(1, keepdims=True), sizes)
+    return np.where(np.isneginf(values), 1, sizes)
+
+
 def _candidates(
     rows: Float[np.ndarray, "rows items"],
     k: int,

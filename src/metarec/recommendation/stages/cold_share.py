@@ -2,13 +2,14 @@
 
 The last `share * k` positions of a slate are reserved; a fractional position is reserved at random
 with that probability. A reserved position shows one of the cold items that suit the user best, the
-best one most often, instead of the item ranked there. The exact propensity of each position is
-logged as in exploration; it is exact because the positions draw from disjoint sets of items.
+best one most often, instead of the item ranked there. These items are set aside before the slate is
+ordered, among those that the plain ranking would not show, and the order draws from the others. So
+each position draws from items of its own, whatever exploration draws, and the propensity is exact.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,27 +28,82 @@ probability of the first.
 """
 
 
-def reserve(
-    model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
-) -> Ranking:
-    """Return the ranking with cold items in reserved positions; unchanged where pins, quotas,
-    diversity or a reranker determine the order.
+@dataclass(frozen=True, kw_only=True)
+class Reserve:
+    """Cold items set aside for the reserved positions of B slates."""
+
+    groups: np.ndarray
+    """[B, P, C] catalog indexes of the items that each position draws from, the one that suits best
+    first, padded with -1; no item is in two groups of a slate.
+    """
+    chances: np.ndarray
+    """[P] probability that each position is reserved, counted from the last position of the
+    slate.
+    """
+
+    def hidden(self, ranking: Ranking) -> Ranking:
+        """Return the ranking without the items set aside; the scores given stay as they are."""
+        scores, own = ranking.scores.copy(), self.groups.reshape(len(self.groups), -1)
+        rows, at = np.nonzero(own >= 0)
+        scores[rows, ranking.columns(own[rows, at])] = -np.inf
+        return replace(ranking, scores=scores)
+
+    def drawn(self, ordered: Ordered, rng: np.random.Generator) -> Ordered:
+        """Return the slates with an item drawn for each position that turns out to be reserved."""
+        items, propensity = ordered.items.copy(), ordered.propensity.copy()
+        last = (items >= 0).sum(axis=1) - 1
+        lots = rng.random((len(items), len(self.chances), 2))
+        for place, chance in enumerate(self.chances):
+            group = self.groups[:, place]
+            weights = (group >= 0) / np.arange(1, group.shape[1] + 1)
+            may = np.flatnonzero(weights.any(axis=1))  # slates for which items are set aside
+            weights = weights[may] / weights[may].sum(axis=1, keepdims=True)
+            drawn = (np.cumsum(weights, axis=1) <= lots[may, place, 1, None]).sum(axis=1)
+            drawn = np.minimum(drawn, (weights > 0).sum(axis=1) - 1)  # the sum may end below 1
+            is_put, at = lots[may, place, 0] < chance, last[may] - place
+            items[may, at] = np.where(is_put, group[may, drawn], items[may, at])
+            put = chance * weights[np.arange(len(may)), drawn]
+            propensity[may, at] = np.where(is_put, put, propensity[may, at] * (1.0 - chance))
+        return replace(ordered, items=items, propensity=propensity)
+
+
+def set_aside(model: FittedModel, ranking: Ranking, options: SlateOptions) -> Reserve | None:
+    """Return the cold items for reserved positions; None where there are none, or where pins,
+    quotas, diversity or a reranker determine the order.
     """
     is_ruled = options.rules.quota or options.rules.pin or options.diversity or options.reranker
     if not options.cold_share or is_ruled:
-        return ranking
+        return None
     if model.retrieval is None:
         cold = model.cold_items
     else:  # in a large catalog most items are not candidates
         shown = ranking.rows_at(np.flatnonzero(np.isfinite(ranking.scores).any(axis=0)))
         cold = shown[model.n_events[shown] < COLD_BELOW]
     if not len(cold):
-        return ranking
+        return None
     chances = reserved(options.cold_share, options.k)
-    most = options.k + len(chances) * CANDIDATES  # the slate may already contain `k` of them
+    most = options.k + len(chances) * CANDIDATES  # the plain slate may contain `k` of them
     suited, _ = rank(cold_scores(model, ranking, cold), most, None, cold)
-    ordered = _filled(ranking.ordered, named(suited, cold), chances, rng)
-    return replace(ranking, ordered=ordered)
+    plain, _ = rank(ranking.scores, options.k, None, ranking.items)
+    groups = _groups(named(suited, cold), named(plain, ranking.items), len(chances))
+    return Reserve(groups=groups, chances=chances)
+
+
+def _groups(suited: np.ndarray, plain: np.ndarray, n_places: int) -> np.ndarray:
+    """Return the items of each reserved position [B, P, C], filled in turn.
+
+    Args:
+        suited: [B, S] cold items that suit each user, best first, padded with -1.
+        plain: [B, K] items of the plain ranking, which are not set aside.
+        n_places: P, number of positions.
+    """
+    stands_there = (suited[:, :, None] == plain[:, None, :]).any(axis=2)
+    usual = np.where(stands_there, -1, suited)
+    usual = np.take_along_axis(usual, np.argsort(usual < 0, axis=1, kind="stable"), axis=1)
+    usual = usual[:, : n_places * CANDIDATES]
+    missing = n_places * CANDIDATES - usual.shape[1]
+    usual = np.pad(usual, ((0, 0), (0, missing)), constant_values=-1)
+    return usual.reshape(len(usual), CANDIDATES, n_places).transpose(0, 2, 1)
 
 
 def reserved(share: float, k: int) -> np.ndarray:
@@ -71,33 +127,3 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
         found = fit
     found -= KNOWN * np.log1p(model.n_events[cold], dtype=np.float32)
     return found
-
-
-def _filled(
-    ordered: Ordered, suited: np.ndarray, chances: np.ndarray, rng: np.random.Generator
-) -> Ordered:
-    """Return the slates with cold items drawn for their reserved positions.
-
-    Args:
-        suited: [B, S] cold items that suit each user, best first, padded with -1.
-        chances: [P] probability that each position is reserved, counted from the last of a slate.
-        rng: draws whether each position is reserved, and its item.
-    """
-    items, propensity = ordered.items.copy(), ordered.propensity.copy()
-    last = (items >= 0).sum(axis=1) - 1
-    stands_there = (suited[:, :, None] == items[:, None, :]).any(axis=2)
-    usual = np.where(stands_there, -1, suited)
-    usual = np.take_along_axis(usual, np.argsort(usual < 0, axis=1, kind="stable"), axis=1)
-    lots = rng.random((len(items), len(chances), 2))
-    for place, chance in enumerate(chances):
-        group = usual[:, place :: len(chances)][:, :CANDIDATES]
-        weights = (group >= 0) / np.arange(1, group.shape[1] + 1)
-        may = np.flatnonzero(weights.any(axis=1))  # users with cold items that are not shown yet
-        weights = weights[may] / weights[may].sum(axis=1, keepdims=True)
-        drawn = (np.cumsum(weights, axis=1) <= lots[may, place, 1, None]).sum(axis=1)
-        drawn = np.minimum(drawn, (weights > 0).sum(axis=1) - 1)  # the sum may end below 1
-        is_put, at = lots[may, place, 0] < chance, last[may] - place
-        items[may, at] = np.where(is_put, group[may, drawn], items[may, at])
-        put = chance * weights[np.arange(len(may)), drawn]
-        propensity[may, at] = np.where(is_put, put, propensity[may, at] * (1.0 - chance))
-    return replace(ordered, items=items, propensity=propensity)

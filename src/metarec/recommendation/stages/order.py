@@ -2,7 +2,8 @@
 
 Exploration or the plain ranking orders the items; diversity or another reranker reorders them; pins
 and quotas are applied last. Exploration logs exact propensities, which diversity and quotas would
-invalidate, so a slate with either is not explored, and a note says so.
+invalidate, so a slate with either is not explored, and a note says so. In a plain ranking only ties
+are left to chance: an item has the propensity 1 over the number of items with its score.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from metarec.recommendation.ordering.diversity import Diversity
 from metarec.recommendation.ordering.exploration import explore, posterior_std
 from metarec.recommendation.ordering.rerank import chosen
 from metarec.recommendation.ordering.rules import apply_rules, category_matrix
-from metarec.recommendation.ordering.top_k import rank
+from metarec.recommendation.ordering.top_k import n_tied, rank
 from metarec.recommendation.ranking import Ordered, Ranking, SlateOptions, named
 
 
@@ -112,7 +113,9 @@ def order_slates(
         if options.explore
         else []
     )
-    return Ordered(items=items, propensity=np.ones(items.shape), notes=notes)
+    is_plain = reranker is None and not options.rules.quota and not options.rules.pin
+    propensity = 1.0 / n_tied(scores, values) if is_plain else np.ones(items.shape)
+    return Ordered(items=items, propensity=propensity, notes=notes)
 
 
 def _check_asked(
