@@ -1,5 +1,6 @@
 """The honest sentence says what the numbers say, also when they are sobering."""
 
+import polars as pl
 import pytest
 
 from evaluation.worlds import SHORT_WORLD, Constant, Oracle, curve_of, split_of
@@ -124,12 +125,23 @@ def test_cross_validation_evaluates_everyone_once(rated_world):
         progress=lambda stage, done, note: told.append((stage, done, note)),
     )
     assert sorted(curve.user_ids) == sorted(rated_world.taste_of_user)
+    assert curve.left_out == 0
     assert len(fits) == 4
     assert told[-1] == ("cross-validation", 1.0, "fold 4 of 4")
     assert curve.mean("Oracle", "auc")[1] > 0.9
     assert curve.per_user["Oracle"]["ndcg@10"].shape == (3, len(curve.user_ids))
     whole = set(rated_world.taste_of_user)
     assert all(train | validation < whole and not train & validation for train, validation in fits)
+
+
+def test_cross_validation_tells_how_many_users_like_nothing(rated_world):
+    events = rated_world.data.interactions.frame
+    idle = sorted(rated_world.taste_of_user)[:3]
+    low = pl.when(pl.col("user_id").is_in(idle)).then(pl.lit(1.0, pl.Float32))
+    data = rated_world.data.with_interactions(events.with_columns(value=low.otherwise("value")))
+    curve = cross_validate(data, lambda: [Constant(rated_world)], folds=4, horizon=SHORT_WORLD)
+    assert sorted(curve.user_ids) == sorted(set(rated_world.taste_of_user) - set(idle))
+    assert curve.left_out == 3
 
 
 @pytest.mark.parametrize(("users", "said"), [(1, "1 user was"), (3, "3 users were"), (20, None)])

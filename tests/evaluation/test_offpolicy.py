@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metarec.data.schema import BadInput
-from metarec.evaluation.offpolicy import doubly_robust, importance, snips
+from metarec.evaluation.offpolicy import difference, doubly_robust, importance, snips
 
 CHANCES = np.array(
     [[0.05, 0.1, 0.3, 0.6], [0.5, 0.4, 0.1, 0.02]]
@@ -72,6 +72,70 @@ def test_intervals_cover_the_truth_as_often_as_they_say(estimator):
         )
         covered.append(made.low < TRUTH < made.high)
     assert 0.91 < np.mean(covered) < 0.98
+
+
+@pytest.mark.parametrize("n_users", [2, 4, 10])
+def test_intervals_of_few_users_cover_the_truth_too(n_users):
+    """Users differ in how much they like everything; two users tell little of all others."""
+    rng, covered = np.random.default_rng(6), []
+    for _ in range(400):
+        taste = rng.uniform(0.1, 0.9, n_users)
+        user = np.repeat(np.arange(n_users), 200)
+        rewards = (rng.random(len(user)) < taste[user]).astype(float)
+        shown = np.full(len(user), 0.5)
+        wanted = rng.integers(0, 2, len(user)).astype(float)
+        made = snips(rewards, shown, wanted, user)
+        covered.append(made.low <= 0.5 <= made.high)
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def test_one_user_gives_no_interval_and_decides_nothing():
+    rewards, half = np.arange(200) % 2.0, np.full(200, 0.5)
+    alone = snips(rewards, half, half, np.zeros(200))
+    assert alone.value == pytest.approx(0.5)
+    assert (alone.low, alone.high) == (-np.inf, np.inf)
+    assert not alone.is_trustworthy
+    assert "all rows are of one user: do not decide by it" in str(alone)
+
+
+def test_rare_rewards_decide_nothing_until_there_are_enough_of_them():
+    """At 2 likes in 100 rows a normal interval holds the truth twice in three times."""
+    rng, covered = np.random.default_rng(8), []
+    for _ in range(1500):
+        rows = int(rng.choice([60, 200, 800]))
+        rewards, half = (rng.random(rows) < 0.02).astype(float), np.full(rows, 0.5)
+        made = snips(rewards, half, half)
+        if made.is_trustworthy:
+            covered.append(made.low <= 0.02 <= made.high)
+        assert made.is_trustworthy == (rewards.sum() >= 10)
+    assert len(covered) > 300
+    assert np.mean(covered) > 0.92
+    none = snips(np.zeros(100), np.full(100, 0.5), np.full(100, 0.5))
+    assert "only 0 effective rows with another reward: do not decide by it" in str(none)
+
+
+def test_a_doubly_robust_estimate_without_any_agreement_has_no_effective_row():
+    rewards, shown, nothing = np.arange(100) % 2.0, np.full(100, 0.9), np.zeros(100)
+    found = doubly_robust(rewards, shown, nothing, np.full(100, 0.5), np.full(100, 0.5))
+    assert found.effective_rows == 0.0
+    assert not found.is_trustworthy
+
+
+def test_the_difference_of_two_policies_is_paired_and_covers_the_truth():
+    """Two policies that mostly agree: their errors are the same ones, and cancel."""
+    near = 0.9 * TARGET + 0.1 * TARGET[:, ::-1]
+    gain = (CHANCES * (near - TARGET)).sum(axis=1).mean()
+    rng, covered, widths = np.random.default_rng(9), [], []
+    for _ in range(400):
+        user, item, rewards, shown, wanted = _log(rng, 800)
+        one, other = snips(rewards, shown, near[user, item]), snips(rewards, shown, wanted)
+        low, high = difference(one, other)
+        covered.append(low <= gain <= high)
+        widths.append((high - low) / ((one.high - one.low) + (other.high - other.low)))
+    assert 0.92 < np.mean(covered) < 0.98
+    assert np.mean(widths) < 0.3
+    with pytest.raises(BadInput, match="two estimates from one log, got 800 and 1 rows"):
+        difference(one, snips(np.ones(1), np.ones(1), np.ones(1)))
 
 
 def test_rows_of_one_user_are_not_counted_as_many_users():

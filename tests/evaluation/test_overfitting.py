@@ -47,13 +47,13 @@ def test_a_gap_is_a_difference_of_means_with_its_interval() -> None:
 
 
 def test_a_category_asked_about_is_not_shown() -> None:
-    tags = {"a": {"g=war"}, "b": {"g=war", "g=sea"}, "c": {"g=sea"}, "d": {"g=war"}, "e": set()}
+    tags = {"a": {"g=war"}, "b": {"g=war", "g=sea"}, "c": {"g=sea"}, "d": {"g=war"}}
     user = ColdUser(
         user_id="u",
         profile={},
         pool=[("c", 1.0), ("e", 1.0), ("d", 1.0)],
-        query=[("a", 1.0), ("b", 1.0)],
-        relevant=["a", "b"],
+        query=[("a", 1.0), ("b", 1.0), ("f", 1.0)],
+        relevant=["a", "b", "f"],
     )
 
     found = _without_category(user, tags)
@@ -61,6 +61,7 @@ def test_a_category_asked_about_is_not_shown() -> None:
     assert found is not None
     assert found.relevant == ["a", "b"]
     assert [item for item, *_ in found.pool] == ["c", "e"]
+    assert found.unlisted == ["d", "f"]  # known of the user, and neither shown nor asked about
     assert _without_category(user, {}) is None
 
 

@@ -62,6 +62,28 @@ def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
     assert cold <= set(setting.split.train.items.vocabulary.ids)  # their content stays known
 
 
+@pytest.mark.parametrize("candidates", ["cold", "all"])
+def test_no_user_is_ranked_an_item_that_is_known_and_not_asked_about(
+    data, settings, candidates
+) -> None:
+    """A hidden item among a user's own first events, or a warm one liked later, is no miss."""
+    setting = settings["both-cold"]
+    trial = setting.trials[candidates]
+    listed, asked = trial.masks(0, len(trial.cold_users))
+    frame = data.interactions.frame.sort("timestamp")
+    seen_hidden = 0
+    for row, user in enumerate(trial.cold_users):
+        own = frame.filter(frame["user_id"] == user.user_id)
+        first = own["item_id"].to_list()[: SHORT_WORLD.pool]
+        liked = own.filter(own["value"] >= data.interactions.relevant_from)["item_id"].to_list()
+        known = trial.vocabulary.indexes([*first, *(i for i in liked if i not in user.relevant)])
+        assert not listed[row, known[known >= 0]].any()
+        assert (listed[row] >= asked[row]).all()
+        assert asked[row].any()
+        seen_hidden += sum(item in setting.trials["cold"].vocabulary.ids for item in first)
+    assert seen_hidden > 0
+
+
 def test_known_users_show_everything_they_have_in_training(settings):
     for scenario in ("item-cold", "warm"):
         split = settings[scenario].split

@@ -79,6 +79,10 @@ class ColdUser:
     """Ids of the query items with a target event that were liked."""
     strengths: Mapping[str, float] = field(default_factory=dict)
     """Item id -> strength of the strongest target event, for each item of `relevant`."""
+    unlisted: Sequence[str] = ()
+    """Ids of items that are ranked for this user no more than those of the pool: the user is known
+    to have acted on them or liked them, and they are neither support nor asked about.
+    """
 
     @property
     def rated(self) -> list[tuple[str, float]]:
@@ -112,6 +116,8 @@ class ColdUserSplit:
     horizon: Horizon
     left_out: int = 0
     """Users held out who are in neither list: they like no item that could be asked about."""
+    left_out_of_test: int = 0
+    """Those of them that were held out for the test; set in folds."""
 
 
 def split_cold_users(
@@ -160,7 +166,13 @@ def split_cold_users(
     catalog = train.interactions.frame.select("item_id").unique()
     found = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
     left_out = len(held_out) - sum(map(len, found.values()))
-    return ColdUserSplit(train=train, horizon=horizon, left_out=left_out, **found)
+    return ColdUserSplit(
+        train=train,
+        validation=found["validation"],
+        test=found["test"],
+        horizon=horizon,
+        left_out=left_out,
+    )
 
 
 def items_of_users(events: Interactions) -> pl.DataFrame:

@@ -152,5 +152,6 @@ def _fold(
         train=data.with_interactions(train),
         horizon=horizon,
         left_out=len(held_out) - sum(map(len, found.values())),
+        left_out_of_test=len(test) - len(found["test"]),
         **found,
     )

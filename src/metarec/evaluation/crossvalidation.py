@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,7 +49,8 @@ def cross_validate(
         evaluated = make()
         for model in evaluated:
             model.fit(split.train, split.validation, derive(seed, "fit", model.name, n))
-        curves.append(learning_curve(evaluated, split, seed=seed + n))
+        curve = learning_curve(evaluated, split, seed=seed + n)
+        curves.append(replace(curve, left_out=split.left_out_of_test))
         progress("cross-validation", (n + 1) / folds, f"fold {n + 1} of {folds}")
     return pool(curves, seed)
 
@@ -63,6 +65,7 @@ def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
         shots=first.shots,
         user_ids=[u for c in curves for u in c.user_ids],
         seed=seed,
+        left_out=sum(c.left_out for c in curves),
         per_user={
             model: {
                 metric: np.concatenate([c.per_user[model][metric] for c in curves], axis=1)

@@ -39,6 +39,10 @@ class CurveTable:
     """Recommender -> `[shots]`, wall seconds to score, rank and evaluate all users."""
     seed: int = 0
     """Seed of the bootstrap."""
+    left_out: int = 0
+    """Test users who are in no column, since they like no item that could be asked about; told by
+    cross-validation.
+    """
 
     @property
     def models(self) -> list[str]:

@@ -220,8 +220,12 @@ class Trial:
 
     @cached_property
     def pool_cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """(user, item) index pairs of all support pools, left out of every list."""
-        return self._cells([[item_id for item_id, *_ in n.pool] for n in self.cold_users])
+        """(user, item) index pairs of all support pools and unlisted items, left out of every
+        list.
+        """
+        return self._cells(
+            [[*(item_id for item_id, *_ in n.pool), *n.unlisted] for n in self.cold_users]
+        )
 
     @cached_property
     def relevant_cells(self) -> tuple[np.ndarray, np.ndarray]:

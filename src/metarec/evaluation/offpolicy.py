@@ -9,10 +9,10 @@ size says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from metarec.data.schema import BadInput
 
@@ -22,6 +22,10 @@ CLIP = 100.0
 """
 MIN_EFFECTIVE = 50.0
 """Effective rows below which an estimate should not decide anything."""
+MIN_REWARDED = 10.0
+"""Effective rows with another reward than the most frequent one, below which an estimate should not
+decide anything: intervals of rarer rewards are too narrow, and of width 0 where there is none.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +38,47 @@ class Estimate:
     high: float
     effective_rows: float
     """`(sum w)^2 / sum w^2` (Kish 1965): the effective sample size under the weights."""
+    effective_rewarded: float
+    """The same of the rows with another reward than the most frequent one, such as the likes."""
+    moves: np.ndarray = field(repr=False, compare=False)
+    """[M] contribution of each row, or [U] of each user, to the error of `value` (its linearized
+    influence); their sum is 0.
+    """
 
     @property
     def is_trustworthy(self) -> bool:
-        """Whether the estimate rests on at least `MIN_EFFECTIVE` effective rows."""
-        return self.effective_rows >= MIN_EFFECTIVE
+        """Whether the estimate rests on at least `MIN_EFFECTIVE` effective rows, `MIN_REWARDED`
+        of them with another reward, and has an interval.
+        """
+        return not self._wanting
+
+    @property
+    def _wanting(self) -> str:
+        """What the estimate lacks, in words; empty if nothing."""
+        if self.effective_rows < MIN_EFFECTIVE:
+            return f"only {self.effective_rows:.0f} effective rows"
+        if self.effective_rewarded < MIN_REWARDED:
+            return f"only {self.effective_rewarded:.0f} effective rows with another reward"
+        return "" if np.isfinite(self.low) else "all rows are of one user"
 
     def __str__(self) -> str:
-        uncertainty = (
-            ""
-            if self.is_trustworthy
-            else f" (only {self.effective_rows:.0f} effective rows: do not decide by it)"
-        )
+        uncertainty = f" ({self._wanting}: do not decide by it)" if self._wanting else ""
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]{uncertainty}"
+
+
+def difference(first: Estimate, second: Estimate) -> tuple[float, float]:
+    """Return the 95% interval of `first - second`, two estimates of one kind from the same log.
+
+    Raises:
+        BadInput: if they are of different logs.
+    """
+    if first.moves.shape != second.moves.shape:
+        raise BadInput(
+            f"a difference needs two estimates from one log, got {len(first.moves)} and "
+            f"{len(second.moves)} rows"
+        )
+    half = _half(first.moves - second.moves)
+    return first.value - second.value - half, first.value - second.value + half
 
 
 def snips(
@@ -70,7 +102,7 @@ def snips(
         BadInput: for shapes that differ, an empty log, or probabilities out of range.
     """
     weights = importance(propensities, targets, rewards)
-    return _estimate(weights * rewards, weights, weights, users)
+    return _estimate(weights * rewards, weights, weights, rewards, users)
 
 
 def doubly_robust(
@@ -98,9 +130,8 @@ def doubly_robust(
         BadInput: for shapes that differ, an empty log, or probabilities out of range.
     """
     weights = importance(propensities, targets, rewards, predicted, expected)
-    return _estimate(
-        expected + weights * (rewards - predicted), np.ones(len(rewards)), weights, users
-    )
+    terms = expected + weights * (rewards - predicted)
+    return _estimate(terms, np.ones(len(rewards)), weights, rewards, users)
 
 
 def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarray) -> np.ndarray:
@@ -130,22 +161,41 @@ def importance(propensities: np.ndarray, targets: np.ndarray, *others: np.ndarra
 
 
 def _estimate(
-    terms: np.ndarray, divisor: np.ndarray, weights: np.ndarray, users: np.ndarray | None
+    terms: np.ndarray,
+    divisor: np.ndarray,
+    weights: np.ndarray,
+    rewards: np.ndarray,
+    users: np.ndarray | None,
 ) -> Estimate:
     """Return the ratio of sums, with the interval of its linearization (the delta method); rows of
     one user count as one cluster.
     """
     total = divisor.sum()
-    if not total > 0:
-        return Estimate(value=float("nan"), low=float("nan"), high=float("nan"), effective_rows=0.0)
-    value = float(terms.sum() / total)
-    moves = (terms - value * divisor) / total
+    value = float(terms.sum() / total) if total > 0 else float("nan")
+    moves = (terms - value * divisor) / total if total > 0 else np.full(len(terms), np.nan)
     if users is not None:
         moves = np.bincount(np.unique(users, return_inverse=True)[1], weights=moves)
-    half = float(ndtri(0.975) * np.sqrt((moves**2).sum() * len(moves) / max(len(moves) - 1, 1)))
+    half = _half(moves)
+    values, counts = np.unique(rewards, return_counts=True)
     return Estimate(
         value=value,
         low=value - half,
         high=value + half,
-        effective_rows=float(weights.sum() ** 2 / (weights**2).sum()),
+        effective_rows=_effective(weights),
+        effective_rewarded=_effective(weights[rewards != values[counts.argmax()]]),
+        moves=moves,
     )
+
+
+def _half(moves: np.ndarray) -> float:
+    """Half the width of the 95% interval, by Student's t with a degree of freedom fewer than there
+    are rows or users; infinite for one.
+    """
+    n = len(moves)
+    if n < 2:
+        return float("inf")
+    return float(stdtrit(n - 1, 0.975) * np.sqrt((moves**2).sum() * n / (n - 1)))
+
+
+def _effective(weights: np.ndarray) -> float:
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0

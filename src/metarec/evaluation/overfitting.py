@@ -178,7 +178,8 @@ def _asked(
 
 def _elsewhere(data: Dataset, users: Sequence[ColdUser]) -> list[ColdUser]:
     """Return the users with one category removed from the support set and only that category in the
-    query set: the category they like most of those that leave at least half of the support.
+    query set: the category they like most of those that leave at least half of the support. What
+    they like beside is not ranked.
     """
     tags = tags_by_item(data.items.frame)
     return [found for user in users if (found := _without_category(user, tags)) is not None]
@@ -190,7 +191,9 @@ def _without_category(user: ColdUser, tags: dict[str, set[str]]) -> ColdUser | N
         pool = [event for event in user.pool if tag not in tags.get(event[0], ())]
         if 2 * len(pool) >= len(user.pool):
             of_it = [item for item in user.relevant if tag in tags.get(item, ())]
-            return replace(user, pool=pool, relevant=of_it)
+            known = {*(event[0] for event in user.pool), *user.relevant}
+            beside = known - {*(event[0] for event in pool), *of_it}
+            return replace(user, pool=pool, relevant=of_it, unlisted=sorted(beside))
     return None
 
 

@@ -171,13 +171,19 @@ def _without(data: Dataset, cold: list[str]) -> Dataset:
 
 def _ask_cold(users: list[ColdUser], cold: set[str]) -> list[ColdUser]:
     """Return the users with cold items alone in the query set; users who like none of them are left
-    out.
+    out. Cold items in the pool, and liked items that are not cold, are neither shown nor asked
+    about, and so not ranked.
     """
     asked = [
         replace(
             p,
+            pool=[e for e in p.pool if e[0] not in cold],
             query=[e for e in p.query if e[0] in cold],
             relevant=[i for i in p.relevant if i in cold],
+            unlisted=[
+                *dict.fromkeys(e[0] for e in p.pool if e[0] in cold),
+                *(i for i in p.relevant if i not in cold),
+            ],
         )
         for p in users
     ]
@@ -213,10 +219,7 @@ def _both_cold(
     split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
-    users = [
-        replace(p, pool=[e for e in p.pool if e[0] not in set(cold)])
-        for p in _ask_cold(split.test, set(cold))
-    ]
+    users = _ask_cold(split.test, set(cold))
     both = replace(_asked_warm(split, set(cold)), train=train, test=users)
     both = replace(both, left_out=both.left_out + len(split.test) - len(users))
     return Setting(

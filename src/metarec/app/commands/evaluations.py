@@ -118,8 +118,10 @@ def cross_validated(
         f"NDCG@10 of {len(curve.user_ids):,} new users in {asked.folds} folds, ± half of the 95% "
         f"interval, by known items of each user"
     )
+    if curve.left_out:
+        head += f"\n{curve.left_out:,} more held out, who like no item that could be asked about"
     text = f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
-    return {**curve.to_json(), "folds": asked.folds}, text
+    return {**curve.to_json(), "folds": asked.folds, "left_out": curve.left_out}, text
 
 
 def aimed_at(data: Dataset, kind: str) -> Dataset:

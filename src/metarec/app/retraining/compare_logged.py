@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from metarec.evaluation.offpolicy import Estimate, doubly_robust, snips
+from metarec.evaluation.offpolicy import Estimate, difference, doubly_robust, snips
 from metarec.feedback.outcomes import ValueScale, as_history, join_outcomes
 from metarec.feedback.promotion import Comparison
 from metarec.feedback.retention import whole_since
@@ -188,15 +188,16 @@ class _RewardModel:
 
 
 def _comparison(label: str, champion: Estimate, challenger: Estimate, users: int) -> Comparison:
-    """Return the comparison of two estimates from one log, with an upper bound of the interval of
-    their difference.
+    """Return the comparison of two estimates from one log, with the paired interval of their
+    difference.
     """
+    low, high = difference(challenger, champion)
     return Comparison(
         name=f"likes per place shown ({label})",
         champion=champion.value,
         challenger=challenger.value,
         reading="clear",
-        low=challenger.low - champion.high,
-        high=challenger.high - champion.low,
+        low=low,
+        high=high,
         users=users,
     )
