@@ -195,7 +195,7 @@ def one(
         "seed": seed,
         "preset": options.preset,
         "users": options.users,
-        "shots": list(found.curve.shots),
+        "support_sizes": list(found.curve.support_sizes),
         "facts": found.facts,
         "user_ids": found.curve.user_ids,
         "ndcg": np.round(ndcg, 6).tolist(),

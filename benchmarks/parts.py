@@ -67,10 +67,10 @@ def main() -> None:
         f"{split.train.interactions.frame['user_id'].n_unique()} training users"
     )
     print(
-        f"| popularity and | {' | '.join(map(str, curve.shots))} | mean, to {options.parts[0]} | "
-        f"fit, CPU s |"
+        f"| popularity and | {' | '.join(map(str, curve.support_sizes))} "
+        f"| mean, to {options.parts[0]} | fit, CPU s |"
     )
-    print("|---" * (len(curve.shots) + 3) + "|")
+    print("|---" * (len(curve.support_sizes) + 3) + "|")
     for name in options.parts:
         means, (low, high) = curve.mean(name, "ndcg@10"), curve.interval(name, "ndcg@10")
         cells = [f"{m:.3f} [{a:.3f}, {b:.3f}]" for m, a, b in zip(means, low, high, strict=True)]

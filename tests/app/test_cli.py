@@ -622,7 +622,7 @@ def test_evaluate_evaluates_by_a_kind_at_chosen_numbers_of_events(
     code, out, _ = run(*words, *few, "--kind", "Purchase", "--json")
     found = json.loads(out)
     assert code == 0
-    assert found["curves"]["all"]["shots"] == [0, 2]
+    assert found["curves"]["all"]["support_sizes"] == [0, 2]
     assert found["domain"] == "e-commerce" and found["domain_metric"]["name"] == "recall@20"
     assert all(user["liked_later"] <= 4 for user in found["new_users"])  # purchases alone
     code, out, err = run(*words, "--kind", "donate")

@@ -15,7 +15,7 @@ def curve(*models: str) -> CurveTable:
     values = {"decoder_lora": [0.2, 0.3, 0.5], "decoder_lora, not adapted": [0.2, 0.2, 0.2]}
     users = np.linspace(-0.1, 0.1, 40)
     return CurveTable(
-        shots=(0, 1, 10),
+        support_sizes=(0, 1, 10),
         user_ids=[str(user) for user in range(40)],
         per_user={
             model: {"ndcg@10": np.array(values.get(model, [0.1] * 3))[:, None] * (1 + users)}

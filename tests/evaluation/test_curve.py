@@ -74,7 +74,7 @@ def test_differences_pair_the_same_users(curve):
 
 def test_the_table_goes_through_json(curve):
     again = json.loads(json.dumps(curve.to_json()))
-    assert again["shots"] == [0, 1, 3]
+    assert again["support_sizes"] == [0, 1, 3]
     row = next(
         r
         for r in again["table"]

@@ -90,7 +90,7 @@ def test_json_is_whole(evaluation):
     again = json.loads(json.dumps(evaluation.to_json(), default=str))
     assert again["comparisons"]["ndcg@10"]["sentence"] == evaluation.comparison().sentence
     assert len(again["new_users"]) == 3
-    assert again["curves"]["all"]["shots"] == [0, 1, 3]
+    assert again["curves"]["all"]["support_sizes"] == [0, 1, 3]
     assert again["costs"]["ItemKNN"]["settings"]
 
 

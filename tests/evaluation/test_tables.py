@@ -13,7 +13,7 @@ from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.tables import html, latex
 
 CURVE = CurveTable(
-    shots=(0, 1),
+    support_sizes=(0, 1),
     user_ids=["a", "b"],
     per_user={
         "Item_KNN": {"ndcg@10": np.array([[0.1, 0.3], [0.5, 0.5]])},

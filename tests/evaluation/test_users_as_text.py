@@ -58,7 +58,7 @@ def test_the_report_says_which_helped(evaluated):
     assert said["sentence"].startswith("Users written as text, NDCG@10 to metarec: alone ")
     found.curve.per_user[text.name]["ndcg@10"][:] = 0.0
     assert (
-        f"clearly worse at {', '.join(map(str, found.curve.shots))} known items"
+        f"clearly worse at {', '.join(map(str, found.curve.support_sizes))} known items"
         in what_helped(found, [text, both])["sentence"]
     )
 

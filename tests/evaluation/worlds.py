@@ -85,7 +85,7 @@ def curve_of(means, users=200, spread=0.05, metric="ndcg@10"):
         for m, row in means.items()
     }
     return CurveTable(
-        shots=shots,
+        support_sizes=shots,
         user_ids=[str(n) for n in range(users)],
         per_user=values,
         coverage={m: np.zeros(len(shots)) for m in means},

@@ -34,4 +34,4 @@ def trial(rated_world):
 
 @pytest.fixture(scope="package")
 def ablation(model, trial):
-    return ablate(model, trial, shots=(0, 3), rng=np.random.default_rng(0))
+    return ablate(model, trial, support_sizes=(0, 3), rng=np.random.default_rng(0))

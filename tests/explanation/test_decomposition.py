@@ -20,8 +20,8 @@ def test_parts_that_know_the_user_are_worth_something_once_there_are_events(mode
         | {"tags": model.tags * 0}
     )
     rows = {
-        (r.component, r.shots): r
-        for r in ablate(lone, trial, shots=(0, 3), rng=np.random.default_rng(0)).rows
+        (r.component, r.n_support): r
+        for r in ablate(lone, trial, support_sizes=(0, 3), rng=np.random.default_rng(0)).rows
     }
     assert rows["collaborative", 3].loss.low > 0.2
     assert abs(rows["collaborative", 0].loss.mean) < 0.1
@@ -57,8 +57,8 @@ class _RefusesLater:
 
 
 def test_a_part_that_somebody_refusing_brings_is_worth_nothing_before(model, trial):
-    found = ablate(_RefusesLater(model), trial, shots=(0, 3), rng=np.random.default_rng(0))
-    rows = {(row.component, row.shots): row for row in found.rows}
+    found = ablate(_RefusesLater(model), trial, support_sizes=(0, 3), rng=np.random.default_rng(0))
+    rows = {(row.component, row.n_support): row for row in found.rows}
     assert rows["refused", 0].loss.mean == 0 == rows["refused", 3].loss.mean
     assert rows["refused", 0].without == found.full[0].mean
     assert "without refused" in found.to_text()

@@ -21,9 +21,9 @@ def request_(rated_world):
 
 def test_every_moment_is_the_model_asked_alone(model, request_):
     found = trace(model, request_, "s05", k=5)
-    assert [m.shots for m in found.moments] == [0, 1, 2, 3, 4]
-    for shots, moment in enumerate(found.moments):
-        alone = Request(history=request_.history[:shots], profile=request_.profile)
+    assert [m.n_known for m in found.moments] == [0, 1, 2, 3, 4]
+    for n_known, moment in enumerate(found.moments):
+        alone = Request(history=request_.history[:n_known], profile=request_.profile)
         expected = relative_to_shown(model.score([alone]), anonymous_weights(model))
         assert moment.relative_score == pytest.approx(
             expected[0, model.vocabulary.indexes(["s05"])[0]], abs=1e-6

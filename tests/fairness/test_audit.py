@@ -23,7 +23,7 @@ def found(blind, trial):
         blind,
         trial,
         by=["group", "age", "activity"],
-        shots=(0, 3),
+        support_sizes=(0, 3),
         items_by=("popularity", "maker"),
     )
 
@@ -36,7 +36,7 @@ def test_the_known_bias_is_the_largest_clear_gap(found):
 
 def test_cold_start_hurts_the_few_most_at_the_start(found):
     value = {
-        (r.group, r.shots): r.value
+        (r.group, r.n_support): r.value
         for r in found.groups
         if r.by == "group" and r.metric == "ndcg@10"
     }
@@ -54,8 +54,8 @@ def test_every_metric_of_slates_is_there_by_group(found):
 
 
 def test_a_fair_model_has_no_clear_gap_left_as_large(data, trial, found):
-    fair = audit(ClosedForm.fit(data), trial, by=["group"], shots=(0, 3))
-    gap = next(g for g in fair.gaps if g.shots is None)
+    fair = audit(ClosedForm.fit(data), trial, by=["group"], support_sizes=(0, 3))
+    gap = next(g for g in fair.gaps if g.n_support is None)
     assert gap.size < 0.5 * found.largest_clear_gap.size
 
 
@@ -117,7 +117,7 @@ def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, 
 
 def test_one_user_groups_are_cautioned_not_compared(blind, data):
     users = biased_cold_users(few=1)
-    found = audit(blind, Trial.of(users, data), by=["group"], shots=(0,))
+    found = audit(blind, Trial.of(users, data), by=["group"], support_sizes=(0,))
     assert any("too few users to compare: few (1)" in w for w in found.warnings)
     assert any("fewer than two groups are large enough" in w for w in found.warnings)
     assert found.gaps == [] and found.largest_clear_gap is None
@@ -136,7 +136,7 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
         items=Catalog(frame=data.items.frame.select("item_id", "title")),
         users=data.users,
     )
-    found = audit(blind, replace(trial, train=bare), by=["group"], shots=(0,))
+    found = audit(blind, replace(trial, train=bare), by=["group"], support_sizes=(0,))
     assert any(
         "miscalibration was not measured: items have no column of categories" in w
         for w in found.warnings
@@ -152,10 +152,16 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
             {"by": ["group"], "metric": "ndcg@11"},
             "metric 'ndcg@11' was not measured; there are: ndcg@10",
         ),
-        ({"by": ["group"], "shots": ()}, "say after how many events to evaluate"),
+        ({"by": ["group"], "support_sizes": ()}, "say after how many events to evaluate"),
         ({"by": ["group"], "categories": "color"}, "no column of categories"),
     ],
 )
 def test_what_cannot_be_audited_is_refused_in_one_line(blind, trial, asked, message):
     with pytest.raises(BadInput, match=message):
-        audit(blind, trial, **{"shots": (0,), **asked})
+        audit(blind, trial, **{"support_sizes": (0,), **asked})
+
+
+def test_the_former_name_of_support_sizes_is_taken_with_a_warning(blind, trial):
+    now = audit(blind, trial, by=["group"], support_sizes=(0,))
+    with pytest.warns(FutureWarning, match="shots of audit is now support_sizes"):
+        assert audit(blind, trial, by=["group"], shots=(0,)).to_text() == now.to_text()

@@ -111,7 +111,10 @@ def test_each_group_gets_the_model_that_serves_it_best_and_nobody_loses(tried, s
 def test_who_states_no_group_is_served_by_the_first_model(split):
     model, other = Blind.fit(split.train), ClosedForm.fit(split.train)
     mitigated = OwnModel(
-        models={"one": model, "other": other}, by="group", shots=(0,), chosen={"few": "other"}
+        models={"one": model, "other": other},
+        by="group",
+        support_sizes=(0,),
+        chosen={"few": "other"},
     )
     asked = [Request(profile={"group": "few"}), Request(), Request(profile={"group": "many"})]
     np.testing.assert_array_equal(mitigated.score(asked)[0], other.score(asked)[0])

@@ -14,7 +14,7 @@ from metarec.fairness.outcomes import Outcomes
 def synthetic(trial, values):
     return Outcomes(
         trial=trial,
-        shots=(0,),
+        support_sizes=(0,),
         per_user={"ndcg@10": values[None], "mae": values[None]},
         ranked=np.zeros((1, len(values), 20), int),
     )
@@ -23,7 +23,9 @@ def synthetic(trial, values):
 def test_values_are_the_means_and_fairlearn_agrees(outcomes, by_group):
     rows = {
         r.group: r
-        for r in values_by_group(outcomes, by_group, "ndcg@10", np.random.default_rng(0), shots=0)
+        for r in values_by_group(
+            outcomes, by_group, "ndcg@10", np.random.default_rng(0), n_support=0
+        )
     }
     values = outcomes.values("ndcg@10", 0)
     theirs = MetricFrame(
@@ -44,7 +46,7 @@ def test_any_statistic_goes_through_metric_frame(outcomes, by_group):
         outcomes,
         by_group,
         "ndcg@10",
-        shots=0,
+        n_support=0,
         statistics={"worst tenth": lambda _, y: float(np.quantile(y, 0.1))},
     )
     values = outcomes.values("ndcg@10", 0)
@@ -54,7 +56,11 @@ def test_any_statistic_goes_through_metric_frame(outcomes, by_group):
 
 
 def test_the_known_bias_is_found_and_clear(outcomes, by_group):
-    gap = next(g for g in find_gaps(outcomes, [by_group], "ndcg@10", shots=(0, 3)) if g.shots == 0)
+    gap = next(
+        g
+        for g in find_gaps(outcomes, [by_group], "ndcg@10", support_sizes=(0, 3))
+        if g.n_support == 0
+    )
     assert (gap.worst, gap.best) == ("few", "many")
     assert gap.is_clear and gap.low > 0.1
 
@@ -63,7 +69,7 @@ def test_a_lower_metric_turns_best_and_worst(trial, by_group):
     values = np.where(by_group.labels == "few", 1.0, 0.5) + np.random.default_rng(0).normal(
         0, 0.1, 100
     )
-    gap = find_gaps(synthetic(trial, values), [by_group], "mae", shots=(0,))[0]
+    gap = find_gaps(synthetic(trial, values), [by_group], "mae", support_sizes=(0,))[0]
     assert (gap.worst, gap.best) == ("few", "many")
 
 
@@ -74,11 +80,11 @@ def test_chance_over_many_pairs_is_not_called_clear(trial):
     groupings = [
         Groups(name=f"g{n}", labels=rng.permutation(np.repeat(list("abcd"), 25))) for n in range(20)
     ]
-    gaps = find_gaps(synthetic(trial, values), groupings, "ndcg@10", shots=(0,))
+    gaps = find_gaps(synthetic(trial, values), groupings, "ndcg@10", support_sizes=(0,))
     assert len(gaps) == 20
     assert not any(g.is_clear for g in gaps)
     assert any(
-        find_gaps(synthetic(trial, values), [g], "ndcg@10", shots=(0,))[0].low > 0
+        find_gaps(synthetic(trial, values), [g], "ndcg@10", support_sizes=(0,))[0].low > 0
         for g in groupings
     )
 
@@ -89,12 +95,12 @@ def test_small_groups_take_no_part_and_are_marked(trial):
         0
     ).normal(0, 0.01, 100)
     groups = Groups(name="g", labels=labels)
-    gap = find_gaps(synthetic(trial, values), [groups], "ndcg@10", shots=(0,))[0]
+    gap = find_gaps(synthetic(trial, values), [groups], "ndcg@10", support_sizes=(0,))[0]
     assert {gap.worst, gap.best} == {"big", "other"}
     rows = {
         r.group: r
         for r in values_by_group(
-            synthetic(trial, values), groups, "ndcg@10", np.random.default_rng(0), shots=0
+            synthetic(trial, values), groups, "ndcg@10", np.random.default_rng(0), n_support=0
         )
     }
     assert rows["tiny"].is_small and not rows["big"].is_small

@@ -20,11 +20,11 @@ def test_attention_counts_places():
 
 def test_exposure_shares_sum_to_one_and_the_blind_model_shows_the_many(outcomes, data, trial):
     rows = exposure_by_group(outcomes, group_items(data.items, trial.vocabulary, "categories"))
-    for shots in (0, 3):
-        at = [r for r in rows if r.shots == shots]
+    for n_support in (0, 3):
+        at = [r for r in rows if r.n_support == n_support]
         for share in ("exposure", "catalog", "events", "liked"):
             assert sum(getattr(r, share) for r in at) == pytest.approx(1.0)
-    drama = next(r for r in rows if r.group == "drama" and r.shots == 0)
+    drama = next(r for r in rows if r.group == "drama" and r.n_support == 0)
     assert drama.exposure > 0.8 > drama.liked
     assert drama.catalog == pytest.approx(0.5)
 
@@ -33,7 +33,7 @@ def test_coverage_of_a_group_is_its_share_shown_to_anyone(outcomes, data, trial)
     rows = exposure_by_group(outcomes, group_items_by_popularity(data, trial.vocabulary))
     groups = group_items_by_popularity(data, trial.vocabulary)
     shown = np.unique(outcomes.ranked[0][:, :10])
-    row = next(r for r in rows if r.group == "popular" and r.shots == 0)
+    row = next(r for r in rows if r.group == "popular" and r.n_support == 0)
     assert row.coverage == pytest.approx(
         (groups.labels[shown] == "popular").sum() / (groups.labels == "popular").sum()
     )

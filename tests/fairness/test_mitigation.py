@@ -258,7 +258,7 @@ def test_what_the_worst_must_gain_is_what_halves_the_gap_at_the_price(outcomes, 
     halve the gap.
     """
     table = trade_off(
-        outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0
+        outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), n_support=0
     )
     few, many = (by_group.mask(label) for label in ("few", "many"))
     loss = table.gap.size / 2 - table.needed
@@ -268,7 +268,7 @@ def test_what_the_worst_must_gain_is_what_halves_the_gap_at_the_price(outcomes, 
         {"moved": replace(outcomes, per_user={"ndcg@10": np.stack([moved, moved])})},
         [by_group],
         np.random.default_rng(0),
-        shots=0,
+        n_support=0,
     ).rows[0]
     assert halved.gap == pytest.approx(table.gap.size / 2)
     assert halved.trade_off == pytest.approx(0.01)
@@ -291,7 +291,7 @@ def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by
         [by_group],
         np.random.default_rng(0),
         metric="mae",
-        shots=0,
+        n_support=0,
     )
     rows = {row.name: row for row in table.rows}
     assert (table.gap.worst, table.gap.best) == ("few", "many")
@@ -328,7 +328,7 @@ def test_the_price_table_tells_gain_from_cost_and_leveling_down(
         },
         [by_group],
         np.random.default_rng(0),
-        shots=0,
+        n_support=0,
         notes={"nothing": "a control"},
     )
     rows = {row.name: row for row in table.rows}
@@ -345,7 +345,9 @@ def test_the_price_table_tells_gain_from_cost_and_leveling_down(
     assert rows["nothing"].gap == pytest.approx(table.gap.size)
     assert "see groups at least halves it" in table.summary()
     assert "a control" in table.to_text() and draw_trade_offs(table).startswith("<svg")
-    lost = trade_off(outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), shots=0)
+    lost = trade_off(
+        outcomes, {"nothing": outcomes}, [by_group], np.random.default_rng(0), n_support=0
+    )
     assert "None of what was tried halves it" in lost.summary()
     assert table.to_json()["rows"][0]["halves_the_gap"] is True
     made = replace(lost, gap=replace(lost.gap, matched=Matched(value=0.1, low=-0.1, high=0.3)))

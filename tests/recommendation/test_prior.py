@@ -115,7 +115,7 @@ def test_the_first_weeks_of_a_domain(
     assert not end.value.code
     (week,) = json.loads(capsys.readouterr().out)["weeks"]
     assert set(week["ndcg@10"]) == {"with prior", "without", "Popular"}
-    assert len(week["differences"]) == len(week["shots"])
+    assert len(week["differences"]) == len(week["support_sizes"])
     assert week["prior"][0].startswith("the prior from education example is ")
     for more, said in (([], "goes with --prior MODEL"), (["--prior", str(tmp_path / "source"),
                        "--users", "900"], "numbers from 2 to")):  # fmt: skip

@@ -67,6 +67,14 @@ def test_intervals_saved_under_old_names_are_read():
     assert Conformal.of_json(old).cold_users == 40
 
 
+def test_sizes_and_a_size_of_former_reports_are_told_apart():
+    former = {"shots": [0, 5], "gaps": [{"shots": None}, {"shots": 5}]}
+    assert with_current_names(former, IN_REPORTS) == {
+        "support_sizes": [0, 5],
+        "gaps": [{"n_support": None}, {"n_support": 5}],
+    }
+
+
 def test_a_report_kept_before_is_read_under_the_keys_of_today(tmp_path):
     place = tmp_path / "reports" / "audit.json"
     place.parent.mkdir()

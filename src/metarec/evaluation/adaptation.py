@@ -45,16 +45,16 @@ def adaptations(curve: CurveTable) -> list[Adaptation]:
     return [
         _adaptation(curve, model, without)
         for model, without in pairs
-        if without in curve.models and any(curve.shots)
+        if without in curve.models and any(curve.support_sizes)
     ]
 
 
 def _adaptation(curve: CurveTable, model: str, without: str) -> Adaptation:
-    places = [place for place, events in enumerate(curve.shots) if events]
+    places = [place for place, events in enumerate(curve.support_sizes) if events]
     gains = curve.differences(model, without, METRIC)
     return Adaptation(
         model=model,
-        events=tuple(curve.shots[place] for place in places),
+        events=tuple(curve.support_sizes[place] for place in places),
         gains=tuple(gains[place] for place in places),
         rises=tuple(curve.rise(model, METRIC, places[0], place) for place in places[1:]),
     )

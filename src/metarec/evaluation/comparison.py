@@ -144,7 +144,7 @@ def compare_with_baselines(
                 p_corrected=float(corrected[n]),
                 higher_is_better=bool(METRICS[metric].higher_is_better),
             )
-            for n, k in enumerate(curve.shots)
+            for n, k in enumerate(curve.support_sizes)
         ],
     )
 

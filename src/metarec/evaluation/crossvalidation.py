@@ -62,7 +62,7 @@ def pool(curves: Sequence[CurveTable], seed: int) -> CurveTable:
     """
     first = curves[0]
     return CurveTable(
-        shots=first.shots,
+        support_sizes=first.support_sizes,
         user_ids=[u for c in curves for u in c.user_ids],
         seed=seed,
         left_out=sum(c.left_out for c in curves),

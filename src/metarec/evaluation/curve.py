@@ -27,16 +27,16 @@ from metarec.runtime.rng import derive
 class CurveTable:
     """Every metric of every user, at every number of events, for every recommender evaluated."""
 
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """Numbers of events shown, ascending."""
     user_ids: list[str]
     """User of each column of `per_user`."""
     per_user: dict[str, dict[str, np.ndarray]]
-    """Recommender -> metric -> `[shots, users]`."""
+    """Recommender -> metric -> `[support sizes, users]`."""
     coverage: dict[str, np.ndarray]
-    """Recommender -> `[shots]`, share of the catalog in the first ten of any user."""
+    """Recommender -> `[support sizes]`, share of the catalog in the first ten of any user."""
     seconds: dict[str, np.ndarray] = field(default_factory=dict)
-    """Recommender -> `[shots]`, wall seconds to score, rank and evaluate all users."""
+    """Recommender -> `[support sizes]`, wall seconds to score, rank and evaluate all users."""
     seed: int = 0
     """Seed of the bootstrap."""
     left_out: int = 0
@@ -71,7 +71,7 @@ class CurveTable:
         return metric == "coverage@10" or metric in self.per_user[self.known(model)]
 
     def mean(self, model: str, metric: str) -> np.ndarray:
-        """Return the mean over users at each number of events, `[shots]`.
+        """Return the mean over users at each number of events, `[support sizes]`.
 
         Raises:
             BadInput: for a recommender or metric that is not in the table.
@@ -81,8 +81,8 @@ class CurveTable:
         return np.asarray(np.nanmean(self._values(model, metric), axis=1))
 
     def interval(self, model: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the 95% bootstrap interval over users at each number of events, two `[shots]`; for
-        coverage, which has no value per user, both ends are the value itself.
+        """Return the 95% bootstrap interval over users at each number of events, two `[support
+        sizes]`; for coverage, which has no value per user, both ends are the value itself.
         """
         if _check_name(metric) == "coverage@10":
             return self.coverage[self.known(model)], self.coverage[model]
@@ -136,7 +136,7 @@ class CurveTable:
             }
             for other in self.models
             if other != model and self.has(other, metric)
-            for k, d in zip(self.shots, self.differences(model, other, metric), strict=True)
+            for k, d in zip(self.support_sizes, self.differences(model, other, metric), strict=True)
         ]
         if not rows:
             raise BadInput(f"there is nothing to compare {model} with by {metric}")
@@ -151,7 +151,10 @@ class CurveTable:
         for model in self.models:
             for metric in (m for m in self.metrics if self.has(model, m)):
                 columns = zip(
-                    self.shots, self.mean(model, metric), *self.interval(model, metric), strict=True
+                    self.support_sizes,
+                    self.mean(model, metric),
+                    *self.interval(model, metric),
+                    strict=True,
                 )
                 rows += [
                     {
@@ -169,7 +172,7 @@ class CurveTable:
     def to_json(self) -> dict[str, Any]:
         """Return means, intervals and the values of each user as plain values."""
         return {
-            "shots": list(self.shots),
+            "support_sizes": list(self.support_sizes),
             "users": self.user_ids,
             "table": self.frame().to_dicts(),
             "per_user": {
@@ -233,20 +236,20 @@ def learning_curve(
             f"recommenders evaluated beside each other need different names, got {', '.join(names)}"
         )
     trial = trial or Trial.of(split.test, split.train)
-    shots = split.horizon.shots
+    support_sizes = split.horizon.shots
     found: dict[str, list[Measured]] = {}
     seconds: dict[str, np.ndarray] = {}
     for n, model in enumerate(evaluated):
         started = time.perf_counter()
         taken: list[float] = []
         found[model.name] = []
-        for k in shots:
+        for k in support_sizes:
             found[model.name].append(measure(model, trial, k, derive(seed, "ties", model.name, k)))
             taken.append(time.perf_counter() - started - sum(taken))
         seconds[model.name] = np.array(taken)
         progress("evaluating users", (n + 1) / len(evaluated), model.name)
     return CurveTable(
-        shots=shots,
+        support_sizes=support_sizes,
         user_ids=[n.user_id for n in trial.cold_users],
         seconds=seconds,
         seed=seed,

@@ -55,7 +55,7 @@ class FirstWeeks:
         """Return the result as plain values."""
         return {
             "users": self.users,
-            "shots": list(self.curve.shots),
+            "support_sizes": list(self.curve.support_sizes),
             METRIC: {m: self.curve.mean(m, METRIC).tolist() for m in self.curve.models},
             "differences": [asdict(one) for one in self.differences],
             "prior": self.said,
@@ -142,7 +142,7 @@ def to_text(found: Sequence[FirstWeeks]) -> str:
     lines = []
     for one in found:
         lines.append(f"{one.users} users of the target; NDCG@10 by known items of each user")
-        lines.append(f"{'':<14}" + "".join(f"{k:>9}" for k in one.curve.shots))
+        lines.append(f"{'':<14}" + "".join(f"{k:>9}" for k in one.curve.support_sizes))
         for model in one.curve.models:
             means = one.curve.mean(model, METRIC)
             lines.append(f"{model:<14}" + "".join(f"{mean:>9.3f}" for mean in means))

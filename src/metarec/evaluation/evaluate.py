@@ -278,8 +278,8 @@ def _found(
         for name, trial in trials.items()
     }
     shows = models[0] if models else _best(baselines, curves.get("cold", curves["all"]))
-    trial, shots = trials.get("cold", trials["all"]), setting.split.horizon.shots
-    shown = show_cold_users(shows, trial, shots, derive(seed, "shown"))
+    trial, sizes = trials.get("cold", trials["all"]), setting.split.horizon.shots
+    shown = show_cold_users(shows, trial, sizes, derive(seed, "shown"))
     return {"costs": costs, "curves": curves, "shown": shown, "shown_by": shows.name}
 
 

@@ -16,7 +16,7 @@ from metarec.data.schema import Interactions
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import Trial, measure
 
-SHOWN_SHOTS = (0, 1, 5)
+SHOWN_SUPPORT_SIZES = (0, 1, 5)
 """Numbers of events at which a slate is shown, or the nearest ones evaluated."""
 SHOWN_PLACES = 5
 """Items shown of each slate."""
@@ -61,14 +61,18 @@ class ShownUser:
 
 
 def show_cold_users(
-    model: Scores, trial: Trial, shots: Sequence[int], rng: np.random.Generator, count: int = 3
+    model: Scores,
+    trial: Trial,
+    support_sizes: Sequence[int],
+    rng: np.random.Generator,
+    count: int = 3,
 ) -> list[ShownUser]:
     """Return a few random users of `trial`, not picked for how well they are served.
 
     Args:
         model: recommender whose slates are shown.
         trial: users and candidate items.
-        shots: numbers of events evaluated at.
+        support_sizes: numbers of events evaluated at.
         rng: picks the users.
         count: how many users.
     """
@@ -77,7 +81,9 @@ def show_cold_users(
     )
     users = [trial.cold_users[i] for i in chosen]
     few = Trial(cold_users=users, train=trial.train, vocabulary=trial.vocabulary)
-    at = sorted({min(shots, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SHOTS})
+    at = sorted(
+        {min(support_sizes, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SUPPORT_SIZES}
+    )
     items = trial.train.items
     title_of = dict(zip(items.vocabulary.ids, items.titles(), strict=True))
     found = {k: measure(model, few, k, rng) for k in at}
@@ -114,12 +120,12 @@ def _show(
     liked = set(user.relevant)
     first = user.first(max(lists))
     slates = []
-    for shots, (ranked, ndcg) in lists.items():
+    for n_support, (ranked, ndcg) in lists.items():
         ids = trial.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
         slates.append(
             ShownSlate(
-                events=shots,
-                acts=len(user.first(shots)),
+                events=n_support,
+                acts=len(user.first(n_support)),
                 titles=[title_of.get(i, i) for i in ids],
                 hits=[i in liked for i in ids],
                 ndcg=ndcg,

@@ -90,12 +90,16 @@ class KnowsItsUncertainty(Protocol):
         ...
 
 
-def requests_at(cold_users: Sequence[ColdUser], shots: int) -> list[Request]:
-    """Return the request of each new user after `shots` events: the first support events and the
-    profile, and before any event the time of the first one.
+def requests_at(cold_users: Sequence[ColdUser], n_support: int) -> list[Request]:
+    """Return the request of each new user after `n_support` events: the first support events and
+    the profile, and before any event the time of the first one.
     """
     return [
-        Request(history=n.first(shots), profile=n.profile, at=_arrival(n) if shots == 0 else None)
+        Request(
+            history=n.first(n_support),
+            profile=n.profile,
+            at=_arrival(n) if n_support == 0 else None,
+        )
         for n in cold_users
     ]
 

@@ -289,9 +289,9 @@ class Measured:
     """[users, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
 
-def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -> Measured:
-    """Return every metric of `model` for each user of `trial` after `shots` events."""
-    requests = requests_at(trial.cold_users, shots)
+def measure(model: Scores, trial: Trial, n_support: int, rng: np.random.Generator) -> Measured:
+    """Return every metric of `model` for each user of `trial` after `n_support` events."""
+    requests = requests_at(trial.cold_users, n_support)
     columns = model.vocabulary.indexes(trial.vocabulary.ids)
     parts = []
     for start, stop in trial.chunks():
@@ -310,7 +310,7 @@ def measure(model: Scores, trial: Trial, shots: int, rng: np.random.Generator) -
     ranked = np.concatenate([lists for lists, _ in parts])
     is_rated = any(user.rated for user in trial.cold_users)
     if trial.train.interactions.has_values and is_rated and isinstance(model, Rates):
-        per_user |= _of_ratings(model, trial, shots, rng)
+        per_user |= _of_ratings(model, trial, n_support, rng)
     return Measured(
         per_user=per_user,
         ranked=ranked,
@@ -360,10 +360,10 @@ def _of_lists(
 
 
 def _of_ratings(
-    model: Rates, trial: Trial, shots: int, rng: np.random.Generator
+    model: Rates, trial: Trial, n_support: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Return the metrics of predicted values, of all users of the trial."""
-    requests, users = requests_at(trial.cold_users, shots), len(trial.cold_users)
+    requests, users = requests_at(trial.cold_users, n_support), len(trial.cold_users)
     asked = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
     owner = np.repeat(np.arange(users), [len(row) for row in asked])
     actual = np.array([value for n in trial.cold_users for _, value in n.rated])

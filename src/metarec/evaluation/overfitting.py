@@ -212,12 +212,14 @@ def _per_user(
     part: Dataset,
     users: list[ColdUser],
     catalog: pl.Series,
-    shots: Sequence[int],
+    support_sizes: Sequence[int],
     seed: int,
 ) -> np.ndarray:
     """Return [users] NDCG@10 among the items of `catalog`, mean over numbers of events."""
     trial = Trial.of(users, part, candidates=catalog.to_list())
-    rows = [measure(model, trial, k, derive(seed, "ties", k)).per_user[METRIC] for k in shots]
+    rows = [
+        measure(model, trial, k, derive(seed, "ties", k)).per_user[METRIC] for k in support_sizes
+    ]
     return np.asarray(np.nanmean(np.stack(rows), axis=0))
 
 

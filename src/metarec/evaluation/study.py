@@ -254,7 +254,7 @@ def _cell(study: Study, data: Dataset, name: str, encoder: str, seed: int) -> di
     return {
         "asked": _asked(study, name, encoder),
         "seed": seed,
-        "events": list(found.curve.shots),
+        "events": list(found.curve.support_sizes),
         "users": found.curve.user_ids,
         "fit_cpu_seconds": {m: cost.fit_cpu_seconds for m, cost in found.costs.items()},
         "values": _values(study, found),

@@ -26,9 +26,10 @@ def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
     check_metric(metric)
     check_whole("digits", digits, 1, at_most=15)
     lines = [
-        rf"\begin{{tabular}}{{l{'r' * len(curve.shots)}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(curve.support_sizes)}}}",
         r"\toprule",
-        rf"{metric.translate(ESCAPED)} by known items & {' & '.join(map(str, curve.shots))} \\",
+        rf"{metric.translate(ESCAPED)} by known items & "
+        rf"{' & '.join(map(str, curve.support_sizes))} \\",
         r"\midrule",
         *(
             " & ".join([name.translate(ESCAPED), *_bold(cells, r"\textbf{", "}")]) + r" \\"
@@ -42,7 +43,7 @@ def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
 
 def html(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
     """Return the table as HTML for a notebook."""
-    head = "".join(f"<th>{k}</th>" for k in curve.shots)
+    head = "".join(f"<th>{k}</th>" for k in curve.support_sizes)
     body = "".join(
         f"<tr><th>{escape(name)}</th>"
         + "".join(f"<td>{cell}</td>" for cell in _bold(cells, "<b>", "</b>"))

@@ -98,10 +98,10 @@ class WithUserText:
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Choose the weights; both routes are already fitted."""
         seed = int(rng.integers(2**31))
-        for shots in self.text.model.horizon.shots:
-            asked = requests_at(validation, shots)
+        for n_support in self.text.model.horizon.shots:
+            asked = requests_at(validation, n_support)
             if not asked:
-                self.weights[shots] = 0.0
+                self.weights[n_support] = 0.0
                 continue
             ours, said = self._ours(asked), self.text.score(asked)
             pools = [user.pool for user in validation]
@@ -115,12 +115,14 @@ class WithUserText:
                 weight: _ndcg(ours + weight * said, open_BN, liked_BN, derive(seed, "ties"))
                 for weight in WEIGHTS
             }
-            self.weights[shots] = max(reached, key=reached.__getitem__)
+            self.weights[n_support] = max(reached, key=reached.__getitem__)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The weights chosen."""
-        return {"text_weights": {str(shots): weight for shots, weight in self.weights.items()}}
+        return {
+            "text_weights": {str(n_support): weight for n_support, weight in self.weights.items()}
+        }
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -129,10 +131,10 @@ class WithUserText:
 
     def score(self, requests: Sequence[Request]) -> np.ndarray:
         """float32 `[B, N]`."""
-        shots = np.array(sorted(self.weights))
+        sizes = np.array(sorted(self.weights))
         lengths = np.array([len(request.history) for request in requests])
-        weights = np.array([self.weights[int(s)] for s in shots])[
-            np.abs(lengths[:, None] - shots).argmin(axis=1)
+        weights = np.array([self.weights[int(s)] for s in sizes])[
+            np.abs(lengths[:, None] - sizes).argmin(axis=1)
         ]
         scores = self._ours(requests)
         if weights.any():
@@ -162,7 +164,7 @@ def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]
     """
     text, both = rows
     curve, own = evaluation.curve, evaluation.models[0]
-    found: dict[str, Any] = {"shots": list(curve.shots)}
+    found: dict[str, Any] = {"support_sizes": list(curve.support_sizes)}
     for name in (text.name, both.name):
         differences = curve.per_user[name]["ndcg@10"] - curve.per_user[own]["ndcg@10"]
         spans = zip(
@@ -185,10 +187,14 @@ def _places(found: dict[str, Any], name: str) -> str:
     words.
     """
     better = [
-        str(k) for k, cell in zip(found["shots"], found[name], strict=True) if cell["low"] > 0
+        str(k)
+        for k, cell in zip(found["support_sizes"], found[name], strict=True)
+        if cell["low"] > 0
     ]
     worse = [
-        str(k) for k, cell in zip(found["shots"], found[name], strict=True) if cell["high"] < 0
+        str(k)
+        for k, cell in zip(found["support_sizes"], found[name], strict=True)
+        if cell["high"] < 0
     ]
     mean = float(np.mean([cell["mean"] for cell in found[name]]))
     said = [

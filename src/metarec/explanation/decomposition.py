@@ -26,7 +26,7 @@ class AblationRow:
     """Ablation of one component at one support size."""
 
     component: str
-    shots: int
+    n_support: int
     """Support size."""
     without: float
     """Mean NDCG@k of the score without this component."""
@@ -54,37 +54,42 @@ class Ablation:
         """Return a table: a row per component, a column per support size; * where the interval
         excludes zero.
         """
-        shots = list(self.full)
+        sizes = list(self.full)
         name = max(len(f"without {row.component}") for row in self.rows)
         lines = [
             f"NDCG@{self.k} of {self.cold_users} new users lost without one score component (* "
             f"clear of zero)",
-            " " * name + "".join(f"{s:>10}" for s in shots) + "  events",
-            f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in shots),
+            " " * name + "".join(f"{s:>10}" for s in sizes) + "  events",
+            f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in sizes),
         ]
         for component in dict.fromkeys(row.component for row in self.rows):
-            losses = {row.shots: row.loss for row in self.rows if row.component == component}
+            losses = {row.n_support: row.loss for row in self.rows if row.component == component}
             lines.append(
                 f"{'without ' + component:<{name}}"
                 + "".join(
                     f"{f'{-losses[s].mean:+.3f}' + ('*' if losses[s].is_clear else ' '):>10}"
-                    for s in shots
+                    for s in sizes
                 )
             )
         return "\n".join(lines)
 
 
 def ablate(
-    model: Explained, trial: Trial, *, shots: Sequence[int], rng: np.random.Generator, k: int = 10
+    model: Explained,
+    trial: Trial,
+    *,
+    support_sizes: Sequence[int],
+    rng: np.random.Generator,
+    k: int = 10,
 ) -> Ablation:
     """Remove each component from the score in turn and evaluate the rest on the new users of
     `trial`.
 
     Args:
-        shots: support sizes at which to evaluate.
+        support_sizes: support sizes at which to evaluate.
         rng: for the bootstrap.
     """
-    found = {events: _qualities(model, trial, events, k) for events in shots}
+    found = {events: _qualities(model, trial, events, k) for events in support_sizes}
     names = dict.fromkeys(name for whole in found.values() for name in whole.components)
     return Ablation(
         k=k,
@@ -118,7 +123,7 @@ def _row(found: _Qualities, component: str, events: int, rng: np.random.Generato
     lacking, alone = found.of(component)
     return AblationRow(
         component=component,
-        shots=events,
+        n_support=events,
         without=float(lacking.mean()),
         alone=float(alone.mean()),
         loss=Mean.of(found.full - lacking, rng),
@@ -207,11 +212,11 @@ def model_card(
 
 def _quality(ablation: Ablation) -> list[str]:
     """Return the rows of a table: the whole model, and the change without each component."""
-    shots = list(ablation.full)
+    sizes = list(ablation.full)
     whole = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()]
     lines = [
-        "| | " + " | ".join(str(s) for s in shots) + " |",
-        "|---|" + "---|" * len(shots),
+        "| | " + " | ".join(str(s) for s in sizes) + " |",
+        "|---|" + "---|" * len(sizes),
         "| whole model | " + " | ".join(whole) + " |",
     ]
     for component in dict.fromkeys(row.component for row in ablation.rows):

@@ -89,10 +89,10 @@ def _moments(trace: Trace) -> str:
 
 
 def _moment(one: Moment) -> list[str]:
-    moved = max(one.shifts, key=lambda name: one.shifts[name], default="") if one.shots else ""
+    moved = max(one.shifts, key=lambda name: one.shifts[name], default="") if one.n_known else ""
     rank = "seen" if one.rank is None else str(one.rank)
     first = ", ".join(one.titles[:3])
-    return [str(one.shots), one.event, rank, f"{one.relative_score:+.2f}", moved, first]
+    return [str(one.n_known), one.event, rank, f"{one.relative_score:+.2f}", moved, first]
 
 
 def _steps(inner: InnerTrace) -> list[str]:
@@ -108,7 +108,7 @@ def _steps(inner: InnerTrace) -> list[str]:
 
 def _files(why: Explanation, trace: Trace) -> dict[str, str]:
     moments = [
-        {"events": one.shots, "newest_event": one.event, "rank": one.rank}
+        {"events": one.n_known, "newest_event": one.event, "rank": one.rank}
         | {"relative_score": one.relative_score, **one.components}
         for one in trace.moments
     ]

@@ -55,7 +55,7 @@ def draw_ablation(found: Ablation) -> str:
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels:
-        axes.set_xticks(steps, [str(shots) for shots in found.full])
+        axes.set_xticks(steps, [str(n) for n in found.full])
     for axes in panels[len(losses) :]:
         axes.set_visible(False)
     figure.supxlabel("events seen", fontsize=8)

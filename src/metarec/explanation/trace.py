@@ -27,9 +27,9 @@ from metarec.recommendation.slate import Request
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """The model's view of the user after `shots` events."""
+    """The model's view of the user after `n_known` events."""
 
-    shots: int
+    n_known: int
     event: str
     """Title of the newest event's item; empty at the start."""
     value: float | None
@@ -77,11 +77,11 @@ class Trace:
         for moment in self.moments:
             moved = max(moment.shifts, key=lambda name: moment.shifts[name], default="")
             lines.append(
-                f"  {moment.shots:>3} "
+                f"  {moment.n_known:>3} "
                 f"{('after ' + moment.event) if moment.event else 'before any event':<44.44} "
                 f"{'seen' if moment.rank is None else f'#{moment.rank}':>6} "
                 f"{moment.relative_score:+7.2f}"
-                f"{f'  {moved} moved most' if moment.shots else ''}  | "
+                f"{f'  {moved} moved most' if moment.n_known else ''}  | "
                 f"{', '.join(moment.titles[:3])}"
             )
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
@@ -98,7 +98,7 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
         BadInput: if `item_id` is not in the catalog.
     """
     request, notes = known_history(model, request)
-    prefixes = [with_events(request, range(shots)) for shots in range(len(request.history) + 1)]
+    prefixes = [with_events(request, range(n_known)) for n_known in range(len(request.history) + 1)]
     weights = anonymous_weights(model)
     components = {
         name: relative_to_shown(component, weights)
@@ -111,22 +111,22 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     titles = model.catalog.titles()
     moves = _moves(model, prefixes)
     moments = []
-    for shots in range(len(prefixes)):
-        shown = [int(c) for c in listed[shots] if c >= 0]
-        last: tuple[Any, ...] = request.history[shots - 1] if shots else ()
+    for n_known in range(len(prefixes)):
+        shown = [int(c) for c in listed[n_known] if c >= 0]
+        last: tuple[Any, ...] = request.history[n_known - 1] if n_known else ()
         moments.append(
             Moment(
-                shots=shots,
-                event=titles[model.vocabulary.indexes([str(last[0])])[0]] if shots else "",
+                n_known=n_known,
+                event=titles[model.vocabulary.indexes([str(last[0])])[0]] if n_known else "",
                 value=None if len(last) < 2 or last[1] is None else float(last[1]),
                 slate=model.vocabulary.names(shown),
                 titles=[titles[c] for c in shown],
-                relative_scores=[float(relative_scores[shots, c]) for c in shown],
-                rank=_rank(relative_scores[shots], hidden[shots], column),
-                relative_score=float(relative_scores[shots, column]),
-                components={name: float(c[shots, column]) for name, c in components.items()},
-                shifts=_shifts(components, shots, weights),
-                moves=moves[shots],
+                relative_scores=[float(relative_scores[n_known, c]) for c in shown],
+                rank=_rank(relative_scores[n_known], hidden[n_known], column),
+                relative_score=float(relative_scores[n_known, column]),
+                components={name: float(c[n_known, column]) for name, c in components.items()},
+                shifts=_shifts(components, n_known, weights),
+                moves=moves[n_known],
             )
         )
     return Trace(
@@ -138,10 +138,12 @@ def trace(model: Explained, request: Request, item_id: str | None = None, *, k: 
     )
 
 
-def _shifts(components: dict[str, np.ndarray], shots: int, weights: np.ndarray) -> dict[str, float]:
+def _shifts(
+    components: dict[str, np.ndarray], n_known: int, weights: np.ndarray
+) -> dict[str, float]:
     """Return the change of each component with the last event, see `Moment.shifts`."""
     return {
-        name: float(np.sqrt((component[shots] - component[max(shots - 1, 0)]) ** 2 @ weights))
+        name: float(np.sqrt((component[n_known] - component[max(n_known - 1, 0)]) ** 2 @ weights))
         for name, component in components.items()
     }
 
@@ -164,10 +166,10 @@ def _moves(model: Explained, prefixes: Sequence[Request]) -> list[dict[str, floa
     known: list[Mapping[str, Any]] = [fold_in(request) for request in prefixes]
     return [
         {
-            name: _distance(known[max(shots - 1, 0)].get(name), value)
+            name: _distance(known[max(n_known - 1, 0)].get(name), value)
             for name, value in params.items()
         }
-        for shots, params in enumerate(known)
+        for n_known, params in enumerate(known)
     ]
 
 

@@ -91,7 +91,7 @@ def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None)
         [],
     )
     for axes in panels[:4]:
-        axes.set_xticks([m.shots for m in trace.moments])
+        axes.set_xticks([m.n_known for m in trace.moments])
     for axes in (shifts, moves):
         axes.set_xlabel("events seen", fontsize=8)
     if inner is not None:
@@ -147,18 +147,18 @@ def _draw_movement(axes: Axes, inner: InnerTrace) -> None:
 
 
 def _draw_components(axes: Axes, trace: Trace) -> None:
-    shots = [m.shots for m in trace.moments]
+    n_known = [m.n_known for m in trace.moments]
     names = list(trace.moments[0].components)
     reach = {name: max(abs(m.components[name]) for m in trace.moments) for name in names}
     for name in (name for name in names if reach[name] >= MIN_SHARE * max(reach.values())):
         axes.plot(
-            shots,
+            n_known,
             [m.components[name] for m in trace.moments],
             **_style(names.index(name)),
             label=name,
         )
     axes.plot(
-        shots,
+        n_known,
         [m.relative_score for m in trace.moments],
         color="black",
         linewidth=2,
@@ -177,7 +177,7 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
     """Draw the rank of every item of the final slate by number of events; the traced item is
     emphasized.
     """
-    shots, last = [m.shots for m in trace.moments], trace.moments[-1]
+    n_known, last = [m.n_known for m in trace.moments], trace.moments[-1]
     length = max((len(m.slate) for m in trace.moments), default=1)
     for place, (item_id, title) in enumerate(zip(last.slate, last.titles, strict=True)):
         ranks = [
@@ -185,7 +185,7 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
         ]
         strong = item_id == trace.item_id
         axes.plot(
-            shots,
+            n_known,
             ranks,
             color=color(place) if strong else QUIET,
             linewidth=2.5 if strong else 1.0,
@@ -195,7 +195,7 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
         )
         axes.annotate(
             _short(title),
-            (shots[-1], ranks[-1]),
+            (n_known[-1], ranks[-1]),
             xytext=(6, 0),
             textcoords="offset points",
             fontsize=7,

@@ -33,6 +33,7 @@ from metarec.fairness.groups import (
     group_users,
 )
 from metarec.fairness.outcomes import Outcomes, evaluate
+from metarec.runtime.old_names import takes_former_keywords
 from metarec.runtime.rng import derive
 
 COVERED, KEPT = "covered@90", (0.87, 0.93)
@@ -50,7 +51,7 @@ class Overall:
     """One metric over all users."""
 
     metric: str
-    shots: int | None
+    n_support: int | None
     """Number of events; None for each user's mean over the curve."""
     value: float
     low: float
@@ -65,14 +66,14 @@ class Audit:
     model_version: str
     users: int
     """Number of users evaluated."""
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """Numbers of events."""
     metric: str
     """Metric in which gaps are searched."""
     overall: list[Overall]
     groups: list[GroupValue]
     gaps: list[Gap]
-    """The widest gap of each attribute after each number of events, and over the curve (`shots`
+    """The widest gap of each attribute after each number of events, and over the curve (`n_support`
     None).
     """
     exposure: list[ExposureRow]
@@ -83,7 +84,7 @@ class Audit:
     @property
     def largest_clear_gap(self) -> Gap | None:
         """The widest statistically clear gap over the whole curve; None if there is none."""
-        clear = [gap for gap in self.gaps if gap.is_clear and gap.shots is None]
+        clear = [gap for gap in self.gaps if gap.is_clear and gap.n_support is None]
         return max(clear, key=lambda gap: gap.size, default=None)
 
     @property
@@ -91,9 +92,8 @@ class Audit:
         """The widest of the clear gaps over the whole curve that stay clear between users matched
         on their number of liked items; None if there is none.
         """
-        clear = [
-            gap for gap in self.gaps if gap.is_clear and gap.shots is None and gap.matched.is_clear
-        ]
+        overall = [gap for gap in self.gaps if gap.n_support is None]
+        clear = [gap for gap in overall if gap.is_clear and gap.matched.is_clear]
         return max(clear, key=lambda gap: gap.matched.value, default=None)
 
     def with_warnings(self, cautions: Sequence[str]) -> Audit:
@@ -112,7 +112,7 @@ class Audit:
             "",
             self.summary(),
         ]
-        for gap in (g for g in self.gaps if g.shots is None):
+        for gap in (g for g in self.gaps if g.n_support is None):
             mark = "clear" if gap.is_clear else "not clear"
             lines.append(
                 f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, "
@@ -129,10 +129,10 @@ class Audit:
             "liked)",
         ]
         lines += [
-            f"  {r.by} {r.group} after {r.shots}: {r.exposure:.3f} / {r.catalog:.3f} / "
+            f"  {r.by} {r.group} after {r.n_support}: {r.exposure:.3f} / {r.catalog:.3f} / "
             f"{r.liked:.3f}"
             for r in self.exposure
-            if r.shots in {self.shots[0], self.shots[-1]}
+            if r.n_support in {self.support_sizes[0], self.support_sizes[-1]}
         ]
         return "\n".join([*lines, *(f"caution: {warning}" for warning in self.warnings)])
 
@@ -154,12 +154,13 @@ class Audit:
         )
 
 
+@takes_former_keywords
 def audit(
     model: Scores,
     trial: Trial,
     *,
     by: Sequence[str],
-    shots: Sequence[int] = (0, 1, 3, 5, 10, 20),
+    support_sizes: Sequence[int] = (0, 1, 3, 5, 10, 20),
     metric: str = "ndcg@10",
     items_by: Sequence[str] = (POPULARITY,),
     categories: str | None = None,
@@ -170,7 +171,7 @@ def audit(
     Args:
         trial: users that the model was not fitted on, and the data it was fitted on.
         by: profile attributes, or `activity`.
-        shots: numbers of events.
+        support_sizes: numbers of events.
         metric: any of `evaluation.measure.METRICS`, or `popularity lift@10`, `miscalibration@10`.
         items_by: columns of the catalog, or `popularity`.
         categories: the catalog's column of categories; if None it is searched, and miscalibration
@@ -188,7 +189,8 @@ def audit(
         else group_items(trial.train.items, trial.vocabulary, name)
         for name in items_by
     ]
-    outcomes, warnings = _with_slate_metrics(evaluate(model, trial, shots, seed=seed), categories)
+    measured = evaluate(model, trial, support_sizes, seed=seed)
+    outcomes, warnings = _with_slate_metrics(measured, categories)
     return audit_outcomes(
         outcomes,
         groupings,
@@ -228,7 +230,7 @@ def audit_outcomes(
 ) -> Audit:
     """Return the audit of results already measured; see `audit`."""
     rng = derive(seed, "audit")
-    steps: tuple[int | None, ...] = (*outcomes.shots, None)
+    steps: tuple[int | None, ...] = (*outcomes.support_sizes, None)
     shown = dict.fromkeys([metric, *(m for m in BESIDE if m in outcomes.per_user)])
     overall = [_overall(outcomes, m, step, rng) for m in shown for step in steps]
     rows = [
@@ -236,22 +238,22 @@ def audit_outcomes(
         for groups in groupings
         for m in shown
         for step in steps
-        for row in values_by_group(outcomes, groups, m, rng, shots=step)
+        for row in values_by_group(outcomes, groups, m, rng, n_support=step)
     ]
     return Audit(
         model_version=model_version,
         users=len(outcomes.trial.cold_users),
-        shots=outcomes.shots,
+        support_sizes=outcomes.support_sizes,
         metric=metric,
         overall=overall,
         groups=rows,
-        gaps=find_gaps(outcomes, groupings, metric, shots=steps),
+        gaps=find_gaps(outcomes, groupings, metric, support_sizes=steps),
         exposure=[row for groups in item_groups for row in exposure_by_group(outcomes, groups)],
         coverage={
-            shots: float(
+            n_support: float(
                 len(np.unique(listed[:, :10][listed[:, :10] >= 0])) / len(outcomes.trial.vocabulary)
             )
-            for shots, listed in zip(outcomes.shots, outcomes.ranked, strict=True)
+            for n_support, listed in zip(outcomes.support_sizes, outcomes.ranked, strict=True)
         },
         warnings=[*warnings, *_size_warnings(groupings), *_interval_warnings(rows)],
     )
@@ -280,16 +282,14 @@ def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Out
 
 
 def _overall(
-    outcomes: Outcomes, metric: str, shots: int | None, rng: np.random.Generator
+    outcomes: Outcomes, metric: str, n_support: int | None, rng: np.random.Generator
 ) -> Overall:
-    values = outcomes.values(metric, shots)
+    values = outcomes.values(metric, n_support)
     known = values[~np.isnan(values)]
     if not len(known):
-        return Overall(metric=metric, shots=shots, value=np.nan, low=np.nan, high=np.nan)
-    low, high = interval(known, resample(len(known), rng))
-    return Overall(
-        metric=metric, shots=shots, value=float(known.mean()), low=float(low), high=float(high)
-    )
+        return Overall(metric=metric, n_support=n_support, value=np.nan, low=np.nan, high=np.nan)
+    mean, (low, high) = float(known.mean()), map(float, interval(known, resample(len(known), rng)))
+    return Overall(metric=metric, n_support=n_support, value=mean, low=low, high=high)
 
 
 def _what_is_left(gap: Gap) -> str:
@@ -346,7 +346,7 @@ def _interval_warnings(rows: Sequence[GroupValue]) -> list[str]:
         row
         for row in rows
         if row.metric == COVERED
-        and row.shots is None
+        and row.n_support is None
         and not row.is_small
         and not KEPT[0] <= row.value <= KEPT[1]
         and not row.low <= 0.9 <= row.high
@@ -364,22 +364,22 @@ def _table(audit: Audit) -> list[str]:
     rows = [row for row in audit.groups if row.metric == audit.metric]
     names = list(dict.fromkeys((row.by, row.group, row.users) for row in rows))
     width = max((len(f"{by} {group}") for by, group, _ in names), default=8)
-    cells = {(row.by, row.group, row.shots): row for row in rows}
+    cells = {(row.by, row.group, row.n_support): row for row in rows}
     head = (
         " " * (width + 2)
         + f"{'users':>6}"
-        + "".join(f"{s:>8}" for s in audit.shots)
+        + "".join(f"{s:>8}" for s in audit.support_sizes)
         + "   over the curve"
     )
     lines = [head]
-    whole = {o.shots: o for o in audit.overall if o.metric == audit.metric}
+    whole = {o.n_support: o for o in audit.overall if o.metric == audit.metric}
     lines.append(
         f"  {'everyone':<{width}}{audit.users:>6}"
-        + "".join(f"{whole[s].value:>8.3f}" for s in audit.shots)
+        + "".join(f"{whole[s].value:>8.3f}" for s in audit.support_sizes)
         + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]"
     )
     for by, group, users in names:
-        found = [cells.get((by, group, s)) for s in (*audit.shots, None)]
+        found = [cells.get((by, group, s)) for s in (*audit.support_sizes, None)]
         last = found[-1]
         lines.append(
             f"  {f'{by} {group}':<{width}}{users:>6}"

@@ -64,7 +64,7 @@ class _Shown:
     @classmethod
     def of(cls, audit: Audit, by: str, metric: str) -> _Shown:
         rows = [row for row in audit.groups if row.by == by and row.metric == metric]
-        means = [row for row in rows if row.shots is None]
+        means = [row for row in rows if row.n_support is None]
         is_ordered = sum(row.group[:1].isdigit() or row.group[:1] == "-" for row in means) > 2
         if not is_ordered:
             means.sort(key=lambda row: -row.value if math.isfinite(row.value) else math.inf)
@@ -76,25 +76,25 @@ class _Shown:
             row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place)
             for place, row in enumerate(named)
         }
-        whole = {one.shots: one for one in audit.overall if one.metric == metric}
+        whole = {one.n_support: one for one in audit.overall if one.metric == metric}
         return cls(rows=rows, means=means, whole=whole, large=large, tints=tints)
 
 
 def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:
     """Draw a curve for each large group, and one for all users."""
     for mean in shown.large:
-        own = [row for row in shown.rows if row.group == mean.group and row.shots is not None]
-        line, tint = {row.shots: row for row in own}, shown.tints.get(mean.group, PLAIN)
+        own = [row for row in shown.rows if row.group == mean.group and row.n_support is not None]
+        line, tint = {row.n_support: row for row in own}, shown.tints.get(mean.group, PLAIN)
         axes.plot(
             list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3
         )
         if len(shown.large) <= MAX_SHADED:
             low, high = [r.low for r in line.values()], [r.high for r in line.values()]
             axes.fill_between(list(line), low, high, color=tint, alpha=0.12, linewidth=0)
-    everyone = [shown.whole[shots].value for shots in audit.shots]
-    axes.plot(audit.shots, everyone, color="black", linewidth=2)
+    everyone = [shown.whole[n].value for n in audit.support_sizes]
+    axes.plot(audit.support_sizes, everyone, color="black", linewidth=2)
     axes.set_xlabel("items known of each user", fontsize=8)
-    axes.set_xticks(audit.shots)
+    axes.set_xticks(audit.support_sizes)
 
 
 def _draw_forest(axes: Any, shown: _Shown) -> None:
@@ -123,9 +123,9 @@ def draw_exposure(audit: Audit, by: str) -> str:
     items, and of attention, as SVG.
     """
     rows = [row for row in audit.exposure if row.by == by]
-    groups, shots = (
+    groups, sizes = (
         list(dict.fromkeys(row.group for row in rows)),
-        list(dict.fromkeys(row.shots for row in rows)),
+        list(dict.fromkeys(row.n_support for row in rows)),
     )
     series = {
         "of the catalog": [r.catalog for r in rows[: len(groups)]],
@@ -133,8 +133,8 @@ def draw_exposure(audit: Audit, by: str) -> str:
         "of what users liked": [r.liked for r in rows[: len(groups)]],
     }
     series |= {
-        f"of attention at {s} known items": [r.exposure for r in rows if r.shots == s]
-        for s in (shots[0], shots[-1])
+        f"of attention at {s} known items": [r.exposure for r in rows if r.n_support == s]
+        for s in (sizes[0], sizes[-1])
     }
     figure = new_figure(11.0, 3.2, extra="fairness")
     axes = figure.subplots()

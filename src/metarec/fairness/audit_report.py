@@ -68,7 +68,7 @@ def _items(audit: Audit) -> Iterator[str]:
     )
     yield html_table(
         ["known items", "share of the catalog shown to anyone"],
-        [[shots, f"{share:.3f}"] for shots, share in audit.coverage.items()],
+        [[n_support, f"{share:.3f}"] for n_support, share in audit.coverage.items()],
     )
 
 
@@ -93,7 +93,7 @@ def _gaps(audit: Audit) -> list[str]:
     rows = [
         [
             gap.by,
-            "whole curve" if gap.shots is None else str(gap.shots),
+            "whole curve" if gap.n_support is None else str(gap.n_support),
             gap.best,
             gap.worst,
             f"{gap.size:.3f} [{gap.low:.3f}, {gap.high:.3f}]",
@@ -101,7 +101,9 @@ def _gaps(audit: Audit) -> list[str]:
             f"{gap.p_corrected:.3f}",
             "clear" if gap.is_clear else "",
         ]
-        for gap in sorted(audit.gaps, key=lambda g: (g.by, g.shots is not None, g.shots or 0))
+        for gap in sorted(
+            audit.gaps, key=lambda g: (g.by, g.n_support is not None, g.n_support or 0)
+        )
     ]
     if not rows:
         return ["<p>No attribute has two groups large enough to compare.</p>"]
@@ -138,7 +140,7 @@ def _groups(audit: Audit) -> str:
                 r.group + (" (small)" if r.is_small else ""),
                 str(r.users),
                 r.metric,
-                "whole curve" if r.shots is None else str(r.shots),
+                "whole curve" if r.n_support is None else str(r.n_support),
                 f"{r.value:.4f}",
                 "" if isnan(r.low) else f"{r.low:.4f} to {r.high:.4f}",
             ]

@@ -24,7 +24,7 @@ MAX_USERS = 500
 class ColdExposure:
     """Comparison of slates of ten without and with reserved places, after one number of events."""
 
-    shots: int
+    n_support: int
     share: float
     """Share of places that are reserved."""
     cold_items: int
@@ -44,20 +44,25 @@ class ColdExposure:
         """Return the comparison as one sentence for a terminal."""
         (bare, told), (few, many), (before, after) = self.places, self.items, self.ndcg
         return (
-            f"Cold items ({self.cold_items:,} of the catalog) after {self.shots} events: a share "
-            f"of {self.share:g} of places reserved for them brings {told:.1%} of places "
+            f"Cold items ({self.cold_items:,} of the catalog) after {self.n_support} events: a "
+            f"share of {self.share:g} of places reserved for them brings {told:.1%} of places "
             f"({bare:.1%} without) and {many:,} of them ({few:,}) to somebody; NDCG@10 {after:.4f} "
             f"({before:.4f}), a cost of {before - after:+.4f}."
         )
 
 
 def cold_exposure(
-    model: Recommender, trial: Trial, shots: Sequence[int], *, share: float = 0.05, seed: int = 0
+    model: Recommender,
+    trial: Trial,
+    support_sizes: Sequence[int],
+    *,
+    share: float = 0.05,
+    seed: int = 0,
 ) -> ColdExposure | None:
-    """Measure at the middle of the numbers of events `shots`; None if no item is cold."""
+    """Measure at the middle of the numbers of events `support_sizes`; None if no item is cold."""
     if not len(model.cold_items):
         return None
-    middle, users = sorted(shots)[len(shots) // 2], trial.cold_users[:MAX_USERS]
+    middle, users = sorted(support_sizes)[len(support_sizes) // 2], trial.cold_users[:MAX_USERS]
     requests = [
         replace(request, exclude=[event[0] for event in user.pool])
         for request, user in zip(requests_at(users, middle), users, strict=True)
@@ -67,7 +72,7 @@ def cold_exposure(
     cold = set(model.vocabulary.names(model.cold_items.tolist()))
     shown = [[item for slate in slates for item in slate.item_ids] for slates in (bare, told)]
     return ColdExposure(
-        shots=middle,
+        n_support=middle,
         share=share,
         cold_items=len(cold),
         places=_pair(shown, lambda items: float(np.mean([item in cold for item in items]))),

@@ -41,7 +41,7 @@ class GroupValue:
     users: int
     """Number of users in the group."""
     metric: str
-    shots: int | None
+    n_support: int | None
     """None means each user's mean over the whole curve."""
     value: float
     low: float
@@ -86,7 +86,7 @@ class Gap:
 
     by: str
     metric: str
-    shots: int | None
+    n_support: int | None
     """Number of events; None for each user's mean over the curve."""
     worst: str
     best: str
@@ -115,7 +115,7 @@ def metric_frame(
     groups: Groups,
     metric: str,
     *,
-    shots: int | None = None,
+    n_support: int | None = None,
     statistics: Mapping[str, Statistic] | None = None,
 ) -> Any:
     """Return fairlearn's `MetricFrame` of a metric by group, with its `by_group`, `difference()`
@@ -128,7 +128,7 @@ def metric_frame(
         MissingExtra: if fairlearn is not installed (`pip install 'metarec[fairness]'`).
     """
     frame = require("fairlearn.metrics", "fairness").MetricFrame
-    values = outcomes.values(metric, shots)
+    values = outcomes.values(metric, n_support)
     known = ~np.isnan(values)
     return frame(
         metrics=dict(statistics or {"mean": _mean}),
@@ -148,13 +148,13 @@ def values_by_group(
     metric: str,
     rng: np.random.Generator,
     *,
-    shots: int | None = None,
+    n_support: int | None = None,
 ) -> list[GroupValue]:
     """Return the metric's mean in each group, with 95% bootstrap intervals over the users of the
     group.
     """
-    by_group = metric_frame(outcomes, groups, metric, shots=shots).by_group["mean"]
-    values = outcomes.values(metric, shots)
+    by_group = metric_frame(outcomes, groups, metric, n_support=n_support).by_group["mean"]
+    values = outcomes.values(metric, n_support)
     rows = []
     for label, users in groups.sizes.items():
         own = values[groups.mask(label) & ~np.isnan(values)]
@@ -167,7 +167,7 @@ def values_by_group(
                 group=label,
                 users=users,
                 metric=metric,
-                shots=shots,
+                n_support=n_support,
                 is_small=len(own) < SMALL,
                 value=float(by_group.loc[label]),
                 low=float(low),
@@ -182,7 +182,7 @@ def find_gaps(
     groupings: Sequence[Groups],
     metric: str,
     *,
-    shots: Sequence[int | None] = (None,),
+    support_sizes: Sequence[int | None] = (None,),
     pair: frozenset[str] | None = None,
 ) -> list[Gap]:
     """Return the widest gap of every grouping at every number of events, corrected for all pairs
@@ -198,7 +198,7 @@ def find_gaps(
     pairs = [
         (groups.name, events, *found)
         for groups in groupings
-        for events in shots
+        for events in support_sizes
         for found in _pairs(outcomes.values(metric, events), groups)
         if pair is None or pair == {found[0], found[1]}
     ]
@@ -214,7 +214,7 @@ def find_gaps(
         widest[by, events] = Gap(
             by=by,
             metric=metric,
-            shots=events,
+            n_support=events,
             worst=worst,
             best=best,
             size=size,

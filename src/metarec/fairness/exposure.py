@@ -36,7 +36,7 @@ class ExposureRow:
 
     by: str
     group: str
-    shots: int
+    n_support: int
     exposure: float
     """Share of the attention of all slates."""
     catalog: float
@@ -58,14 +58,14 @@ def exposure_by_group(outcomes: Outcomes, groups: Groups) -> list[ExposureRow]:
     events = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)) @ members
     liked = np.bincount(trial.relevant_cells[1], minlength=len(trial.vocabulary)) @ members
     rows = []
-    for step, shots in enumerate(outcomes.shots):
+    for step, n_support in enumerate(outcomes.support_sizes):
         attention = item_attention(outcomes.ranked[step], len(trial.vocabulary))
         exposure, shown = attention @ members, (attention > 0).astype(np.float64) @ members
         rows += [
             ExposureRow(
                 by=groups.name,
                 group=label,
-                shots=shots,
+                n_support=n_support,
                 exposure=_share(exposure, g),
                 catalog=_share(members.sum(0), g),
                 events=_share(events, g),

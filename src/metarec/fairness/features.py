@@ -70,17 +70,17 @@ class FeatureAudit:
 
 
 def audit_features(
-    model: Recommender, trial: Trial, shots: Sequence[int], *, seed: int = 0
+    model: Recommender, trial: Trial, support_sizes: Sequence[int], *, seed: int = 0
 ) -> FeatureAudit:
     """Shuffle each column in turn, and evaluate the model again."""
-    before = evaluate(model, trial, shots, seed=seed).values(METRIC)
+    before = evaluate(model, trial, support_sizes, seed=seed).values(METRIC)
     weights = resample(len(before), derive(seed, "features", "bootstrap"))
     found = [
         ColumnWorth(
             of=of,
             column=column,
             loss=paired_difference(
-                before, evaluate(asked, shown, shots, seed=seed).values(METRIC), weights
+                before, evaluate(asked, shown, support_sizes, seed=seed).values(METRIC), weights
             ),
         )
         for of, column, asked, shown in _shuffled(model, trial, derive(seed, "features"))

@@ -20,16 +20,16 @@ class Outcomes:
     """Results of one model on the new users of one trial."""
 
     trial: Trial
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """Numbers of events shown, ascending."""
     per_user: Mapping[str, np.ndarray]
-    """Metric -> [shots, B], NaN for users without a value."""
+    """Metric -> [support_sizes, B], NaN for users without a value."""
     ranked: np.ndarray
-    """[shots, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
+    """[support_sizes, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
 
-    def values(self, metric: str, shots: int | None = None) -> np.ndarray:
-        """Return [B] values of a metric after `shots` events, or each user's mean over the curve
-        where None.
+    def values(self, metric: str, n_support: int | None = None) -> np.ndarray:
+        """Return [B] values of a metric after `n_support` events, or each user's mean over the
+        curve where None.
 
         Raises:
             BadInput: for a metric or a number of events that was not measured.
@@ -39,32 +39,34 @@ class Outcomes:
                 f"metric {metric!r} was not measured; there are: {', '.join(self.per_user)}"
             )
         table = self.per_user[metric]
-        if shots is None:
+        if n_support is None:
             return np.asarray(table.mean(axis=0))
-        if shots not in self.shots:
+        if n_support not in self.support_sizes:
             raise BadInput(
-                f"nothing was measured after {shots} events, only after "
-                f"{', '.join(map(str, self.shots))}"
+                f"nothing was measured after {n_support} events, only after "
+                f"{', '.join(map(str, self.support_sizes))}"
             )
-        return np.asarray(table[self.shots.index(shots)])
+        return np.asarray(table[self.support_sizes.index(n_support)])
 
 
-def evaluate(model: Scores, trial: Trial, shots: Sequence[int], *, seed: int = 0) -> Outcomes:
+def evaluate(
+    model: Scores, trial: Trial, support_sizes: Sequence[int], *, seed: int = 0
+) -> Outcomes:
     """Measure all metrics of `evaluation`, for each user, after each number of events.
 
     Args:
         seed: seed that orders equal scores.
 
     Raises:
-        BadInput: if `shots` is empty.
+        BadInput: if `support_sizes` is empty.
     """
-    if not shots:
-        raise BadInput("say after how many events to evaluate, for example shots=(0, 5)")
-    steps = tuple(sorted(set(shots)))
+    if not support_sizes:
+        raise BadInput("say after how many events to evaluate, for example support_sizes=(0, 5)")
+    steps = tuple(sorted(set(support_sizes)))
     measured = [measure(model, trial, k, derive(seed, "ties", k)) for k in steps]
     return Outcomes(
         trial=trial,
-        shots=steps,
+        support_sizes=steps,
         ranked=np.stack([m.ranked for m in measured]),
         per_user={
             name: np.stack([m.per_user[name] for m in measured]) for name in measured[0].per_user

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 SAVED = {"newcomers": "cold_users", "person_template": "user_template"}
 """Former name of a setting of a saved model -> current name."""
@@ -30,8 +31,10 @@ IN_REPORTS = {
     "made_up": "synthetic",
     "parts": "components",
     "part": "component",
+    "shots": "n_support",
+    "shots[]": "support_sizes",
 }
-"""Former key of a report stored with a model -> current key."""
+"""Former key of a report stored with a model -> current key; `KEY[]` of a key of a list."""
 OPTIONS = {
     "--person-template": "--user-template",
     "--people-as-text": "--user-text",
@@ -48,6 +51,30 @@ ATTRIBUTES = {
     "Questions": {"worth": "uncertainty_reduction"},
 }
 """Public class -> former name of an attribute -> current name."""
+_SIZES = {"shots": "support_sizes"}
+KEYWORDS = {"audit": _SIZES, "compare_mitigations": _SIZES}
+"""Public function -> former name of a keyword argument -> current name."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def takes_former_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a public function in `KEYWORDS` take former names of its keyword arguments, with a
+    `FutureWarning` that names the current one.
+    """
+    names = KEYWORDS[function.__name__]
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        for former in names.keys() & kwargs.keys():
+            text = f"{former} of {function.__name__} is now {names[former]}"
+            warnings.warn(text, FutureWarning, stacklevel=2)
+            kwargs[names[former]] = kwargs.pop(former)
+        return function(*args, **kwargs)
+
+    return called
 
 
 class FormerNames:
@@ -70,11 +97,17 @@ def with_current_names(saved: Any, names: Mapping[str, str]) -> Any:
     """Return `saved` with current names at every depth."""
     if isinstance(saved, Mapping):
         return {
-            names.get(key, key): with_current_names(value, names) for key, value in saved.items()
+            _current(key, value, names): with_current_names(value, names)
+            for key, value in saved.items()
         }
     return (
         [with_current_names(value, names) for value in saved] if isinstance(saved, list) else saved
     )
+
+
+def _current(key: Any, value: Any, names: Mapping[str, str]) -> Any:
+    of_list = names.get(f"{key}[]") if isinstance(value, list) else None
+    return of_list or names.get(key, key)
 
 
 def current_option(word: str) -> str:

@@ -48,7 +48,7 @@ class Looked:
 
     model: Recommender
     trial: Trial
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     cautions: list[str]
     """Caveats on the users, in sentences."""
     found: Audit
@@ -174,7 +174,7 @@ class AuditModel:
         loaded, (table, _) = Recommender.load(self.model), read_clean(self.data)  # as `fit` cleans
         check_asked(table, self.by or (), self.items_by or (), self.metric)
         with on_terminal(show=not self.as_json) as progress:
-            evaluated, trial, shots, cautions = whom_to_evaluate(
+            evaluated, trial, support_sizes, cautions = whom_to_evaluate(
                 loaded, table, self.seed, self.as_is, progress
             )
         names = self.by or attributes_of(trial)
@@ -182,7 +182,7 @@ class AuditModel:
             evaluated,
             trial,
             by=names,
-            shots=shots,
+            support_sizes=support_sizes,
             metric=self.metric,
             items_by=self.items_by or ("popularity",),
             seed=self.seed,
@@ -190,7 +190,7 @@ class AuditModel:
         return Looked(
             model=evaluated,
             trial=trial,
-            shots=shots,
+            support_sizes=support_sizes,
             cautions=cautions,
             found=found.with_warnings(cautions),
             first=names[0],
@@ -199,7 +199,7 @@ class AuditModel:
     def _add_cold_items(self, looked: Looked, told: Told) -> None:
         from metarec.fairness.cold_exposure import cold_exposure
 
-        reserved = cold_exposure(looked.model, looked.trial, looked.shots, seed=self.seed)
+        reserved = cold_exposure(looked.model, looked.trial, looked.support_sizes, seed=self.seed)
         if reserved is not None:
             heading = "What a share for cold items shows and costs"
             told.add("cold_items", reserved, heading, f"<p>{reserved.to_text()}</p>")
@@ -214,14 +214,14 @@ class AuditModel:
         from metarec.runtime.rng import derive
 
         rng = derive(self.seed, "ablation")
-        ablation = ablate(looked.model, looked.trial, shots=looked.shots, rng=rng)
+        ablation = ablate(looked.model, looked.trial, support_sizes=looked.support_sizes, rng=rng)
         told.add("components", ablation)
         return ablation
 
     def _add_features(self, looked: Looked, told: Told) -> None:
         from metarec.fairness.features import audit_features
 
-        rested = audit_features(looked.model, looked.trial, looked.shots, seed=self.seed)
+        rested = audit_features(looked.model, looked.trial, looked.support_sizes, seed=self.seed)
         heading = "Which columns the model rests on"
         told.add("features", rested, heading, f"<pre>{escape(rested.to_text())}</pre>")
 
@@ -311,7 +311,7 @@ def _tried(looked: Looked, seed: int) -> Any:
         fit_like(looked.model),
         replace(apart, test=list(looked.trial.cold_users)),
         looked.first if gap is None else gap.by,
-        shots=found.shots,
+        support_sizes=found.support_sizes,
         metric=found.metric,
         pair=None if gap is None else frozenset({gap.best, gap.worst}),
         seed=seed,

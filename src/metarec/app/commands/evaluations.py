@@ -120,7 +120,7 @@ def cross_validated(
     )
     if curve.left_out:
         head += f"\n{curve.left_out:,} more held out, who like no item that could be asked about"
-    text = f"{head}\n{table(['', *map(str, curve.shots)], rows)}"
+    text = f"{head}\n{table(['', *map(str, curve.support_sizes)], rows)}"
     return {**curve.to_json(), "folds": asked.folds, "left_out": curve.left_out}, text
 
 

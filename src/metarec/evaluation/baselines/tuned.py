@@ -85,14 +85,14 @@ class Validation:
         """Sample as many users as time and memory allow, each repeated for every number of
         events.
         """
-        shots = shots_of(cold_users)
-        most = min(MAX_ASKED, max(MIN_ASKED, CELLS_ASKED // (len(shots) * len(table.vocabulary))))
+        sizes = support_sizes_of(cold_users)
+        most = min(MAX_ASKED, max(MIN_ASKED, CELLS_ASKED // (len(sizes) * len(table.vocabulary))))
         if len(cold_users) > most:
             cold_users = [
                 cold_users[i] for i in sorted(rng.choice(len(cold_users), most, replace=False))
             ]
-        requests = [r for k in shots for r in requests_at(cold_users, k)]
-        repeated = list(cold_users) * len(shots)
+        requests = [r for k in sizes for r in requests_at(cold_users, k)]
+        repeated = list(cold_users) * len(sizes)
         candidates = np.tile(table.events.seen.getnnz(axis=0) > 0, (len(repeated), 1))
         rows, items = _cells([[e[0] for e in n.pool] for n in repeated], table.vocabulary)
         candidates[rows, items] = False
@@ -128,7 +128,7 @@ class Validation:
         )
 
 
-def shots_of(cold_users: Sequence[ColdUser]) -> tuple[int, ...]:
+def support_sizes_of(cold_users: Sequence[ColdUser]) -> tuple[int, ...]:
     """Return the numbers of events to tune at: those of the horizon that the users' support pools
     reach.
     """

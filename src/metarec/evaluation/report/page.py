@@ -135,7 +135,7 @@ def _table(evaluation: Evaluation, metric: str) -> dict[str, Any]:
         )
     if shown.higher_is_better is not None:
         pick = max if shown.higher_is_better else min
-        for column in range(len(curve.shots)):
+        for column in range(len(curve.support_sizes)):
             best = pick(row["cells"][column]["mean"] for row in rows)
             for row in rows:
                 row["cells"][column]["best"] = row["cells"][column]["mean"] == best

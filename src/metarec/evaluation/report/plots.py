@@ -34,7 +34,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
     figure = new_figure(9.2, 4.6)
     axes = figure.subplots()
     styles = style_of(evaluation, metric)
-    x = _positions(curve.shots)
+    x = _positions(curve.support_sizes)
     for model in sorted(able, key=lambda m: styles[m][1]):  # thin lines first, ours on top
         tint, weight = styles[model]
         mean = curve.mean(model, metric)
@@ -79,11 +79,11 @@ def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]
     return styles
 
 
-def _positions(shots: Sequence[int]) -> np.ndarray:
+def _positions(support_sizes: Sequence[int]) -> np.ndarray:
     """Return square roots of the numbers of events: the first events, which matter most here, get
     most of the room.
     """
-    return np.asarray(np.sqrt(np.asarray(shots, float)))
+    return np.asarray(np.sqrt(np.asarray(support_sizes, float)))
 
 
 def _label_ends(
@@ -128,7 +128,7 @@ def _dress(axes: Any, curve: CurveTable, metric: str) -> None:
     ]
     axes.set_title(f"{shown.label}: {shown.meaning}{better}", fontsize=10, loc="left")
     axes.set_xlabel("items known of each user (square-root scale)", fontsize=9)
-    axes.set_xticks(_positions(curve.shots), [str(k) for k in curve.shots])
+    axes.set_xticks(_positions(curve.support_sizes), [str(k) for k in curve.support_sizes])
     quiet_axes(axes)
 
 
@@ -152,8 +152,8 @@ def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | N
     found = {m: curve.differences(ours, m, metric) for m in others}
     others.sort(key=lambda m: float(np.mean([d.mean for d in found[m]])), reverse=True)
     figure = new_figure(10.5, 1.25 + 0.27 * len(others))
-    panels = np.atleast_1d(figure.subplots(1, len(curve.shots), sharey=True, sharex=True))
-    for column, (axes, k) in enumerate(zip(panels, curve.shots, strict=True)):
+    panels = np.atleast_1d(figure.subplots(1, len(curve.support_sizes), sharey=True, sharex=True))
+    for column, (axes, k) in enumerate(zip(panels, curve.support_sizes, strict=True)):
         axes.axvline(0, color="black", linewidth=0.8)
         for row, other in enumerate(others):
             d = found[other][column]
@@ -184,7 +184,7 @@ def draw_character(evaluation: Evaluation) -> str | None:
     figure = new_figure(10.5, 3.4)
     panels = np.atleast_1d(figure.subplots(1, len(wanted)))
     styles = style_of(evaluation, "ndcg@10")
-    x = _positions(curve.shots)
+    x = _positions(curve.support_sizes)
     for axes, metric in zip(panels, wanted, strict=True):
         for model in (m for m in curve.models if m != "Random"):
             tint, weight = styles[model]
@@ -199,7 +199,7 @@ def draw_character(evaluation: Evaluation) -> str | None:
         axes.set_title(
             f"{METRICS[metric].label}\n{METRICS[metric].meaning}", fontsize=8.5, loc="left"
         )
-        axes.set_xticks(x, [str(k) for k in curve.shots])
+        axes.set_xticks(x, [str(k) for k in curve.support_sizes])
         quiet_axes(axes)
     handles, labels = panels[0].get_legend_handles_labels()
     kept = [(h, name) for h, name in zip(handles, labels, strict=True) if styles[name][0] != QUIET]
@@ -223,7 +223,7 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
         return None
     figure = new_figure(6.4, 2.9)
     axes = figure.subplots()
-    x = _positions(curve.shots)
+    x = _positions(curve.support_sizes)
     axes.axhspan(0.87, 0.93, color=COLORS[2], alpha=0.15, linewidth=0)
     axes.axhline(0.9, color=COLORS[2], linewidth=1)
     for model in able:
@@ -246,6 +246,6 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
         loc="left",
     )
     axes.set_xlabel("items known of each user", fontsize=9)
-    axes.set_xticks(x, [str(k) for k in curve.shots])
+    axes.set_xticks(x, [str(k) for k in curve.support_sizes])
     quiet_axes(axes)
     return themed(figure)

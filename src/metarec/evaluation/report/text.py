@@ -86,7 +86,8 @@ def head(evaluation: Evaluation) -> str:
         f"\n{idle:,} more held out, who like no item that could be asked about" if idle else ""
     )
     whole = (
-        f"\nthe whole history of each user is known, up to {max(evaluation.curve.shots):,} items"
+        "\nthe whole history of each user is known, up to "
+        f"{max(evaluation.curve.support_sizes):,} items"
         if evaluation.knows_users
         else ""
     )
@@ -116,7 +117,7 @@ def _table(evaluation: Evaluation, metric: str) -> RenderableType | None:
     )
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
-    for k in curve.shots:
+    for k in curve.support_sizes:
         table.add_column(str(k), justify="right", no_wrap=True)
     table.add_column("fit s", justify="right", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)

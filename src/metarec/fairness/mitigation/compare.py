@@ -35,6 +35,7 @@ from metarec.fairness.mitigation.trade_off import AS_IS, TradeOffTable, trade_of
 from metarec.fairness.mitigation.upsampling import upsample
 from metarec.fairness.outcomes import Outcomes, evaluate
 from metarec.recommendation.slate import Request
+from metarec.runtime.old_names import takes_former_keywords
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -66,12 +67,13 @@ class Tried:
         return {"trade_offs": self.table.to_json(), **checks}
 
 
+@takes_former_keywords
 def compare_mitigations(
     fit: Fit,
     split: ColdUserSplit,
     by: str,
     *,
-    shots: Sequence[int] | None = None,
+    support_sizes: Sequence[int] | None = None,
     metric: str = "ndcg@10",
     pair: frozenset[str] | None = None,
     seed: int = 0,
@@ -87,7 +89,7 @@ def compare_mitigations(
         by: profile attribute whose groups should be served more evenly, or `activity`: then only
             mitigations that need not know the group of the user they serve, since the future
             activity of a new user is unknown.
-        shots: numbers of events; those of the split's horizon where None.
+        support_sizes: numbers of events; those of the split's horizon where None.
         metric: metric to compare; mitigations that do not affect it (rerankers, where values are
             predicted) are left out.
         pair: the two groups of the gap, as named by an audit; the widest gap where None.
@@ -97,7 +99,7 @@ def compare_mitigations(
         BadInput: for an unknown mitigation, an attribute that no user states or that has no two
             groups large enough, or a metric that was not measured.
     """
-    steps = tuple(shots or split.horizon.shots)
+    steps = tuple(support_sizes or split.horizon.shots)
     trial = Trial.of(split.test, split.train)
     groups = group_users(split.test, by)
     model = fit(split.train, None)
@@ -203,7 +205,7 @@ class Ways:
         mitigated = OwnModel(
             models={AS_IS: self.model, "reweighting": self._reweighted},
             by=self.by,
-            shots=self.split.horizon.shots,
+            support_sizes=self.split.horizon.shots,
         )
         mitigated.fit(self.split.train, self.split.validation, derive(self.seed, "own model"))
         return mitigated, ", ".join(f"{label}: {name}" for label, name in mitigated.chosen.items())

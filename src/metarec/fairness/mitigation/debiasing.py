@@ -54,8 +54,8 @@ class PopularityDebiased:
         candidates, liked = trial.masks(0, len(validation))
         listed_columns = self.vocabulary.indexes(trial.vocabulary.ids)
         quality = np.zeros(len(STRENGTHS))
-        for shots in (0, max(1, validation[0].n_items // 4)):
-            scores = self.model.score(requests_at(validation, shots))
+        for n_support in (0, max(1, validation[0].n_items // 4)):
+            scores = self.model.score(requests_at(validation, n_support))
             for row, strength in enumerate(STRENGTHS):
                 listed = rank(
                     (scores - strength * self.log_popularity)[:, listed_columns],

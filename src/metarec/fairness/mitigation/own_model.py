@@ -30,7 +30,7 @@ class OwnModel:
     models: Mapping[str, Scores]
     """Name -> recommender; the first serves users who state no group, and wins ties."""
     by: str
-    shots: Sequence[int]
+    support_sizes: Sequence[int]
     """Numbers of events to choose at."""
     name: str = "own model"
     chosen: dict[str, str] = field(default_factory=dict)
@@ -44,8 +44,8 @@ class OwnModel:
         return next(iter(self.models.values())).vocabulary
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
-        """Choose each group's model by the mean NDCG@10 over `shots` on `validation`. The models
-        inside are not changed.
+        """Choose each group's model by the mean NDCG@10 over `support_sizes` on `validation`. The
+        models inside are not changed.
 
         Raises:
             BadInput: if no validation user states the attribute.
@@ -54,7 +54,7 @@ class OwnModel:
         trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
         seed = int(rng.integers(2**31))  # one seed: ties are broken alike for all models
         quality = {
-            name: evaluate(model, trial, self.shots, seed=seed).values("ndcg@10")
+            name: evaluate(model, trial, self.support_sizes, seed=seed).values("ndcg@10")
             for name, model in self.models.items()
         }
         self.chosen = {

@@ -102,8 +102,8 @@ class GroupPrior:
         trial = Trial.of(validation, train)
         labels = self._labels(requests_at(validation, 0))
         quality = {weight: np.zeros(len(validation)) for weight in WEIGHTS}
-        for shots in (0, max(1, validation[0].n_items // 4)):
-            requests = requests_at(validation, shots)
+        for n_support in (0, max(1, validation[0].n_items // 4)):
+            requests = requests_at(validation, n_support)
             base, tables = (
                 self.model.score(requests),
                 self._added(requests, dict.fromkeys(self.tables, 1.0)),

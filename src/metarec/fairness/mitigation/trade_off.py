@@ -99,7 +99,7 @@ class TradeOffTable:
     """All mitigations tried, compared with the model without mitigation."""
 
     metric: str
-    shots: int | None
+    n_support: int | None
     """None means each user's mean over the curve."""
     gap: Gap
     """Gap of the model without mitigation."""
@@ -201,8 +201,8 @@ class TradeOffTable:
         width = max(len(row.name) for row in self.rows) if self.rows else 8
         width = max(width, len(AS_IS))
         lines = [
-            f"{self.metric}{'' if self.shots is None else f' after {self.shots} events'}; gap by "
-            f"{self.gap.by}: {self.gap.best} over "
+            f"{self.metric}{'' if self.n_support is None else f' after {self.n_support} events'}; "
+            f"gap by {self.gap.by}: {self.gap.best} over "
             f"{self.gap.worst}",
             f"{'':<{width}}  overall   "
             f"{'change':<28}{'gap':<9}{'as many liked':<15}{f'{self.gap.worst:.14} change':<29}"
@@ -228,7 +228,7 @@ def trade_off(
     rng: np.random.Generator,
     *,
     metric: str = "ndcg@10",
-    shots: int | None = None,
+    n_support: int | None = None,
     pair: frozenset[str] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> TradeOffTable:
@@ -238,14 +238,14 @@ def trade_off(
         before: results of the model without mitigation.
         after: name -> results with the mitigation, on the same users.
         groupings: where to look for the widest gap.
-        shots: a number of events; each user's mean over the curve where None.
+        n_support: a number of events; each user's mean over the curve where None.
         pair: the two groups of the gap; the widest gap where None.
         notes: name -> a caveat printed beside it.
 
     Raises:
         BadInput: if no grouping has two groups large enough to compare.
     """
-    gaps = find_gaps(before, groupings, metric, shots=(shots,), pair=pair)
+    gaps = find_gaps(before, groupings, metric, support_sizes=(n_support,), pair=pair)
     if not gaps:
         raise BadInput(
             "no attribute has two groups large enough to compare, so there is no gap to close; "
@@ -253,16 +253,16 @@ def trade_off(
         )
     gap = max(gaps, key=lambda g: (g.is_clear, g.size))
     groups = next(g for g in groupings if g.name == gap.by)
-    start = before.values(metric, shots)
+    start = before.values(metric, n_support)
     as_is = AsItIs(values=start, groups=groups, gap=gap, liked=liked_items(before))
     told = notes or {}
     rows = [
-        _row(name, as_is, outcomes.values(metric, shots), rng, told.get(name, ""))
+        _row(name, as_is, outcomes.values(metric, n_support), rng, told.get(name, ""))
         for name, outcomes in after.items()
     ]
     return TradeOffTable(
         metric=metric,
-        shots=shots,
+        n_support=n_support,
         gap=gap,
         overall=float(np.nanmean(start)),
         by_group=_means(start, groups),

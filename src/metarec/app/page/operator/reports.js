@@ -139,7 +139,7 @@ function curveOf(report, rows, metric) {
 function fairness(name, report) {
   const attributes = [...new Set(report.groups.map((row) => row.by))];
   const clear = report.gaps
-    .filter((gap) => gap.shots === null && gap.p_corrected < 0.05)
+    .filter((gap) => gap.n_support === null && gap.p_corrected < 0.05)
     .sort((a, b) => b.size - a.size);
   const verdict = clear.length
     ? clear.map((gap) =>
@@ -170,7 +170,7 @@ function fairness(name, report) {
               (row) =>
                 row.by === by &&
                 row.metric === report.metric &&
-                row.shots === null &&
+                row.n_support === null &&
                 Number.isFinite(row.value),
             ),
           ),
