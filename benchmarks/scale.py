@@ -137,8 +137,8 @@ class Steps:
 
 
 WITHIN = {
-    "metarec.recommendation.fitting.ensemble_fit": "ask_held_out train_gate _gates acceptance_of",
-    "metarec.recommendation.fitting.lessons": (
+    "metarec.recommendation.fitting.ensemble_fit": "score_held_out train_gate _gates acceptance_of",
+    "metarec.recommendation.fitting.cross_fitting": (
         "gather_tasks known_tasks popularity_of item_statistics_of"
     ),
     "metarec.recommendation.fitting.fit": "fit",

@@ -21,6 +21,7 @@ from metarec.models.few_shot.learners import LEARNERS, own_settings
 from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.registry import MODELS
 from metarec.recommendation.configs import BESIDE, config_of
+from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.storage import from_artifact, to_artifact
 from metarec.recommender import Recommender
 from world import World
@@ -213,3 +214,11 @@ def test_a_toml_file_sets_models_and_arguments_go_before_it(tmp_path: Path) -> N
     )
     with pytest.raises(BadInput, match="holds a table for each model, got ease = 3"):
         metarec.read(tmp_path)
+
+
+def test_former_names_of_settings_load_as_the_current_ones() -> None:
+    former = {"told": 0.25, "min_told": 7, "max_placed": 9}
+    config = config_of("gate", former)
+
+    assert isinstance(config, GateConfig)
+    assert (config.revealed, config.min_revealed, config.max_located) == (0.25, 7, 9)

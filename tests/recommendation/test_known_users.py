@@ -17,9 +17,9 @@ from metarec.recommendation.ensemble.held_out_tasks import (
     known_length,
     known_tasks,
 )
+from metarec.recommendation.fitting.cross_fitting import score_held_out, split_ended, task_weights
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
 from metarec.recommendation.fitting.held_out_users import folds_of
-from metarec.recommendation.fitting.lessons import ask_held_out, parted, task_weights
 from world import behavior_of
 
 
@@ -113,17 +113,17 @@ def test_who_ended_is_held_out_in_the_same_share_and_asked_at_the_end_of_the_hor
     config = config_in({}, GateConfig)
     folds = folds_of(behavior, np.random.default_rng(0), config)
     assert np.array_equal(np.sort(np.concatenate(folds)), np.arange(360))
-    sizes = [[len(part) for part in parted(behavior, fold)] for fold in folds]
+    sizes = [[len(part) for part in split_ended(behavior, fold)] for fold in folds]
     assert sizes == [[240 // len(folds), 120 // len(folds)]] * len(folds)
     few = replace(config, many=100, held_out=60, min_held_out=1)
     once = folds_of(behavior, np.random.default_rng(0), few)
-    assert [[len(part) for part in parted(behavior, fold)] for fold in once] == [[60, 30]]
-    tasks = ask_held_out(behavior, ("markov",), {}, once[0], np.random.default_rng(0))[:5]
+    assert [[len(part) for part in split_ended(behavior, fold)] for fold in once] == [[60, 30]]
+    tasks = score_held_out(behavior, ("markov",), {}, once[0], np.random.default_rng(0))[:5]
     assert [len(some.shares) for some in tasks] == [60, 60, 60, 90, 60]
     assert tasks[3].is_relevant[60:].sum(1).tolist() == [1] * 30
     weights = task_weights(behavior, once)
     assert weights is not None and [len(some) for some in weights] == [60, 60, 60, 90, 60]
-    going_on, ended = parted(behavior, once[0])
+    going_on, ended = split_ended(behavior, once[0])
     assert np.array_equal(weights[3], behavior.weights[np.concatenate([going_on, ended])])
 
 

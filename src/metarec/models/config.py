@@ -16,6 +16,7 @@ from math import isfinite
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from metarec.data.errors import BadInput
+from metarec.runtime.old_names import SETTINGS
 
 C = TypeVar("C", bound="ModelConfig")
 Models: TypeAlias = "Mapping[str, ModelConfig | Mapping[str, Any]]"
@@ -74,6 +75,8 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
         return given
     if not isinstance(given, Mapping):
         raise BadInput(f"models.{model} must be a table of settings, got {given!r}")
+    former = SETTINGS.get(model, {})
+    given = {former.get(name, name): value for name, value in given.items()}
     known = {one.name: one for one in fields(default)}
     for name in given:
         if name not in known:

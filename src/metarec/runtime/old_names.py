@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 SAVED = {"newcomers": "cold_users", "person_template": "user_template"}
 """Former name of a setting of a saved model -> current name."""
+SETTINGS = {
+    "gate": {
+        "told": "revealed",
+        "min_told": "min_revealed",
+        "max_placed": "max_located",
+    },
+}
+"""Model -> former name of one of its settings, in a saved model or a TOML table -> current name."""
 ARRAYS = {
     "people": "users",
     "knots": "points",

@@ -106,10 +106,10 @@ class Ensemble:
         known, lengths = (self.popularity, self.item_statistics), users.support.lengths
         parts: dict[str, np.ndarray] = {}
         for gate, share in self.shares_of_gates(users):
-            found = gate.parts(*known, evidence, lengths)
-            for name in dict.fromkeys([*parts, *found]):
+            components = gate.parts(*known, evidence, lengths)
+            for name in dict.fromkeys([*parts, *components]):
                 nothing = np.zeros((len(users), len(self.popularity)), np.float32)
-                part = share[:, None] * found.get(name, nothing)
+                part = share[:, None] * components.get(name, nothing)
                 parts[name] = parts.get(name, nothing) + part
         return parts
 
@@ -126,7 +126,7 @@ class Ensemble:
         """[B, N] float32 log-scores, written into `out` where it is given."""
         shape = (len(users), len(self.popularity))
         out = np.empty(shape, np.float32) if out is None else out
-        self._score_told(users, out)
+        self._score_by_gates(users, out)
         if (again := self.repeated(users)) is not None:
             again.put(out)
         if self.is_refused:
@@ -140,7 +140,7 @@ class Ensemble:
             out[rows] -= self.refusal * lifts
         return out
 
-    def _score_told(self, users: UserBatch, out: np.ndarray) -> None:
+    def _score_by_gates(self, users: UserBatch, out: np.ndarray) -> None:
         """Write scores by each user's gates, before repeats, acceptance, trend and refusals."""
         gates = self.shares_of_gates(users)
         if len(gates) == 1:
@@ -167,26 +167,29 @@ class Ensemble:
         """
         if self.context_gate is None and not len(users.given.items):
             return [(self.gate, np.ones(len(users), np.float32))]
-        told, lengths = self._are_told(users), users.support.lengths
+        has_context, lengths = self._have_context(users), users.support.lengths
         gates = [
-            (gate, np.where(own & ~told, _share_within(gate, lengths), 0.0))
+            (gate, np.where(own & ~has_context, _share_within(gate, lengths), 0.0))
             for gate, own in self.given.lists(users.given, self.popularity)
         ]
         if self.context_gate is not None:
             gates += [
-                (self.context_gate, np.where(told, _share_within(self.context_gate, lengths), 0.0))
+                (
+                    self.context_gate,
+                    np.where(has_context, _share_within(self.context_gate, lengths), 0.0),
+                )
             ]
         rest = np.ones(len(users)) - sum(share for _, share in gates)
-        found = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, rest), *gates]]
-        return [(gate, share) for gate, share in found if share.any()] or found[:1]
+        gates = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, rest), *gates]]
+        return [(gate, share) for gate, share in gates if share.any()] or gates[:1]
 
-    def _are_told(self, users: UserBatch) -> np.ndarray:
+    def _have_context(self, users: UserBatch) -> np.ndarray:
         """[B] whether any model of `READ_CONTEXT` has evidence for each user."""
-        told = np.zeros(len(users), bool)
+        has_context = np.zeros(len(users), bool)
         if self.context_gate is not None:
             for name in set(READ_CONTEXT).intersection(self.scorers):
-                told |= knows(self.scorers[name], users)
-        return told
+                has_context |= knows(self.scorers[name], users)
+        return has_context
 
     def _score(
         self, users: UserBatch, base: np.ndarray, out: np.ndarray, gate: Gate | None = None
@@ -207,17 +210,17 @@ class Ensemble:
         filled = 0
         for name in names:
             own = room[filled]
-            found = self.scorers[name].evidence(users, own)
-            is_plain = isinstance(found, np.ndarray)
+            evidence = self.scorers[name].evidence(users, own)
+            is_plain = isinstance(evidence, np.ndarray)
             if is_plain:
-                if found is not own:
-                    own[...] = found
+                if evidence is not own:
+                    own[...] = evidence
                 filled += 1
             if filled and (filled == len(room) or not is_plain):
                 yield room[:filled]
                 filled = 0
             if not is_plain:
-                yield found
+                yield evidence
         if filled:
             yield room[:filled]
 
@@ -256,8 +259,8 @@ class Ensemble:
             content: [N, C] of the catalog.
             has_events: [N] whether an item has events in training.
         """
-        told = with_one(content[has_events]) @ self.popularity_from_content
-        left = np.log(self.popularity[has_events]) - told
+        predicted = with_one(content[has_events]) @ self.popularity_from_content
+        left = np.log(self.popularity[has_events]) - predicted
         return np.where(has_events, 0.0, left.std() if len(left) else 0.0).astype(np.float32)
 
     def with_words(self, words: UsersInWords) -> Ensemble:

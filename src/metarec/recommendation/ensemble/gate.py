@@ -73,10 +73,14 @@ class Gate:
         """Return the weights of popularity and item statistics [B, 1 + S], `weight` and
         `smoothing`.
         """
-        found = self._by_events.after(lengths).astype(np.float32)
+        parameters = self._by_events.after(lengths).astype(np.float32)
         general = 1 + self.statistics_weight.shape[1]
         scorers = general + self.weight.shape[1]
-        return found[:, :general], found[:, general:scorers], np.exp(found[:, scorers:])
+        return (
+            parameters[:, :general],
+            parameters[:, general:scorers],
+            np.exp(parameters[:, scorers:]),
+        )
 
     def mixing_after(self, lengths: Int[np.ndarray, "users"]) -> Float[np.ndarray, "users 2"]:
         """Return [B, 2] `mixing`, interpolated at these support sizes."""
@@ -153,12 +157,12 @@ class Gate:
         general, weight, smoothing = self._at(lengths)
         np.matmul(general, base, out=out)
         constant, column = np.zeros(len(lengths), np.float32), 0
-        for found in evidence:
-            if isinstance(found, sp.csr_matrix):
-                _add_few(found, weight[:, column], smoothing[:, column], rarity, out)
+        for scores in evidence:
+            if isinstance(scores, sp.csr_matrix):
+                _add_few(scores, weight[:, column], smoothing[:, column], rarity, out)
                 column += 1
                 continue
-            block = found.reshape(-1, *out.shape)
+            block = scores.reshape(-1, *out.shape)
             some = slice(column, column + len(block))
             constant += _add_many(block, weight[:, some].T, smoothing[:, some].T, rarity, out)
             column += len(block)
@@ -247,7 +251,7 @@ def log_scores(
 
 
 def _add_few(
-    found: sp.csr_matrix,
+    scores: sp.csr_matrix,
     weight: np.ndarray,
     smoothing: np.ndarray,
     rarity: np.ndarray,
@@ -256,10 +260,10 @@ def _add_few(
     """Add the weighted lifts of one scorer with sparse evidence [B, N], each item at most once a
     row.
     """
-    owners = np.repeat(np.arange(len(weight)), np.diff(found.indptr))
-    scale = _scale(np.bincount(owners, found.data, len(weight)), smoothing)
-    lifts = weight[owners] * np.log1p(found.data * rarity[found.indices] / scale[owners])
-    out.reshape(-1)[owners * out.shape[1] + found.indices] += lifts
+    owners = np.repeat(np.arange(len(weight)), np.diff(scores.indptr))
+    scale = _scale(np.bincount(owners, scores.data, len(weight)), smoothing)
+    lifts = weight[owners] * np.log1p(scores.data * rarity[scores.indices] / scale[owners])
+    out.reshape(-1)[owners * out.shape[1] + scores.indices] += lifts
 
 
 def _add_many(

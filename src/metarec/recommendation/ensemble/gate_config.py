@@ -31,11 +31,11 @@ class GateConfig(ModelConfig):
     """Further candidates, drawn at random, each weighted by the number of items it stands for (1 or
     more).
     """
-    told: float = setting(0.5, above=0, most=1)
+    revealed: float = setting(0.5, above=0, most=1)
     """Probability that a task reveals the input of a model that reads context, where there are
     several such inputs (above 0, 1 at most).
     """
-    max_placed: int = setting(400, least=1)
+    max_located: int = setting(400, least=1)
     """Maximum number of users whose location is revealed (1 or more): distances to all items are
     most of the cost of a task, and more users did not improve the gate (docs/experiments).
     """
@@ -73,7 +73,7 @@ class GateConfig(ModelConfig):
     """Tasks of each support size in such a step (1 or more); raised, up to `batch`, where each task
     would otherwise be drawn fewer than ten times.
     """
-    min_told: int = setting(20, least=1)
+    min_revealed: int = setting(20, least=1)
     """Minimum number of tasks at a support size to learn the weights of context (1 or more)."""
     scaling_rounds: int = setting(2, least=0)
     """Rounds of the final tuning, which scales parameters where that improves NDCG (0 or more)."""

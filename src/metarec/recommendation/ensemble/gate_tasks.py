@@ -18,10 +18,10 @@ from metarec.recommendation.ensemble.gate_config import GateConfig
 
 MAX_GIVEN = 150
 """Bound on the length of a list of given candidates, drawn or chosen, in a task."""
-_ASKED, _ACTS = "is_asked", "acts"
+_ASKED, _ACTS = "is_relevant_now", "acts"
 
 
-Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
+ScorerOutput = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Output of the scorers for some users: shares [M, B, N], popularity [N], item statistics [N,
 S].
 """
@@ -45,7 +45,7 @@ class GateTasks:
     """[T, C] bool: False for padding."""
     is_relevant: Tensor
     """[T, C] bool: liked after the support."""
-    is_asked: Tensor = None  # type: ignore[assignment]  # filled in below, never None
+    is_relevant_now: Tensor = None  # type: ignore[assignment]  # filled in below, never None
     """[T, C] bool: relevant under the circumstances (context) that the task reveals."""
     acts: Tensor = None  # type: ignore[assignment]  # filled in below, never None
     """[T, C] float32 number of acts on each relevant item, 0 on all others; 1 each unless given."""
@@ -56,7 +56,7 @@ class GateTasks:
         if getattr(self, _ACTS) is None:
             object.__setattr__(self, _ACTS, self.is_relevant.float())
 
-    def told(
+    def with_context(
         self, context_models: Sequence[int], circumstances: int | None
     ) -> tuple[GateTasks, np.ndarray]:
         """Return the tasks in which at least one of the `context_models` has evidence, and a mask
@@ -69,11 +69,11 @@ class GateTasks:
         """
         relevant = self.is_relevant
         if circumstances is not None:
-            told = self.shares[..., circumstances].sum(1) > 0
-            relevant = torch.where(told[:, None], self.is_asked, relevant)
+            has_context = self.shares[..., circumstances].sum(1) > 0
+            relevant = torch.where(has_context[:, None], self.is_relevant_now, relevant)
         knows = (self.shares[..., list(context_models)].sum(1) > 0).any(1) & relevant.any(1)
-        found = replace(self._each(lambda field: field[knows]), is_relevant=relevant[knows])
-        return found, knows.numpy()
+        tasks = replace(self._each(lambda field: field[knows]), is_relevant=relevant[knows])
+        return tasks, knows.numpy()
 
     def rows(self, chosen: np.ndarray) -> GateTasks:
         """Return the tasks at these indexes or in this mask."""
@@ -145,7 +145,7 @@ def join_tasks(folds: list[list[GateTasks]]) -> list[GateTasks]:
 def candidates(
     behavior: Behavior,
     users: np.ndarray,
-    answers: Answers,
+    output: ScorerOutput,
     rng: np.random.Generator,
     hidden: Histories | None = None,
     config: GateConfig | None = None,
@@ -161,15 +161,15 @@ def candidates(
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
         is_relevant &= allowed
-    is_asked = is_relevant & _taken_then(behavior, users)
-    chosen = (is_relevant | _best(answers, config.top)) & allowed
+    is_relevant_now = is_relevant & _taken_then(behavior, users)
+    chosen = (is_relevant | _best(output, config.top)) & allowed
     drawn = np.zeros(n_items, bool)
     drawn[rng.choice(n_items, min(config.sampled, n_items), replace=False)] = True
     sampled = drawn[None, :] & ~chosen & allowed
     rest = (~chosen & allowed).sum(1, keepdims=True)
     stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
     log_weight = np.where(sampled, stands_for, 0.0)
-    tasks, index = _at(chosen | sampled, answers, is_relevant, is_asked, log_weight)
+    tasks, index = _at(chosen | sampled, output, is_relevant, is_relevant_now, log_weight)
     if behavior.acts is None:
         return tasks
     acts = np.take_along_axis(target.matrix(n_items, target.counts).toarray(), index, axis=1)
@@ -178,16 +178,16 @@ def candidates(
 
 def _mask(histories: Histories, n_items: int) -> np.ndarray:
     """[B, N] bool: items in each user's history."""
-    found = np.zeros((len(histories), n_items), bool)
-    found[histories.owners, histories.items] = True
-    return found
+    mask = np.zeros((len(histories), n_items), bool)
+    mask[histories.owners, histories.items] = True
+    return mask
 
 
-def _best(answers: Answers, most: int) -> np.ndarray:
+def _best(output: ScorerOutput, most: int) -> np.ndarray:
     """[B, N] bool: the `most` best items of each scorer for users of whom it has evidence, and the
     most popular items.
     """
-    shares, popularity, _ = answers
+    shares, popularity, _ = output
     top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[1:], bool)
     for of_scorer in shares:
         rows = np.flatnonzero(of_scorer.any(1))
@@ -200,34 +200,34 @@ def _best(answers: Answers, most: int) -> np.ndarray:
 def drawn_candidates(
     behavior: Behavior,
     users: np.ndarray,
-    answers: Answers,
+    output: ScorerOutput,
     rng: np.random.Generator,
 ) -> GateTasks:
     """Build tasks whose candidates are given at random: the relevant items and `MAX_GIVEN` items
     drawn from the catalog, all of weight 1.
     """
-    is_relevant, asked = _asked_of(behavior, users)
+    is_relevant, is_given = _asked_of(behavior, users)
     is_relevant = _at_most(MAX_GIVEN, is_relevant, rng)
-    drawn, pool = np.zeros(asked.shape, bool), behavior.pool.users(users)
-    drawn[:, rng.choice(asked.shape[1], min(MAX_GIVEN, asked.shape[1]), replace=False)] = True
+    drawn, pool = np.zeros(is_given.shape, bool), behavior.pool.users(users)
+    drawn[:, rng.choice(is_given.shape[1], min(MAX_GIVEN, is_given.shape[1]), replace=False)] = True
     drawn[pool.owners, pool.items] = False
-    return _at((drawn & ~asked) | is_relevant, answers, is_relevant)[0]
+    return _at((drawn & ~is_given) | is_relevant, output, is_relevant)[0]
 
 
 def chosen_candidates(
     behavior: Behavior,
     users: np.ndarray,
-    answers: Answers,
+    output: ScorerOutput,
     rate: Callable[[Histories], np.ndarray],
     rng: np.random.Generator,
 ) -> GateTasks:
     """Build tasks whose candidates the users chose themselves: their events after the support, at
     most `MAX_GIVEN`. Predicted ratings are appended as the last column of the item statistics.
     """
-    is_relevant, asked = _asked_of(behavior, users)
-    asked = _at_most(MAX_GIVEN, asked, rng)
-    is_relevant &= asked
-    tasks, index = _at(asked, answers, is_relevant)
+    is_relevant, is_given = _asked_of(behavior, users)
+    is_given = _at_most(MAX_GIVEN, is_given, rng)
+    is_relevant &= is_given
+    tasks, index = _at(is_given, output, is_relevant)
     rated = rate(Histories.of_indexes(list(index))).reshape(index.shape).astype(np.float32)
     columns = (tasks.item_statistics, torch.from_numpy(rated)[..., None])
     return replace(tasks, item_statistics=torch.cat(columns, 2))
@@ -235,12 +235,12 @@ def chosen_candidates(
 
 def _asked_of(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return two masks [B, N]: the relevant items after the support, and all items after it."""
-    is_relevant, asked = (np.zeros((len(users), behavior.n_items), bool) for _ in range(2))
+    is_relevant, is_given = (np.zeros((len(users), behavior.n_items), bool) for _ in range(2))
     targets = behavior.targets.users(users)
     after = behavior.histories.users(users).after(behavior.pools[users])
     is_relevant[targets.owners, targets.items] = True
-    asked[after.owners, after.items] = True
-    return is_relevant, asked
+    is_given[after.owners, after.items] = True
+    return is_relevant, is_given
 
 
 def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -253,16 +253,16 @@ def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndar
     places = np.where(chosen[many], rng.random((len(many), chosen.shape[1])), 2.0)
     kept = np.zeros_like(places, bool)
     np.put_along_axis(kept, places.argpartition(most - 1, axis=1)[:, :most], values=True, axis=1)
-    found = chosen.copy()
-    found[many] = kept
-    return found
+    some = chosen.copy()
+    some[many] = kept
+    return some
 
 
 def _at(
     chosen: np.ndarray,
-    answers: Answers,
+    output: ScorerOutput,
     is_relevant: np.ndarray,
-    is_asked: np.ndarray | None = None,
+    is_relevant_now: np.ndarray | None = None,
     log_weight: np.ndarray | None = None,
 ) -> tuple[GateTasks, np.ndarray]:
     """Return the tasks of the `chosen` [B, N] candidates, and their item indexes [B, C].
@@ -270,7 +270,7 @@ def _at(
     Args:
         log_weight: [B, N] log of the number of items each stands for; 0 unless given.
     """
-    shares, popularity, item_statistics = answers
+    shares, popularity, item_statistics = output
     index, is_real = _compressed(chosen)
 
     def at(values: np.ndarray) -> np.ndarray:
@@ -284,7 +284,9 @@ def _at(
         log_weight=torch.from_numpy(weights.astype(np.float32)),
         is_real=torch.from_numpy(is_real),
         is_relevant=torch.from_numpy(at(is_relevant) & is_real),
-        is_asked=torch.from_numpy(at(is_relevant if is_asked is None else is_asked) & is_real),
+        is_relevant_now=torch.from_numpy(
+            at(is_relevant if is_relevant_now is None else is_relevant_now) & is_real
+        ),
     ), index
 
 
@@ -337,7 +339,7 @@ def joined(parts: list[GateTasks]) -> GateTasks:
         log_weight=padded("log_weight", 0.0),
         is_real=padded("is_real", False),
         is_relevant=padded("is_relevant", False),
-        is_asked=padded("is_asked", False),
+        is_relevant_now=padded("is_relevant_now", False),
         acts=padded("acts", 0.0),
     )
 

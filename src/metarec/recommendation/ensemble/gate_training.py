@@ -135,14 +135,14 @@ def _distance(raw: Raw, anchor: Raw) -> Tensor:
 
 def _go_on_from(raw: Raw, start: Gate, names: Sequence[str], shots: np.ndarray) -> None:
     """Set the initial values to the parameters of `start`, for the models it has."""
-    found = start.at(shots)
+    values = start.at(shots)
     here = [column for column, name in enumerate(names) if name in start.names]
     there = [start.names.index(names[column]) for column in here]
     at = {
-        "popularity_weight": found["popularity_weight"],
-        "statistics_weight": found["statistics_weight"],
-        "weight": found["weight"][:, there],
-        "smoothing": found["smoothing"][:, there],
+        "popularity_weight": values["popularity_weight"],
+        "statistics_weight": values["statistics_weight"],
+        "weight": values["weight"][:, there],
+        "smoothing": values["smoothing"][:, there],
     }
     raw["popularity_weight"][:] = torch.from_numpy(at["popularity_weight"])
     raw["statistics_weight"][:] = torch.from_numpy(at["statistics_weight"])

@@ -132,11 +132,11 @@ def ndcg_of(gate: Gate, tasks: list[GateTasks], config: GateConfig) -> np.ndarra
     """[T] NDCG of each user, the mean over support sizes."""
     models = len(gate.names)
     with one_thread():
-        found = [
+        ndcg = [
             _Sums.of(_at(gate, point, models), some).ndcg(some, config)
             for point, some in enumerate(tasks)
         ]
-    return np.asarray(np.mean(found, axis=0))
+    return np.asarray(np.mean(ndcg, axis=0))
 
 
 def with_mixing(
@@ -148,13 +148,13 @@ def with_mixing(
         served: some of the `tasks`, scored by the final scorers, which are fitted on all users.
             Their normalizers differ from those of scorers fitted on fewer users (docs/experiments).
     """
-    models, found = len(gate.names), []
+    models, mixing = len(gate.names), []
     with one_thread():
         for point, (some, more) in enumerate(zip(tasks, served, strict=True)):
             at, asked = _at(gate, point, models), (some, more if len(more.shares) else some)
             first, last = (_best(at, of, config.ndcg_places) for of in asked)
-            found.append(_mixing(first, last, some))
-    return replace(gate, mixing=np.array(found))
+            mixing.append(_mixing(first, last, some))
+    return replace(gate, mixing=np.array(mixing))
 
 
 def _best(point: _Point, tasks: GateTasks, places: int) -> tuple[Tensor, Tensor]:
@@ -178,15 +178,15 @@ def _mixing(
 
     best, at = first
     acts = (tasks.acts * tasks.is_relevant).double()
-    found = acts.gather(1, at)
-    wanted = found / found.sum(1, keepdim=True).clamp(min=1e-9)
+    top_acts = acts.gather(1, at)
+    target = top_acts / top_acts.sum(1, keepdim=True).clamp(min=1e-9)
 
     def loss(log_temperature: float) -> float:
-        told = torch.log_softmax(best / float(np.exp(log_temperature)), 1)
-        return -float((wanted * told.clamp(min=-1e3)).sum(1).mean())
+        log_probability = torch.log_softmax(best / float(np.exp(log_temperature)), 1)
+        return -float((target * log_probability.clamp(min=-1e3)).sum(1).mean())
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES)).x))
-    share = float((found.sum(1) / acts.sum(1).clamp(min=1e-9)).mean())
+    share = float((top_acts.sum(1) / acts.sum(1).clamp(min=1e-9)).mean())
     sums = (served[0] / temperature).logsumexp(1)
     return temperature, float(sums.mean()) - float(np.log(max(share, MIN_SHARE)))
 
@@ -212,13 +212,13 @@ def _tuned(point: _Point, tasks: GateTasks, config: GateConfig) -> _Point:
         before = point
         for what, factors in FACTORS.items():
             for factor in factors:
-                tried = point.scaled(what, factor)
-                scaled = sums.scaled(what, factor, tried, tasks)
-                found = scaled.ndcg(tasks, config)
-                gain = found - best
+                changed = point.scaled(what, factor)
+                scaled = sums.scaled(what, factor, changed, tasks)
+                ndcg = scaled.ndcg(tasks, config)
+                gain = ndcg - best
                 least = config.scaling_min_t * gain.std() / np.sqrt(len(gain))
                 if gain.mean() > least + 1e-6:
-                    point, sums, best = tried, scaled, found
+                    point, sums, best = changed, scaled, ndcg
         if point is before:  # another round would repeat the same trials
             break
     return point
@@ -226,13 +226,13 @@ def _tuned(point: _Point, tasks: GateTasks, config: GateConfig) -> _Point:
 
 def _lifts_of(point: _Point, tasks: GateTasks, models: np.ndarray) -> Tensor:
     """[T, C] sum of the weighted lifts of `models`."""
-    found = torch.zeros_like(tasks.popularity)
+    total = torch.zeros_like(tasks.popularity)
     for model in models[point.weight[models] > 0]:
         smoothing = torch.tensor(point.smoothing[model], dtype=torch.float32)
-        found += float(point.weight[model]) * lifts(
+        total += float(point.weight[model]) * lifts(
             tasks.shares[..., model], tasks.popularity, smoothing
         )
-    return found
+    return total
 
 
 def _tensor(learned: np.ndarray) -> Tensor:

@@ -57,8 +57,8 @@ class GivenGates:
         lift = mean_lift(given, popularity)
         is_drawn, is_any = lift <= 0.0, given.lengths > 0
         is_chosen = ~is_drawn & (lift <= self.most_popular)
-        asked = (self.drawn, is_drawn & is_any), (self.chosen, is_chosen & is_any)
-        return [(gate, lists) for gate, lists in asked if gate is not None]
+        lists = (self.drawn, is_drawn & is_any), (self.chosen, is_chosen & is_any)
+        return [(gate, is_own) for gate, is_own in lists if gate is not None]
 
     @cached_property
     def _rating_weight(self) -> Interpolation:
@@ -75,23 +75,23 @@ class GivenGates:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the learned parameters as named arrays."""
         gates = {"drawn": self.drawn, "chosen": self.chosen}
-        found = {
+        arrays = {
             f"{what}/{name}": array
             for what, gate in gates.items()
             if gate is not None
             for name, array in gate.arrays().items()
         }
         if self.rating_weight is not None:
-            found |= {_RATING: self.rating_weight, _MOST: np.array([self.most_popular])}
-        return found
+            arrays |= {_RATING: self.rating_weight, _MOST: np.array([self.most_popular])}
+        return arrays
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Mapping[str, np.ndarray]) -> GivenGates:
         """Rebuild from `arrays()` and the scorers' names."""
 
         def gate(what: str) -> Gate | None:
-            found = under(what, arrays)
-            return Gate.from_arrays(names, found) if found else None
+            own = under(what, arrays)
+            return Gate.from_arrays(names, own) if own else None
 
         return cls(
             drawn=gate("drawn"),
@@ -161,10 +161,10 @@ def _better(
     if decides.sum() < config.min_tasks:
         return None
     tasks = [some.rows(decides) for some in tasks]
-    found = train_gate(start.names, shots, tasks, rng, start=start, config=training)
+    gate = train_gate(start.names, shots, tasks, rng, start=start, config=training)
     before = Gate.from_arrays(start.names, {"points": np.array(shots), **start.at(np.array(shots))})
-    gain = ndcg_of(found, tasks, training) - ndcg_of(before, tasks, training)
-    return found if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)) + 1e-9 else None
+    gain = ndcg_of(gate, tasks, training) - ndcg_of(before, tasks, training)
+    return gate if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)) + 1e-9 else None
 
 
 def _with_column(gate: Gate) -> Gate:

@@ -13,8 +13,8 @@ from metarec.features.behavior import Behavior, pools_of
 from metarec.features.histories import Histories
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.gate_tasks import (
-    Answers,
     GateTasks,
+    ScorerOutput,
     candidates,
     chosen_candidates,
     drawn_candidates,
@@ -31,15 +31,15 @@ catalog is large.
 """
 
 
-Ask = Callable[[int, np.ndarray], Answers]
-"""(support size, users) -> answers of models that were not fitted on these users."""
+ScoreUsers = Callable[[int, np.ndarray], ScorerOutput]
+"""(support size, users) -> output of models that were not fitted on these users."""
 
 
-AskOf = Callable[[Behavior, int, np.ndarray], Answers]
-"""Like `Ask`, with the behavior that says where each user's history is cut."""
+ScoreUsersOf = Callable[[Behavior, int, np.ndarray], ScorerOutput]
+"""Like `ScoreUsers`, with the behavior that says where each user's history is cut."""
 
 
-Rate = Callable[[int, np.ndarray, Histories], np.ndarray]
+PredictRatings = Callable[[int, np.ndarray, Histories], np.ndarray]
 """(support size, users, candidate items of each) -> [E] predicted ratings, as steps from the
 mean.
 """
@@ -48,37 +48,37 @@ mean.
 def gather_tasks(
     behavior: Behavior,
     users: np.ndarray,
-    ask: Ask,
+    score: ScoreUsers,
     rng: np.random.Generator,
     *,
-    rate: Rate | None = None,
+    rate: PredictRatings | None = None,
     config: GateConfig | None = None,
 ) -> tuple[list[GateTasks], list[GateTasks], list[GateTasks]]:
     """Return three lists of tasks of the held-out `users`, one entry for each support size of the
-    horizon, all from the same answers: candidates from the whole catalog; few given candidates
+    horizon, all from the same scores: candidates from the whole catalog; few given candidates
     drawn at random from it; and, where `rate` predicts ratings, few given candidates that the users
     chose themselves.
     """
-    made: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
+    by_kind: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
     batch, aside = users_at_once(behavior.n_items), rng.spawn(1)[0]
     for shots in behavior.horizon.shots:
         parts: list[list[GateTasks]] = [[], [], []]
         for some in (users[start : start + batch] for start in range(0, len(users), batch)):
-            answers = ask(shots, some)
-            parts[0].append(candidates(behavior, some, answers, rng, config=config))
-            parts[1].append(drawn_candidates(behavior, some, answers, aside))
+            output = score(shots, some)
+            parts[0].append(candidates(behavior, some, output, rng, config=config))
+            parts[1].append(drawn_candidates(behavior, some, output, aside))
             if rate is not None:
                 rated = partial(rate, shots, some)
-                parts[2].append(chosen_candidates(behavior, some, answers, rated, aside))
-        for tasks, found in zip(made, parts, strict=True):
-            tasks += [joined(found)] if found else []
-    return made
+                parts[2].append(chosen_candidates(behavior, some, output, rated, aside))
+        for tasks, of_batches in zip(by_kind, parts, strict=True):
+            tasks += [joined(of_batches)] if of_batches else []
+    return by_kind
 
 
 def longer_tasks(
     behavior: Behavior,
     users: np.ndarray,
-    ask: AskOf,
+    score: ScoreUsersOf,
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> list[GateTasks]:
@@ -86,7 +86,7 @@ def longer_tasks(
     if not longer_shots(behavior):
         return []
     longer, able = as_longer(behavior), able_longer(behavior, users)
-    return gather_tasks(longer, able, partial(ask, longer), rng, config=config)[0]
+    return gather_tasks(longer, able, partial(score, longer), rng, config=config)[0]
 
 
 def longer_shots(behavior: Behavior) -> tuple[int, ...]:
@@ -134,7 +134,7 @@ def is_ended(behavior: Behavior) -> np.ndarray:
 def known_tasks(
     behavior: Behavior,
     users: np.ndarray,
-    ask: Ask,
+    score: ScoreUsers,
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> GateTasks:
@@ -146,7 +146,7 @@ def known_tasks(
     starts = range(0, len(users), batch)
     return joined(
         [
-            candidates(longer, some, ask(most, some), rng, config=config)
+            candidates(longer, some, score(most, some), rng, config=config)
             for some in (users[start : start + batch] for start in starts)
         ]
     )

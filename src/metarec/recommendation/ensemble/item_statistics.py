@@ -66,8 +66,8 @@ def popularity_of(
     content = behavior.content.astype(np.float64)
     known = np.log(counts[seen])[:, None]
     weights = from_content(content[seen], known, config.content_regularization)[:, 0]
-    told = with_one(content[~seen]) @ weights
-    counts[~seen] = np.exp(np.minimum(told, np.log(counts[seen]).max()))
+    predicted = with_one(content[~seen]) @ weights
+    counts[~seen] = np.exp(np.minimum(predicted, np.log(counts[seen]).max()))
     total = counts.sum()
     weights[-1] -= np.log(total)
     return (counts / total).astype(np.float32), weights.astype(np.float32)
@@ -107,13 +107,13 @@ def acceptance_of(behavior: Behavior, config: ItemStatisticsConfig = DEFAULTS) -
         np.bincount(rows.items, behavior.weights_of(rows.owners) * rows.strengths, behavior.n_items)
         for rows in (behavior.whole, behavior.refused)
     )
-    found, acted = np.zeros(behavior.n_items, np.float32), np.flatnonzero(kept + refused > 0)
+    log_share, acted = np.zeros(behavior.n_items, np.float32), np.flatnonzero(kept + refused > 0)
     if not refused.any() or not kept.any():
-        return found
+        return log_share
     everyone = kept.sum() / (kept.sum() + refused.sum())
     share = _shares(kept[acted], refused[acted], everyone, config.acceptance_damping)
-    found[acted] = np.minimum(np.log(share / everyone), 0.0)
-    return np.where(refused > 0, found, 0.0).astype(np.float32)
+    log_share[acted] = np.minimum(np.log(share / everyone), 0.0)
+    return np.where(refused > 0, log_share, 0.0).astype(np.float32)
 
 
 def _shares(kept: np.ndarray, refused: np.ndarray, everyone: float, damping: float) -> np.ndarray:

@@ -102,21 +102,21 @@ def learned_weight(
     base += np.einsum("tcs,ts->tc", tasks.item_statistics.numpy(), at["statistics_weight"])
     base += _lifts(gate, tasks.shares[..., :models].numpy(), popularity, known)
     against = _lifts(gate, tasks.shares[..., half : half + models].numpy(), popularity, refused)
-    found = np.stack([_ndcg(base - np.float32(w) * against, tasks) for w in config.tried])
-    return _clearly_best(found, config)
+    ndcg = np.stack([_ndcg(base - np.float32(w) * against, tasks) for w in config.tried])
+    return _clearly_best(ndcg, config)
 
 
-def _clearly_best(found: np.ndarray, config: RefusalsConfig) -> float:
+def _clearly_best(ndcg: np.ndarray, config: RefusalsConfig) -> float:
     """Return the weight nearest to the default among those as good as the best, given the NDCG [W,
     T] of each weight and user.
     """
-    weights, error = config.tried, np.sqrt(found.shape[1])
+    weights, error = config.tried, np.sqrt(ndcg.shape[1])
     plain = weights.index(REFUSAL)
-    best = int(found.mean(1).argmax())
-    gain = found[best] - found[plain]
+    best = int(ndcg.mean(1).argmax())
+    gain = ndcg[best] - ndcg[plain]
     if gain.mean() <= max(config.min_t * gain.std() / error, 1e-9):
         return REFUSAL
-    behind = found[best] - found
+    behind = ndcg[best] - ndcg
     close = np.flatnonzero(behind.mean(1) <= behind.std(1) / error + 1e-9)
     return weights[int(min(close, key=lambda row: abs(np.log(weights[row]))))]
 

@@ -24,19 +24,19 @@ from metarec.recommendation.ensemble.given import GivenGates, mean_lift, train_g
 from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig, acceptance_of
 from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial
 from metarec.recommendation.ensemble.refusals import REFUSAL, RefusalsConfig, learned_weight
-from metarec.recommendation.fitting.held_out_users import folds_of
-from metarec.recommendation.fitting.lessons import (
+from metarec.recommendation.fitting.cross_fitting import (
+    CrossFitTasks,
     Fitted,
-    Lessons,
-    ask_held_out,
-    ask_served,
     refusers_of,
+    score_held_out,
+    score_served,
     support_sizes,
     task_arrays,
     task_weights,
     tasks_of,
     without_taste,
 )
+from metarec.recommendation.fitting.held_out_users import folds_of
 from metarec.recommendation.fitting.steps import Steps
 from metarec.runtime.jobs import run_jobs
 from metarec.runtime.progress import Progress, silent
@@ -69,19 +69,19 @@ def fit_ensemble(
     configs, steps = _settled(behavior, names, configs or {}, seed), steps or Steps()
     config = config_in(configs, GateConfig)
     folds = folds_of(behavior, derive(seed, "folds"), config)
-    lessons, fitted = _taught(behavior, names, configs, folds, seed, steps, progress)
+    tasks, fitted = _cross_fitted(behavior, names, configs, folds, seed, steps, progress)
     trial = None
     if prior is not None:
-        asked = weighed(names)
-        trial = _tried(support_sizes(behavior), asked, lessons.whole, prior, seed, config)
+        blended = weighed(names)
+        trial = _prior_trial(support_sizes(behavior), blended, tasks.catalog, prior, seed, config)
         if not trial.helps:
-            prior, lessons, names = None, lessons.without_taste(asked), _others(names)
-    gates = _gates(behavior, names, lessons.whole, folds, seed, prior, config)
-    served = partial(ask_served, behavior, fitted, weighed(names), folds[0], config)
-    gate, context_gate = _mixed(gates, lessons.whole, served, config) if REPEAT in names else gates
-    given = _given(behavior, gate, lessons, fitted.popularity, seed, configs)
-    refusal = _refusal(behavior, gate, lessons.refusing, folds, config_in(configs, RefusalsConfig))
-    del lessons  # frees memory for the next steps
+            prior, tasks, names = None, tasks.without_taste(blended), _others(names)
+    gates = _gates(behavior, names, tasks.catalog, folds, seed, prior, config)
+    served = partial(score_served, behavior, fitted, weighed(names), folds[0], config)
+    gate, context_gate = _mixed(gates, tasks.catalog, served, config) if REPEAT in names else gates
+    given = _given(behavior, gate, tasks, fitted.popularity, seed, configs)
+    refusal = _refusal(behavior, gate, tasks.refusals, folds, config_in(configs, RefusalsConfig))
+    del tasks  # frees memory for the next steps
     progress(STAGE, 1.0)
     steps.forget()
     whole = Ensemble(
@@ -105,15 +105,15 @@ def _settled(
     """Return the configs, completed by models that choose hyper-parameters on all users
     (`settled`), so that they do not choose again in each fold.
     """
-    found = dict(configs)
+    chosen = dict(configs)
     for name in names:
         settled = getattr(model_class(name), "settled", None)
         if settled is not None:
-            found[name] = settled(behavior, derive(seed, "settled", name), configs.get(name))
-    return found
+            chosen[name] = settled(behavior, derive(seed, "settled", name), configs.get(name))
+    return chosen
 
 
-def _taught(
+def _cross_fitted(
     behavior: Behavior,
     names: tuple[str, ...],
     configs: Configs,
@@ -121,7 +121,7 @@ def _taught(
     seed: int,
     steps: Steps,
     progress: Progress,
-) -> tuple[Lessons, Fitted]:
+) -> tuple[CrossFitTasks, Fitted]:
     """Return the tasks of the folds' users, and the scorers fitted on all users."""
     jobs = len(folds) + 1
     progress(STAGE, 0.0, f"{jobs} steps")
@@ -133,13 +133,13 @@ def _taught(
         tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
     )
     fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
-    return Lessons.of(join_tasks(tasks), behavior), fitted
+    return CrossFitTasks.of(join_tasks(tasks), behavior), fitted
 
 
 def _given(
     behavior: Behavior,
     gate: Gate,
-    lessons: Lessons,
+    tasks: CrossFitTasks,
     popularity: np.ndarray,
     seed: int,
     configs: Configs,
@@ -148,8 +148,8 @@ def _given(
     return train_given(
         gate,
         behavior.horizon.shots,
-        lessons.own(lessons.drawn, gate),
-        lessons.own(lessons.chosen, gate),
+        tasks.of_gate(tasks.sampled_lists, gate),
+        tasks.of_gate(tasks.user_lists, gate),
         _own_lists(behavior, popularity),
         seed,
         config_in(configs, GivenConfig),
@@ -175,10 +175,10 @@ def _refusal(
     """Return the weight of refusals learned on the users of the folds."""
     if tasks is None:
         return REFUSAL
-    asked = [refusers_of(behavior, fold, config) for fold in folds]
-    known = np.concatenate([behavior.pools[some.users] for some in asked])
-    refused = np.concatenate([some.refused.lengths for some in asked])
-    return learned_weight(gate, tasks, known, refused, config)
+    refusers = [refusers_of(behavior, fold, config) for fold in folds]
+    supports = np.concatenate([behavior.pools[some.users] for some in refusers])
+    refused = np.concatenate([some.refused.lengths for some in refusers])
+    return learned_weight(gate, tasks, supports, refused, config)
 
 
 def _gates(
@@ -206,36 +206,41 @@ def _gates(
         config=config,
         **_from(prior, plain, config),
     )
-    told = _told(tasks, names, len(own)) if more else []
-    enough = [point for point, (_, rows) in enumerate(told) if rows.sum() >= config.min_told]
+    in_context = _with_context(tasks, names, len(own)) if more else []
+    enough = [
+        point for point, (_, rows) in enumerate(in_context) if rows.sum() >= config.min_revealed
+    ]
     if not enough:
         return gate, None
     if weights is not None:
-        weights = [weights[point][told[point][1]] for point in enough]
-    known, sizes = [told[point][0] for point in enough], tuple(shots[point] for point in enough)
-    return gate, _context_gate(gate, names, sizes, known, weights, seed, config)
+        weights = [weights[point][in_context[point][1]] for point in enough]
+    revealed, sizes = (
+        [in_context[point][0] for point in enough],
+        tuple(shots[point] for point in enough),
+    )
+    return gate, _context_gate(gate, names, sizes, revealed, weights, seed, config)
 
 
-def _told(
+def _with_context(
     tasks: list[GateTasks], names: tuple[str, ...], own: int
 ) -> list[tuple[GateTasks, np.ndarray]]:
     """Return for each support size the tasks in which a model of context has evidence, and a mask
     of them; the first `own` of `names` do not read context.
     """
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
-    return [some.told(range(own, len(names)), circumstances) for some in tasks]
+    return [some.with_context(range(own, len(names)), circumstances) for some in tasks]
 
 
 def _mixed(
     gates: tuple[Gate, Gate | None],
     tasks: list[GateTasks],
-    ask: Callable[[], list[GateTasks]],
+    score_tasks: Callable[[], list[GateTasks]],
     config: GateConfig,
 ) -> tuple[Gate, Gate | None]:
-    """Return the gates with their `mixing`, learned on `tasks` and on the tasks from `ask`, which
-    the scorers of all users score.
+    """Return the gates with their `mixing`, learned on `tasks` and on those from `score_tasks`,
+    which the scorers of all users score.
     """
-    (gate, context_gate), served = gates, ask()
+    (gate, context_gate), served = gates, score_tasks()
     own = len(gate.names)
 
     def plain(of: list[GateTasks]) -> list[GateTasks]:
@@ -246,10 +251,10 @@ def _mixed(
         return mixed, None
     names, points = context_gate.names, np.searchsorted(gate.points, context_gate.points)
 
-    def told(of: list[GateTasks]) -> list[GateTasks]:
-        return [some for some, _ in _told([of[point] for point in points], names, own)]
+    def in_context(of: list[GateTasks]) -> list[GateTasks]:
+        return [some for some, _ in _with_context([of[point] for point in points], names, own)]
 
-    return mixed, with_mixing(context_gate, told(tasks), told(served), config)
+    return mixed, with_mixing(context_gate, in_context(tasks), in_context(served), config)
 
 
 def _context_gate(
@@ -263,7 +268,7 @@ def _context_gate(
 ) -> Gate:
     """Train the gate between all models on tasks in which a model of context has evidence."""
     several = PASSES * max(len(some.shares) for some in tasks) // config.context_steps
-    found = train_gate(
+    trained = train_gate(
         names,
         shots,
         tasks,
@@ -279,7 +284,7 @@ def _context_gate(
             batch=min(max(config.context_batch, several), max(config.batch, config.context_batch)),
         ),
     )
-    return tuned(found, tasks, len(gate.names), config)
+    return tuned(trained, tasks, len(gate.names), config)
 
 
 def _from(prior: Prior | None, tasks: list[GateTasks], config: GateConfig) -> dict[str, Any]:
@@ -295,7 +300,7 @@ def _others(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name != TRANSFERRED)
 
 
-def _tried(
+def _prior_trial(
     shots: tuple[int, ...],
     names: tuple[str, ...],
     tasks: list[GateTasks],
@@ -307,25 +312,27 @@ def _tried(
     half are evaluated on the other half.
     """
     own = tuple(name for name in names if name not in READ_CONTEXT)
-    asked = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
-    shots = tuple(shots[point] for point in asked)  # support sizes with a task of every user
-    plain = [tasks[point].without(len(names) - len(own)) for point in asked]
-    found: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    shared = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
+    shots = tuple(shots[point] for point in shared)  # support sizes with a task of every user
+    plain = [tasks[point].without(len(names) - len(own)) for point in shared]
+    ndcg: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for half in range(2):
         rows = np.arange(len(plain[0].shares)) % 2 == half
-        for with_prior, kept in found.items():
-            named, told = (own, plain) if with_prior else (_others(own), without_taste(own, plain))
+        for with_prior, kept in ndcg.items():
+            named, own_tasks = (
+                (own, plain) if with_prior else (_others(own), without_taste(own, plain))
+            )
             learn, tested = (
-                [some.rows(rows) for some in told],
-                [some.rows(~rows) for some in told],
+                [some.rows(rows) for some in own_tasks],
+                [some.rows(~rows) for some in own_tasks],
             )
             start = _from(prior, learn, config) if with_prior else {}
             rng = derive(seed, "trial", half)
             gate = train_gate(named, shots, learn, rng, config=config, **start)
             kept.append(ndcg_of(gate, tested, config))
     return Trial(
-        with_prior=np.concatenate(found[True]),
-        without=np.concatenate(found[False]),
+        with_prior=np.concatenate(ndcg[True]),
+        without=np.concatenate(ndcg[False]),
         min_t=config.prior_min_t,
     )
 
@@ -341,7 +348,7 @@ def _step(
     """Run one step of a fit: the tasks of one fold's held-out users, or the scorers of all users,
     as plain arrays where they are passed between processes.
     """
-    (fold, held_out), asked = job, weighed(names)
+    (fold, held_out), blended = job, weighed(names)
     if held_out is None:
         fitted = steps.remember(
             "scorers",
@@ -352,7 +359,7 @@ def _step(
         return fitted.arrays() if steps.workers > 1 or steps.backend != "here" else fitted
     return steps.remember(
         f"fold-{fold}",
-        partial(ask_held_out, behavior, asked, configs, held_out, derive(seed, "fold", fold)),
+        partial(score_held_out, behavior, blended, configs, held_out, derive(seed, "fold", fold)),
         task_arrays,
         tasks_of,
     )

@@ -37,8 +37,8 @@ from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial, reads_alike
 from metarec.recommendation.fitted import FittedModel, users_in_words
+from metarec.recommendation.fitting.cross_fitting import has_refusals
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
-from metarec.recommendation.fitting.lessons import has_refusals
 from metarec.recommendation.fitting.past import Past
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.fitting.steps import Run

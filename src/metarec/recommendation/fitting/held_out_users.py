@@ -61,26 +61,26 @@ def _able(behavior: Behavior) -> np.ndarray:
     """Indexes of training users that have targets after the support, only those with long enough
     histories where there are any.
     """
-    asked = behavior.targets.lengths > 0
-    long = asked & (behavior.histories.lengths >= behavior.horizon.min_events)
-    return np.flatnonzero(long if long.any() else asked)
+    has_targets = behavior.targets.lengths > 0
+    long = has_targets & (behavior.histories.lengths >= behavior.horizon.min_events)
+    return np.flatnonzero(long if long.any() else has_targets)
 
 
-def placed_share(behavior: Behavior, config: GateConfig) -> float:
+def located_share(behavior: Behavior, config: GateConfig) -> float:
     """Return the share of the held-out users whose location is revealed, so that they are about
-    `GateConfig.max_placed`.
+    `GateConfig.max_located`.
     """
     able = len(_able(behavior))
     if is_asked_once(able, behavior.n_items, config):
         able = held_out_of(behavior.n_items, config)
-    return min(1.0, config.max_placed / able)
+    return min(1.0, config.max_located / able)
 
 
-def told_to(
+def revealed_to(
     names: tuple[str, ...],
     users: np.ndarray,
-    chance: float = GateConfig.told,
-    placed: float = 1.0,
+    chance: float = GateConfig.revealed,
+    located: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """Return masks [B] of the users whose context is revealed to each model of `READ_CONTEXT`,
     without models to which all are revealed. With several kinds of context, each task reveals a
@@ -89,19 +89,19 @@ def told_to(
 
     Args:
         chance: probability that an input is revealed, where models read several different ones.
-        placed: share of the users whose location is revealed.
+        located: share of the users whose location is revealed.
     """
     readers = {name: _reads(name) for name in names if name in READ_CONTEXT}
     what = list(dict.fromkeys(readers.values()))
-    heard = np.ones((len(users), len(what)), bool)
+    is_revealed = np.ones((len(users), len(what)), bool)
     if len(what) > 1:
-        heard = _drawn(0, users, len(what)) < chance
-        none = ~heard.any(1)
-        heard[none, users[none] % len(what)] = True
+        is_revealed = _drawn(0, users, len(what)) < chance
+        none = ~is_revealed.any(1)
+        is_revealed[none, users[none] % len(what)] = True
     needs_place = np.array(["location" in reads for reads in what], np.bool_)
-    heard &= ~needs_place | (_drawn(1, users, 1) < placed)
-    found = {name: heard[:, what.index(reads)] for name, reads in readers.items()}
-    return {name: hears for name, hears in found.items() if not hears.all()}
+    is_revealed &= ~needs_place | (_drawn(1, users, 1) < located)
+    masks = {name: is_revealed[:, what.index(reads)] for name, reads in readers.items()}
+    return {name: mask for name, mask in masks.items() if not mask.all()}
 
 
 def _drawn(seed: int, users: np.ndarray, columns: int) -> np.ndarray:

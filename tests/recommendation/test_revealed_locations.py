@@ -14,9 +14,9 @@ from metarec.features.behavior import Behavior
 from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
 from metarec.models.place.model import Place
 from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.fitting.cross_fitting import Fitted, score_held_out
 from metarec.recommendation.fitting.ensemble_fit import _settled
-from metarec.recommendation.fitting.held_out_users import placed_share
-from metarec.recommendation.fitting.lessons import Fitted, ask_held_out
+from metarec.recommendation.fitting.held_out_users import located_share
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.settings import Settings
 from metarec.runtime.progress import silent
@@ -35,8 +35,8 @@ def test_only_who_is_to_tell_is_asked_about_by_models_of_places(behavior: Behavi
     fitted = Fitted.of(behavior, NAMES, {}, np.random.default_rng(0))
     users = np.arange(72)
 
-    whole, *_ = fitted.ask(behavior, 2, users)
-    part, *_ = replace(fitted, placed=0.5).ask(behavior, 2, users)
+    whole, *_ = fitted.score(behavior, 2, users)
+    part, *_ = replace(fitted, located=0.5).score(behavior, 2, users)
 
     np.testing.assert_array_equal(part[0], whole[0])
     tells = part[1].any(1)
@@ -44,16 +44,18 @@ def test_only_who_is_to_tell_is_asked_about_by_models_of_places(behavior: Behavi
     for place in (1, 2):
         np.testing.assert_allclose(part[place][tells], whole[place][tells], rtol=1e-5, atol=1e-8)
         assert not part[place][~tells].any() and whole[place].any(1).all()
-    nobody, *_ = replace(fitted, placed=0.0).ask(behavior, 2, users)
+    nobody, *_ = replace(fitted, located=0.0).score(behavior, 2, users)
     assert not nobody[1:].any()
 
 
 def test_as_many_tell_where_they_are_as_the_gate_is_to_learn_from(behavior: Behavior) -> None:
-    assert placed_share(behavior, GateConfig()) == 1.0
-    config = GateConfig(max_placed=24)
-    assert placed_share(behavior, config) == pytest.approx(24 / 72)
+    assert located_share(behavior, GateConfig()) == 1.0
+    config = GateConfig(max_located=24)
+    assert located_share(behavior, config) == pytest.approx(24 / 72)
 
-    tasks = ask_held_out(behavior, NAMES, {"gate": config}, np.arange(36), np.random.default_rng(0))
+    tasks = score_held_out(
+        behavior, NAMES, {"gate": config}, np.arange(36), np.random.default_rng(0)
+    )
 
     told = tasks[2].shares[..., 1].sum(1) > 0
     assert 4 < told.sum() < 20

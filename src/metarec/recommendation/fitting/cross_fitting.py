@@ -20,9 +20,9 @@ from metarec.models.registry import model_class
 from metarec.recommendation.configs import Configs, config_in
 from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.gate_config import GateConfig
-from metarec.recommendation.ensemble.gate_tasks import Answers, GateTasks, candidates, joined
+from metarec.recommendation.ensemble.gate_tasks import GateTasks, ScorerOutput, candidates, joined
 from metarec.recommendation.ensemble.held_out_tasks import (
-    Rate,
+    PredictRatings,
     able_longer,
     as_known,
     gather_tasks,
@@ -41,7 +41,7 @@ from metarec.recommendation.ensemble.item_statistics import (
 from metarec.recommendation.ensemble.prior import TRANSFERRED
 from metarec.recommendation.ensemble.refusals import RefusalsConfig, Refusers
 from metarec.recommendation.ensemble.scorers import scorers_of
-from metarec.recommendation.fitting.held_out_users import placed_share, told_to
+from metarec.recommendation.fitting.held_out_users import located_share, revealed_to
 
 _FITTED = ("popularity", "item_statistics", "from_content")
 """Names of the arrays of `Fitted`, beside those of its scorers."""
@@ -59,9 +59,9 @@ class Fitted:
     """[C + 1] see `Ensemble.popularity_from_content`."""
     scorers: dict[str, Model]
     """Models by name."""
-    told: float = GateConfig.told
+    revealed: float = GateConfig.revealed
     """Probability that a task reveals the input of a model that reads context."""
-    placed: float = 1.0
+    located: float = 1.0
     """Share of the scored users whose location is revealed."""
 
     @classmethod
@@ -82,15 +82,15 @@ class Fitted:
         def fit(name: str) -> Model:
             model = model_class(name)
             leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
-            taught = whole if whole is not None and leaves_out_self else behavior
-            return model.fit(taught, rng, configs.get(name))
+            train = whole if whole is not None and leaves_out_self else behavior
+            return model.fit(train, rng, configs.get(name))
 
         return cls(
             popularity=popularity,
             item_statistics=item_statistics_of(behavior, statistics),
             from_content=from_content,
             scorers={name: fit(name) for name in names},
-            told=config_in(configs, GateConfig).told,
+            revealed=config_in(configs, GateConfig).revealed,
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -114,34 +114,34 @@ class Fitted:
             item_statistics=item_statistics,
             from_content=from_content,
             scorers=scorers_of({name: configs.get(name) for name in names}, arrays),
-            told=config_in(configs, GateConfig).told,
+            revealed=config_in(configs, GateConfig).revealed,
         )
 
-    def ask(self, behavior: Behavior, shots: int, users: np.ndarray) -> Answers:
-        """Score `users` after `shots` events, see `held_out_tasks.Ask`."""
+    def score(self, behavior: Behavior, shots: int, users: np.ndarray) -> ScorerOutput:
+        """Score `users` after `shots` events, see `held_out_tasks.ScoreUsers`."""
         support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
-        asked = behavior.batch_of(users, support)
+        batch = behavior.batch_of(users, support)
         everyone = np.ones(len(users), bool)
-        told = told_to(tuple(self.scorers), users, self.told, self.placed)
+        revealed = revealed_to(tuple(self.scorers), users, self.revealed, self.located)
         shares = np.zeros((len(self.scorers), len(users), behavior.n_items), np.float32)
         for of_model, (name, model) in zip(shares, self.scorers.items(), strict=True):
-            heard, hearing = asked, np.flatnonzero(told.get(name, everyone))
-            if not len(hearing):  # models need at least one user
+            own, rows = batch, np.flatnonzero(revealed.get(name, everyone))
+            if not len(rows):  # models need at least one user
                 continue
-            if len(hearing) < len(users):
-                heard = asked.rows(hearing)
-            of_model[hearing] = _shares(model, heard)
+            if len(rows) < len(users):
+                own = batch.rows(rows)
+            of_model[rows] = _shares(model, own)
         return shares, self.popularity, self.item_statistics
 
-    def ask_refusing(self, behavior: Behavior, refusers: Refusers) -> Answers:
-        """Score users as `ask` does at the end of their support; the shares of evidence from
+    def score_refusers(self, behavior: Behavior, refusers: Refusers) -> ScorerOutput:
+        """Score users as `score` does at the end of their support; the shares of evidence from
         accepted items are followed by those from refused items.
         """
         most = int(behavior.pools.max(initial=0))
-        shares, popularity, statistics = self.ask(behavior, most, refusers.users)
+        shares, popularity, statistics = self.score(behavior, most, refusers.users)
         profiles = np.zeros_like(behavior.profiles[refusers.users])
-        asked = UserBatch(support=refusers.refused, profiles=profiles)
-        against = np.stack([_shares(model, asked) for model in self.scorers.values()])
+        refusing = UserBatch(support=refusers.refused, profiles=profiles)
+        against = np.stack([_shares(model, refusing) for model in self.scorers.values()])
         return np.concatenate([shares, against]), popularity, statistics
 
 
@@ -161,13 +161,13 @@ def refusers_of(behavior: Behavior, held_out: np.ndarray, config: RefusalsConfig
     """Return the users of `held_out` with refusals, at most as many as fit into one batch; a single
     user without refusals where there are none.
     """
-    found = Refusers.of(behavior, held_out)
-    if not len(found.users):  # models need at least one user
+    refusers = Refusers.of(behavior, held_out)
+    if not len(refusers.users):  # models need at least one user
         one = held_out[:1]
         return Refusers(users=one, refused=behavior.refused.users(one).first(0))
     most = min(config.max_users, users_at_once(behavior.n_items))
-    few = np.arange(min(len(found.users), most))
-    return Refusers(users=found.users[few], refused=found.refused.users(few))
+    few = np.arange(min(len(refusers.users), most))
+    return Refusers(users=refusers.users[few], refused=refusers.refused.users(few))
 
 
 def without_taste(names: tuple[str, ...], tasks: list[GateTasks]) -> list[GateTasks]:
@@ -191,7 +191,7 @@ def tasks_of(arrays: Mapping[str, np.ndarray]) -> list[GateTasks]:
     return [GateTasks.from_arrays(arrays, f"{point}/") for point in range(int(arrays["points"][0]))]
 
 
-def ask_held_out(
+def score_held_out(
     behavior: Behavior,
     names: tuple[str, ...],
     configs: Configs,
@@ -203,13 +203,13 @@ def ask_held_out(
     config, rating = config_in(configs, GateConfig), config_in(configs, RatingConfig)
     fitted = replace(
         Fitted.of(behavior.users(rest), names, configs, rng, behavior),
-        placed=placed_share(behavior, config),
+        located=located_share(behavior, config),
     )
-    going_on, ended = parted(behavior, held_out)
-    tasks, drawn, chosen = gather_tasks(
+    going_on, ended = split_ended(behavior, held_out)
+    tasks, sampled_lists, user_lists = gather_tasks(
         behavior,
         going_on,
-        partial(fitted.ask, behavior),
+        partial(fitted.score, behavior),
         rng,
         rate=_rated_by_others(behavior, rest, rng.spawn(1)[0], rating)
         if _is_rated(behavior)
@@ -217,13 +217,13 @@ def ask_held_out(
         config=config,
     )
     tasks = _with_ended(tasks, behavior, ended, fitted, rng, config)
-    tasks += [*_later_tasks(behavior, going_on, fitted, rng, config), *drawn, *chosen]
+    tasks += [*_later_tasks(behavior, going_on, fitted, rng, config), *sampled_lists, *user_lists]
     if has_refusals(behavior):
         tasks.append(_refusing_tasks(behavior, held_out, fitted, configs, rng))
     return tasks
 
 
-def ask_served(
+def score_served(
     behavior: Behavior,
     fitted: Fitted,
     names: tuple[str, ...],
@@ -234,15 +234,15 @@ def ask_served(
     models, which were fitted on these users too, with supports as for users unknown to them.
     """
     scorers = {name: fitted.scorers[name] for name in names}
-    served = replace(fitted, scorers=scorers, placed=placed_share(behavior, config))
-    ask, rng = partial(served.ask, behavior), np.random.default_rng(0)
-    going_on, ended = parted(behavior, users)
-    tasks, *_ = gather_tasks(behavior, going_on, ask, rng, config=config)
+    served = replace(fitted, scorers=scorers, located=located_share(behavior, config))
+    score, rng = partial(served.score, behavior), np.random.default_rng(0)
+    going_on, ended = split_ended(behavior, users)
+    tasks, *_ = gather_tasks(behavior, going_on, score, rng, config=config)
     tasks = _with_ended(tasks, behavior, ended, served, rng, config)
     return [*tasks, *_later_tasks(behavior, going_on, served, rng, config)]
 
 
-def parted(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split_ended(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return those of the held-out `users` whose tasks are those of new users, and those who ended
     after the horizon (`is_ended`).
     """
@@ -263,8 +263,8 @@ def _with_ended(
     """
     if not len(ended):
         return tasks
-    ask = partial(fitted.ask, as_known(behavior))
-    return [*tasks[:-1], joined([tasks[-1], known_tasks(behavior, ended, ask, rng, config)])]
+    score = partial(fitted.score, as_known(behavior))
+    return [*tasks[:-1], joined([tasks[-1], known_tasks(behavior, ended, score, rng, config)])]
 
 
 def _later_tasks(
@@ -276,10 +276,10 @@ def _later_tasks(
 ) -> list[GateTasks]:
     """Return the tasks beyond the horizon: those of `longer_tasks`, then those of `known_tasks`."""
     able = len(able_longer(behavior, users))  # fewer users; keep the number with a location
-    placed = min(1.0, fitted.placed * len(users) / max(able, 1))
-    longer = longer_tasks(behavior, users, replace(fitted, placed=placed).ask, rng, config)
-    ask_known = partial(fitted.ask, as_known(behavior))
-    return [*longer, known_tasks(behavior, users, ask_known, rng, config)]
+    located = min(1.0, fitted.located * len(users) / max(able, 1))
+    longer = longer_tasks(behavior, users, replace(fitted, located=located).score, rng, config)
+    score_known = partial(fitted.score, as_known(behavior))
+    return [*longer, known_tasks(behavior, users, score_known, rng, config)]
 
 
 def _refusing_tasks(
@@ -291,10 +291,8 @@ def _refusing_tasks(
 ) -> GateTasks:
     """Return the tasks of the held-out users who refused something."""
     refusers = refusers_of(behavior, held_out, config_in(configs, RefusalsConfig))
-    answers, config = fitted.ask_refusing(behavior, refusers), config_in(configs, GateConfig)
-    return candidates(
-        behavior, refusers.users, answers, rng, hidden=refusers.refused, config=config
-    )
+    scores, config = fitted.score_refusers(behavior, refusers), config_in(configs, GateConfig)
+    return candidates(behavior, refusers.users, scores, rng, hidden=refusers.refused, config=config)
 
 
 def _is_rated(behavior: Behavior) -> bool:
@@ -308,54 +306,57 @@ def _rated_by_others(
     rest: np.ndarray,
     rng: np.random.Generator,
     config: RatingConfig,
-) -> Rate:
+) -> PredictRatings:
     """Return a function that predicts ratings of all other users with a rating head fitted on the
     users `rest`.
     """
     head = RatingHead.of_users(behavior, rest, rng, config)
 
-    def rate(shots: int, users: np.ndarray, asked: Histories) -> np.ndarray:
+    def rate(shots: int, users: np.ndarray, items: Histories) -> np.ndarray:
         first = np.minimum(shots, behavior.pools[users])
-        return head.steps(behavior.histories.users(users).first(first), asked)[0]
+        return head.steps(behavior.histories.users(users).first(first), items)[0]
 
     return rate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lessons:
+class CrossFitTasks:
     """Tasks of held-out users from all folds, by kind, support size by support size."""
 
-    whole: list[GateTasks]
+    catalog: list[GateTasks]
     """Tasks with candidates from the whole catalog."""
-    drawn: list[GateTasks]
+    sampled_lists: list[GateTasks]
     """Tasks with few given candidates drawn from the catalog."""
-    chosen: list[GateTasks]
+    user_lists: list[GateTasks]
     """Tasks with few given candidates that users chose themselves; empty without ratings."""
-    refusing: GateTasks | None
+    refusals: GateTasks | None
     """Tasks of users who refused something; None without refusals."""
 
     @classmethod
-    def of(cls, joined: list[GateTasks], behavior: Behavior) -> Lessons:
-        """Split the tasks of all folds, which are in the order of `ask_held_out`, by kind."""
+    def of(cls, joined: list[GateTasks], behavior: Behavior) -> CrossFitTasks:
+        """Split the tasks of all folds, which are in the order of `score_held_out`, by kind."""
         joined = list(joined)
-        refusing = joined.pop() if has_refusals(behavior) else None
+        refusals = joined.pop() if has_refusals(behavior) else None
         sizes = len(support_sizes(behavior))
         given, shots = joined[sizes:], len(behavior.horizon.shots)
         return cls(
-            whole=joined[:sizes], drawn=given[:shots], chosen=given[shots:], refusing=refusing
+            catalog=joined[:sizes],
+            sampled_lists=given[:shots],
+            user_lists=given[shots:],
+            refusals=refusals,
         )
 
-    def without_taste(self, names: tuple[str, ...]) -> Lessons:
+    def without_taste(self, names: tuple[str, ...]) -> CrossFitTasks:
         """Return them without the shares of the model `TRANSFERRED`, one of `names`."""
-        some = [] if self.refusing is None else without_taste(names * 2, [self.refusing])
-        return Lessons(
-            whole=without_taste(names, self.whole),
-            drawn=without_taste(names, self.drawn),
-            chosen=without_taste(names, self.chosen),
-            refusing=some[0] if some else None,
+        some = [] if self.refusals is None else without_taste(names * 2, [self.refusals])
+        return CrossFitTasks(
+            catalog=without_taste(names, self.catalog),
+            sampled_lists=without_taste(names, self.sampled_lists),
+            user_lists=without_taste(names, self.user_lists),
+            refusals=some[0] if some else None,
         )
 
-    def own(self, tasks: list[GateTasks], gate: Gate) -> list[GateTasks]:
+    def of_gate(self, tasks: list[GateTasks], gate: Gate) -> list[GateTasks]:
         """Return the tasks without the shares of models that read context."""
         more = tasks[0].shares.shape[2] - len(gate.names) if tasks else 0
         return [some.without(more) for some in tasks] if more else tasks
@@ -372,15 +373,15 @@ def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray
     """Return for each support size [T] the weights of the tasks' users; None: all equal."""
     if behavior.weights is None:
         return None
-    parts = [parted(behavior, fold) for fold in folds]
+    parts = [split_ended(behavior, fold) for fold in folds]
     users = np.concatenate([going_on for going_on, _ in parts])
     able, everyone = (
         able_longer(behavior, users),
         np.concatenate([np.concatenate(p) for p in parts]),
     )
-    asked = {
+    taught_by = {
         **dict.fromkeys(support_sizes(behavior), users),
         **dict.fromkeys(longer_shots(behavior), able),
         behavior.horizon.shots[-1]: everyone,
     }
-    return [behavior.weights[some] for some in asked.values()]
+    return [behavior.weights[some] for some in taught_by.values()]
