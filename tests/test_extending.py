@@ -13,13 +13,14 @@ import polars as pl
 import pytest
 
 import metarec
-from metarec.data.errors import BadInput
+from metarec.data.errors import BadInput, DataWarning
 from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.papers.leave_last_out import evaluate_last_out, leave_last_out_split
 from metarec.evaluation.report import to_text
 from metarec.features.encoders import encode
+from metarec.models.als import Als
 from metarec.models.few_shot.learners import LEARNERS
-from metarec.models.registry import MODELS, model_class
+from metarec.models.registry import _MODELS, MODELS, model_class
 from metarec.recommender import Recommender
 from metarec.runtime.artifacts import BrokenArtifact
 from world import World
@@ -120,12 +121,16 @@ def test_entry_points_are_loaded_when_a_name_is_looked_up(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[metarec.models]\nbroken = no_such_package:Model\nrecent = shop_parts:Recent\n"
+        "als = shop_parts:Recent\n"
         "[metarec.baselines]\nNewest = shop_parts:Newest\n"
     )
     blocks = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text("utf-8"), re.M | re.S)
     code = re.sub(r"^metarec\.register_.*$", "", "\n".join(blocks), flags=re.M)
     (tmp_path / "shop_parts.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    _MODELS.own.append("als")  # it may have been warned of others in this process
+    with pytest.warns(DataWarning, match="metarec.models: als = .* is not used: the name 'als'"):
+        assert model_class("als") is Als
     model = Recommender.fit(rated_world.data, "tiny", encoder="none", models={"recent": {}})
     assert type(model.ensemble.scorers["recent"]).__module__ == "shop_parts"
     assert "Newest" in metarec.evaluate(rated_world.data, baselines=["Newest"]).baselines

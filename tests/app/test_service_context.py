@@ -241,7 +241,10 @@ def test_retraining_reads_friends_searches_circumstances_and_places_of_the_store
     store.put_friends("u0", {"n1": 2.0}).result()
     champion = client.app.state.service.live.served.model
     stored = with_propensity(store.as_frame(), store.slates())
-    data = joined(store, champion.training, stored, champion)
+    data, unread = joined(store, champion.training, stored, champion)
+    assert [finding.why for finding in unread] == [
+        "'gear' of new events is a list, so it is not read"
+    ]
     mine = data.interactions.frame.filter(pl.col("user_id") == "n3").row(0, named=True)
     assert (mine["mood"], mine["weather"]) == ("tea", "rain")
     assert (mine["latitude"], mine["longitude"]) == (52.5, 13.4)
@@ -253,12 +256,29 @@ def test_retraining_reads_friends_searches_circumstances_and_places_of_the_store
     assert ("n1", "tea cup", 1.9e9) in data.relations.searches.rows()
     assert data.relations.searches.height > champion.training.relations.searches.height
     forget(store, "n2")
-    data = joined(store, champion.training, stored, champion)
+    data, _ = joined(store, champion.training, stored, champion)
     assert not (data.relations.friends.select("user_id", "friend_id") == "n2").to_series().any()
     again = champion.fit_like(data)
     acts = again.behavior().context.acts
     assert np.isfinite(acts.locations).any()
     assert "weather" in again.context_columns.names
+
+
+def test_an_event_keeps_the_offset_of_its_time(client):
+    """Hour and weekday are those of the place, as of data whose times state their offset."""
+    told = {"event_id": "e", "user_id": "far", "item_id": "i3", "kind": "like"}
+    for time in ("2026-05-01T22:00:00+09:00", 1_777_640_400, "2026-05-01T13:00:00Z"):
+        sent = client.post("/v1/events", json={"events": [{**told, "timestamp": time}]})
+        assert sent.status_code == 200, sent.text
+    store = client.app.state.service.store
+    assert [(e.timestamp, e.context) for e in store.events_of("far")] == [
+        (1_777_640_400.0, {"hours_from_utc": 9.0})
+    ]
+    champion = client.app.state.service.live.served.model
+    stored = with_propensity(store.as_frame(), store.slates())
+    data, _ = joined(store, champion.training, stored, champion)
+    hours = dict(data.interactions.frame.select("user_id", "hours_from_utc").iter_rows())
+    assert (hours["far"], hours["u0"]) == (9.0, 0.0)  # the old data state no offset
 
 
 def test_what_may_be_told_is_told(client):

@@ -314,6 +314,8 @@ def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
         (pl.Time(), ["03:30:00", 7], [datetime.time(3, 30), None]),
         (pl.List(pl.Utf8()), ["a"], [None]),
         (pl.Int64(), [3, "4", "many"], [3, 4, None]),
+        (pl.Int64(), [3, 20.5], [3.0, 20.5]),
+        (pl.Int8(), [3, 300], [3.0, 300.0]),
         (pl.Categorical(), ["rain", 5], ["rain", "5"]),
     ],
 )
@@ -333,8 +335,11 @@ def test_stored_circumstances_take_the_type_of_the_old_column(dtype, sent, kept)
     contexts = pl.DataFrame(
         {"sequence": rows, "context": [json.dumps({"column": one}) for one in sent]}
     )
-    column = with_circumstances(events, contexts, {"column": dtype})["column"]
-    assert (column.dtype, column.to_list()) == (dtype, kept)
+    rows, findings = with_circumstances(events, contexts, {"column": dtype})
+    wider = pl.Float64() if any(isinstance(one, float) for one in kept) else dtype
+    assert (rows["column"].dtype, rows["column"].to_list()) == (wider, kept)
+    assert sum(finding.rows for finding in findings) == kept.count(None)
+    assert all(finding.why.startswith("values of 'column' in new events") for finding in findings)
 
 
 def test_nothing_to_learn_from_is_said(model, tmp_path):

@@ -41,6 +41,14 @@ def test_each_alone_brings_items_of_the_right_group(model: Recommender, what: st
     assert slate.notes == []
 
 
+def test_a_search_of_which_no_word_is_known_is_told(model: Recommender) -> None:
+    slate = model.recommend([Request(searches=["xyzzy quux", "a rope"])])[0]
+
+    assert slate.notes == [
+        "neither items nor earlier searches have a word of 'xyzzy quux', so it was ignored"
+    ]
+
+
 def test_cold_places_are_ordered_by_distance(model: Recommender) -> None:
     """Nobody took these places; those in the town of a user come first among them, and where
     nothing but degrees is known of items, no dedicated model orders them anew.

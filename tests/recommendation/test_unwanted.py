@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
 from metarec.data.dataset import Dataset
+from metarec.features.encoders.encode import read_queries
 from metarec.features.encoders.text.counts import CountEncoder
+from metarec.features.encoders.text.trained import TrainedEncoder
 from metarec.recommendation.queries.unwanted import named, unread_notes, unwanted_in, unwanted_notes
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -59,6 +62,12 @@ def test_a_wish_of_which_no_word_is_known_is_told() -> None:
         "no text of the items has a word of 'xyzzy quux', so it was ignored",
     ]
     assert unread_notes("帐篷", CountEncoder.fit(["轻便帐篷", "暖灯"])) == []
+    texts, rng = ["a warm tent", "a light lamp"], np.random.default_rng(0)
+    trained = TrainedEncoder.fit(texts, np.eye(2, 4, dtype=np.float32), rng=rng)
+    assert unread_notes("a tent, xyzzy", trained) == [
+        f"{trained.name} knows no word of 'xyzzy', so it was ignored"
+    ]
+    assert not read_queries(trained, ["xyzzy quux"]).any()
 
 
 def test_a_query_of_unknown_words_is_told_with_the_slate() -> None:

@@ -5,6 +5,7 @@ in Python, or found as entry points of installed packages when a name is looked 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Generic, TypeVar
 
 from metarec.data.arguments import shown
-from metarec.data.errors import BadInput
+from metarec.data.errors import BadInput, DataWarning
 
 T = TypeVar("T")
 GUIDE = "docs/guide/extending.md"
@@ -35,6 +36,11 @@ class Extensions(Generic[T]):
     """Function of a part that returns the object checked for `needs`; by default the part."""
     read: list[EntryPoint] = field(default_factory=list, init=False)
     """Entry points already loaded, each at most once."""
+    own: list[str] = field(default_factory=list, init=False)
+    """Names of metarec's own parts, until entry points of these names were warned of."""
+
+    def __post_init__(self) -> None:
+        self.own.extend(self.table)
 
     def register(self, name: str, part: T) -> None:
         """Add a part.
@@ -71,6 +77,7 @@ class Extensions(Generic[T]):
             BadInput: if there is none; the message lists the names.
         """
         if self.has(name):
+            self._warn_of_taken()
             return self.table[name]
         there = dict.fromkeys([*self.table, *(point.name for point in self._offered())])
         near = get_close_matches(str(name), there, 1)
@@ -93,6 +100,18 @@ class Extensions(Generic[T]):
             if point not in self.read and only in (None, point.name):
                 self.read.append(point)
                 self.register(point.name, _loaded(point))
+
+    def _warn_of_taken(self) -> None:
+        """Warn, once, of entry points with the name of an own part: they are never used."""
+        for point in self._offered() if self.own else ():
+            if point.name in self.own:
+                warnings.warn(
+                    f"the entry point {point.group}: {point.name} = {point.value} is not used: "
+                    f"the name {point.name!r} is that of a {self.kind} of metarec; rename it",
+                    DataWarning,
+                    stacklevel=4,
+                )
+        self.own.clear()
 
     def _offered(self) -> EntryPoints:
         return entry_points(group=f"metarec.{self.kind.split('-')[-1]}s")

@@ -104,6 +104,10 @@ class Search:
             return np.zeros(len(users), bool)
         return np.asarray(np.diff(self.evidence(users).indptr) > 0)
 
+    def unknown(self, query: str) -> bool:
+        """Return whether no word of a query is known."""
+        return not any(word in self._index for word in words_of(query))
+
     def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
         """[B, W] words of the queries, weighted by recency and inverse document frequency."""
         rows, columns, data = [], [], []

@@ -22,6 +22,7 @@ def context_notes(
     unread: Mapping[str, Any],
     unknown_friends: int,
     unknown_values: Mapping[str, Any],
+    unknown_searches: Sequence[str],
     *,
     reads_text: bool,
 ) -> list[str]:
@@ -32,6 +33,7 @@ def context_notes(
         unread: entries of `request.context` that the model did not learn from.
         unknown_friends: number of friends who are not among the training users.
         unknown_values: entries of known columns with a value that no training event has.
+        unknown_searches: searches of which the model that reads them knows no word.
         reads_text: whether searches can be matched with the items' texts.
     """
     notes = []
@@ -53,6 +55,10 @@ def context_notes(
         notes.append(f"no training event has {_listed(unknown_values)}, so it was ignored")
     if request.searches and SEARCH not in models and not reads_text:
         notes.append("this model has neither searches nor texts, so the searches were ignored")
+    notes += [
+        f"neither items nor earlier searches have a word of {query!r}, so it was ignored"
+        for query in unknown_searches
+    ]
     return notes
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from metarec.data.findings import Finding
 from metarec.data.relations import Relations
 from metarec.data.schema import EVENT_COLUMNS
 from metarec.feedback.forgotten_rows import edges_without_forgotten, without_forgotten
@@ -38,10 +39,11 @@ def known_relations(store: Store, old: Relations) -> Relations:
 
 def with_circumstances(
     events: pl.DataFrame, contexts: pl.DataFrame, before: Mapping[str, pl.DataType]
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, list[Finding]]:
     """Return stored events with a column for each circumstance. Its type is that of the old data; a
-    new column is numeric where all values are numbers, else text. Lists and objects are left out,
-    and a value that the type cannot represent becomes null.
+    new column is numeric where all values are numbers, else text. Lists and objects, and values
+    that the type cannot represent, become null, with a finding for each column; columns beyond
+    `MAX_COLUMNS` are left out.
 
     Args:
         events: events as `Store.as_frame()` returns them.
@@ -53,18 +55,55 @@ def with_circumstances(
         sequence: json.loads(text) for sequence, text in contexts.iter_rows()
     }
     counts: dict[str, int] = {}
+    nested: dict[str, int] = {}
     for context in told.values():
         for name, value in context.items():
-            if name not in (*EVENT_COLUMNS, "sequence") and _is_plain(value):
-                counts[name] = counts.get(name, 0) + 1
+            if name not in (*EVENT_COLUMNS, "sequence") and value is not None:
+                some = counts if _is_plain(value) else nested
+                some[name] = some.get(name, 0) + 1
     fresh = sorted((n for n in counts if n not in before), key=lambda n: (-counts[n], n))
     names = [*(n for n in counts if n in before), *fresh[:MAX_COLUMNS]]
     order = rows["sequence"].to_list()
-    columns = [
-        _column(name, [told.get(sequence, {}).get(name) for sequence in order], before.get(name))
-        for name in names
+    columns, findings = [], _left_out(nested, fresh[MAX_COLUMNS:], counts, before)
+    for name in names:
+        values = [told.get(sequence, {}).get(name) for sequence in order]
+        columns.append(_column(name, values, before.get(name)))
+        findings += _unread(values, columns[-1])
+    return rows.with_columns(columns).drop("sequence"), findings
+
+
+def _left_out(
+    nested: Mapping[str, int],
+    beyond: Sequence[str],
+    counts: Mapping[str, int],
+    before: Collection[str],
+) -> list[Finding]:
+    """Return findings on circumstances without a column: those told by lists alone, and the least
+    frequent of too many.
+    """
+    lists = [name for name in nested if name not in before and name not in counts]
+    found = [
+        (nested[name], f"{name!r} of new events is a list, so it is not read") for name in lists
     ]
-    return rows.with_columns(columns).drop("sequence")
+    if beyond:
+        rows = sum(counts[name] for name in beyond)
+        why = (
+            f"new events have more than {MAX_COLUMNS} circumstances that the old data have not; "
+            f"{len(beyond)} of them are not read"
+        )
+        found.append((rows, why))
+    return [Finding(rule="context", rows=n, action="changed", why=why) for n, why in found]
+
+
+def _unread(values: Sequence[Any], column: pl.Series) -> list[Finding]:
+    """Return a finding where values that were sent are missing in the column."""
+    pairs = zip(values, column.is_null(), strict=True)
+    if not (lost := sum(is_missing and value is not None for value, is_missing in pairs)):
+        return []
+    # No example: the report is kept, and a value may be personal
+    what = "numbers" if column.dtype.is_numeric() else f"of the type {column.dtype}"
+    why = f"values of {column.name!r} in new events that are not {what} count as missing"
+    return [Finding(rule="context", rows=lost, action="changed", why=why)]
 
 
 def _is_plain(value: Any) -> bool:
@@ -82,9 +121,11 @@ def _column(name: str, values: list[Any], dtype: pl.DataType | None) -> pl.Serie
             else pl.Utf8()
         )
     if dtype.is_numeric():
-        return pl.Series(name, [_number(value) for value in plain], pl.Float64).cast(
-            dtype, strict=False
-        )
+        numbers = pl.Series(name, [_number(value) for value in plain], pl.Float64)
+        found = numbers.cast(dtype, strict=False)
+        # 20.5 in a column of whole numbers would be 20, and 300 in one of bytes missing
+        is_held = not dtype.is_integer() or found.cast(pl.Float64).equals(numbers)
+        return found if is_held else numbers
     return _from_texts(pl.Series(name, [_text(value) for value in plain], pl.Utf8), dtype)
 
 

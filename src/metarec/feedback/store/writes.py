@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import sqlalchemy as sa
 
+from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.feedback.events import (
     Appended,
     Event,
@@ -280,8 +281,9 @@ def _items_named(
 
 
 def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
-    """Raise EventConflict if the event stored under an id differs from the one sent. Times are not
-    compared, since a time that was not stated is generated anew at each sending.
+    """Raise EventConflict if the event stored under an id differs from the one sent. Times and
+    their offsets are not compared, since a time that was not stated is generated anew at each
+    sending.
     """
     columns = tables.events.c
     query = sa.select(*(columns[name] for name in EVENT_FIELDS)).where(
@@ -292,8 +294,15 @@ def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:
         if (before := stored.get(key_of(event))) is None:
             continue  # a copy of it is stored under another id
         for name in ("item_id", "query", "kind", "value", "slate_id", "context"):
-            if getattr(before, name) != getattr(event, name):
+            if _compared(before, name) != _compared(event, name):
                 raise EventConflict(
                     f"event_id {event.event_id!r} was used before by the same user with another "
                     f"{name}; nothing of this request was stored; give each event an id of its own"
                 )
+
+
+def _compared(event: Event, name: str) -> Any:
+    """Return what a field says beside the time of the event."""
+    if name == "context":
+        return {key: value for key, value in event.context.items() if key != HOURS_FROM_UTC}
+    return getattr(event, name)

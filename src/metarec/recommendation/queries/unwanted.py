@@ -14,6 +14,7 @@ import numpy as np
 
 from metarec.features.encoders.base import TextEncoder
 from metarec.features.encoders.text.counts import CountEncoder
+from metarec.features.encoders.text.trained import TrainedEncoder
 from metarec.recommendation.queries.pseudo_events import read_wish
 
 LAST = -50.0
@@ -85,10 +86,12 @@ def unread_notes(query: str, encoder: TextEncoder) -> list[str]:
     """Return a note for each wanted phrase that has no word in the encoder's vocabulary and is
     therefore ignored.
     """
-    if not isinstance(encoder, CountEncoder):
+    if not isinstance(encoder, CountEncoder | TrainedEncoder):
         return []
     return [
         f"no text of the items has a word of {phrase.text!r}, so it was ignored"
+        if isinstance(encoder, CountEncoder)
+        else f"{encoder.name} knows no word of {phrase.text!r}, so it was ignored"
         for phrase in read_wish(query)
         if phrase.sign > 0 and not encoder.knows(phrase.text)
     ]

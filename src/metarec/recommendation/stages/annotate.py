@@ -8,7 +8,8 @@ import numpy as np
 
 from metarec.features.histories import Histories, offsets_of
 from metarec.models.context.model import Context
-from metarec.models.registry import CONTEXT, PLACE
+from metarec.models.registry import CONTEXT, PLACE, SEARCH
+from metarec.models.search import Search
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import (
@@ -180,5 +181,14 @@ def _context_notes(model: FittedModel, request: Request) -> list[str]:
         {name: value for name, value in asked.items() if name not in read},
         model.request_reader.unknown_friends(request),
         model.request_reader.unknown_values(asked, read),
+        _unknown_searches(model, request),
         reads_text=bool(model.text.shape[1]),
     )
+
+
+def _unknown_searches(model: FittedModel, request: Request) -> list[str]:
+    """Return the searches of which the model of searches knows no word."""
+    scorer = model.ensemble.scorers.get(SEARCH)
+    if not isinstance(scorer, Search):
+        return []
+    return [query for query in dict.fromkeys(request.searches) if scorer.unknown(query)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import (
     ConfigDict,
     Field,
@@ -18,7 +20,9 @@ from metarec.app.service.schemas.fields import (
     Seconds,
     Shape,
     Value,
+    offset_of,
 )
+from metarec.data.events.times import HOURS_FROM_UTC
 
 
 class NewEvent(Shape):
@@ -44,6 +48,19 @@ class NewEvent(Shape):
         default_factory=dict, description="Circumstances of the event: hour, weather, device, ..."
     )
     location: Location | None = Field(None, description="Where it happened.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_offset(cls, given: Any) -> Any:
+        """Keep the offset from UTC that a time states among the circumstances: hour and weekday are
+        those of the place, in data and here.
+        """
+        if not isinstance(given, dict) or not isinstance(given.get("timestamp"), str):
+            return given
+        context, hours = given.get("context") or {}, offset_of(given["timestamp"])
+        if hours is None or not isinstance(context, dict) or HOURS_FROM_UTC in context:
+            return given
+        return {**given, "context": {**context, HOURS_FROM_UTC: hours}}
 
     @model_validator(mode="after")
     def _is_about_something(self) -> NewEvent:

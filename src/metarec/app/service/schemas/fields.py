@@ -20,6 +20,7 @@ from pydantic import (
 
 from metarec.data.arguments import MAX_SECONDS
 from metarec.data.places import location_of
+from metarec.data.sources.values.time_zones import MAX_OFFSET as MAX_HOURS
 
 MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
 MAX_FRIENDS = 5_000
@@ -86,6 +87,18 @@ def _seconds(given: Any) -> Any:
     except ValueError:
         return given
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def offset_of(time: str) -> float | None:
+    """Return the offset from UTC in hours that an ISO 8601 time states; None where it states none
+    that a place has.
+    """
+    try:
+        offset = datetime.fromisoformat(time).utcoffset()
+    except ValueError:
+        return None
+    hours = None if offset is None else offset.total_seconds() / 3600.0
+    return None if hours is None or abs(hours) > MAX_HOURS else hours
 
 
 Seconds = Annotated[

@@ -155,6 +155,18 @@ class TrainedEncoder:
                 progress(STAGE, (start + len(rows)) / len(order))
         return unit_rows(vectors)
 
+    def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
+        """Return vectors [n, dim] of queries; 0 where no word is known, as nothing can be said of
+        them.
+        """
+        vectors = self.encode(queries)
+        vectors[[not self.knows(query) for query in queries]] = 0.0
+        return vectors
+
+    def knows(self, text: str) -> bool:
+        """Return whether any word of a text is in the vocabulary."""
+        return any(word in self._places for word in _words(text, self.options.max_words))
+
     def state(self) -> EncoderState:
         """Return vocabulary and options for JSON, and weights as arrays."""
         from dataclasses import asdict
