@@ -27,7 +27,7 @@ def test_what_was_taken_then_is_counted_for_the_users_asked_alone() -> None:
     asked = Histories.of_indexes(
         [np.unique(context.acts.items[context.acts.owners == user])[:5] for user in range(len(ids))]
     )
-    acts, users = context.asked_acts(asked), np.array([7, 3, 40])
+    acts, users = context.context_events(asked), np.array([7, 3, 40])
     found = context.taken_then(users, asked, acts)
     for row, user in enumerate(users):
         own = np.flatnonzero(context.acts.owners == user)

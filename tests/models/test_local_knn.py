@@ -16,7 +16,7 @@ from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
 from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
 from metarec.recommendation.fitting.fit import behavior_of
-from metarec.recommendation.fitting.held_out_users import told_to
+from metarec.recommendation.fitting.held_out_users import revealed_to
 from metarec.recommender import Recommender
 
 HERE, CLOSE, FAR, FARTHER = (52.52, 13.405), (52.521, 13.41), (48.137, 11.575), (48.15, 11.6)
@@ -174,22 +174,22 @@ def test_a_fit_finds_the_city(world: Recommender) -> None:
 def test_models_that_read_the_same_are_told_the_same() -> None:
     users = np.arange(200)
 
-    heard = told_to(("item_knn", "friends", "place", "local_knn"), users)
+    heard = revealed_to(("item_knn", "friends", "place", "local_knn"), users)
 
     np.testing.assert_array_equal(heard["place"], heard["local_knn"])
     assert (heard["friends"] != heard["place"]).any()
     assert (heard["friends"] | heard["place"]).all()
-    assert told_to(("place", "local_knn"), users) == {}
+    assert revealed_to(("place", "local_knn"), users) == {}
 
 
 def test_some_users_tell_where_they_are_and_all_who_their_friends_are() -> None:
-    heard = told_to(("item_knn", "place", "local_knn"), np.arange(2_000), placed=0.25)
-    friends = told_to(("friends", "context"), np.arange(2_000), chance=1.0, placed=0.25)
+    heard = revealed_to(("item_knn", "place", "local_knn"), np.arange(2_000), located=0.25)
+    friends = revealed_to(("friends", "context"), np.arange(2_000), chance=1.0, located=0.25)
 
     assert list(heard) == ["place", "local_knn"] and friends == {}
     assert 400 < heard["place"].sum() < 600
     np.testing.assert_array_equal(heard["place"], heard["local_knn"])
-    part = told_to(("place",), np.arange(500, 700), placed=0.25)["place"]
+    part = revealed_to(("place",), np.arange(500, 700), located=0.25)["place"]
     np.testing.assert_array_equal(part, heard["place"][500:700])
 
 

@@ -107,15 +107,15 @@ class LearnerInputs:
         histories, refused = events.joined()
         content, text, words = _read_items(train, table.vocabulary, encoder)
         users = ProfileInputs.fit(train.users, user_ids)
-        told = train.users.of_users(user_ids)
+        attributes = train.users.of_users(user_ids)
         behavior = Behavior(
             histories=histories,
             refused=refused,
-            profiles=users.transform(told),
+            profiles=users.transform(attributes),
             content=content,
             text=text,
             words=words,
-            told=told,
+            attributes=attributes,
             relevant_from=float(train.interactions.relevant_from),
             horizon=_horizon_of(validation),
         )

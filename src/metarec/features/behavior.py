@@ -47,7 +47,7 @@ class Behavior:
     """Support sizes, and the number of events before the cut."""
     weights: np.ndarray | None = None
     """[U] weight of each training user, mean 1; None: all equal."""
-    told: Sequence[Mapping[str, Any]] | None = None
+    attributes: Sequence[Mapping[str, Any]] | None = None
     """[U] attributes of the training users as they stated them; None: nobody stated any."""
     words: UsersInWords | None = None
     """Encoder of users as text; None where no model uses it."""
@@ -100,7 +100,7 @@ class Behavior:
             cut=None if self.cut is None else self.cut[indexes],
             profiles=self.profiles[indexes],
             weights=None if self.weights is None else self.weights[indexes],
-            told=None if self.told is None else self.told_of(indexes),
+            attributes=None if self.attributes is None else self.attributes_of(indexes),
             context=None if self.context is None else self.context.users(indexes),
         )
 
@@ -118,17 +118,17 @@ class Behavior:
         return UserBatch(
             support=support,
             profiles=self.profiles[users],
-            attributes=self.told_of(users),
+            attributes=self.attributes_of(users),
             context=None  # type: ignore[arg-type]  # filled in by the batch
             if self.context is None
             else self.context.of_users(
-                users, support, self.asked_acts[users], self.pool.users(users)
+                users, support, self.context_events[users], self.pool.users(users)
             ),
         )
 
-    def told_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
+    def attributes_of(self, users: np.ndarray) -> list[Mapping[str, Any]]:
         """Return the attributes of these training users, as they stated them."""
-        return [{} if self.told is None else self.told[user] for user in users]
+        return [{} if self.attributes is None else self.attributes[user] for user in users]
 
     def weights_of(self, users: np.ndarray) -> np.ndarray:
         """Return float32 weights [len(users)] of these training users, 1 where none are given."""
@@ -170,12 +170,12 @@ class Behavior:
         return self.histories.first(self.pools)
 
     @cached_property
-    def asked_acts(self) -> np.ndarray:
+    def context_events(self) -> np.ndarray:
         """[U] index of the event on a target item that gives each user's task its circumstances; -1
         for none.
         """
         assert self.context is not None
-        return self.context.asked_acts(self.targets)
+        return self.context.context_events(self.targets)
 
     @cached_property
     def targets(self) -> Histories:

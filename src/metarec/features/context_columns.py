@@ -75,13 +75,13 @@ class ContextColumns:
                 found[:, place] = self._column(name, frame[name])
         return found
 
-    def of_requests(self, told: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    def of_requests(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Return int64 codes [B, C] of the contexts of requests."""
-        found = np.zeros((len(told), len(self.names)), np.int64)
-        if not any(told):
+        found = np.zeros((len(rows), len(self.names)), np.int64)
+        if not any(rows):
             return found
         for place, name in enumerate(self.names):
-            said = [_text(row.get(name)) for row in told]
+            said = [_text(row.get(name)) for row in rows]
             if any(value is not None for value in said):
                 found[:, place] = self._column(name, pl.Series(said, dtype=pl.Utf8))
         return found

@@ -298,8 +298,8 @@ class EventReader:
             return 0
         acts = [act for act in history if not isinstance(act, str | int) and len(act) > 1]
         odd = [act for act in acts if act[1] is not None and not self._is_within(float(act[1]))]
-        told = [(value, kind or "event") for _, value, kind, _ in map(parts_of, odd)]
-        return sum(value is not None and self.kinds.is_rating(kind) for value, kind in told)
+        stated = [(value, kind or "event") for _, value, kind, _ in map(parts_of, odd)]
+        return sum(value is not None and self.kinds.is_rating(kind) for value, kind in stated)
 
     def _is_within(self, value: float) -> bool:
         return self.low <= value <= self.high

@@ -156,11 +156,11 @@ class TrainingContext:
         cuts = np.searchsorted(self.acts.owners[order], np.arange(1, len(self.members)))
         return np.split(self.acts.times[order], cuts)
 
-    def asked_acts(self, asked: Histories) -> np.ndarray:
-        """Return [U] for each user the index of one random event on an item of `asked`, -1 where
+    def context_events(self, targets: Histories) -> np.ndarray:
+        """Return [U] for each user the index of one random event on an item of `targets`, -1 where
         there is none. For half of the users it is one that follows a search, if there is any.
         """
-        rows = self._acts_on(asked, np.arange(len(self.members)))
+        rows = self._acts_on(targets, np.arange(len(self.members)))
         rng = np.random.default_rng(0)
         found = np.full(len(self.members), -1)
         shuffled = rng.permutation(rows)
@@ -195,11 +195,11 @@ class TrainingContext:
         taken = np.where(acts >= 0, self.acts.items[acts], -1)
         return lasting(queries, taken, counts / counts.sum())
 
-    def taken_then(self, users: np.ndarray, asked: Histories, acts: np.ndarray) -> np.ndarray:
-        """Return a mask [B, N] of the items of `asked` (U users) that each of `users` took in the
+    def taken_then(self, users: np.ndarray, targets: Histories, acts: np.ndarray) -> np.ndarray:
+        """Return a mask [B, N] of the items of `targets` (U users) that each of `users` took in the
         same circumstances as their event in `acts` [U].
         """
-        rows = self._acts_on(asked, users)
+        rows = self._acts_on(targets, users)
         rows = rows[(self.acts.codes[rows] == self.acts.codes[acts[self.acts.owners[rows]]]).all(1)]
         place = np.full(len(self.members), -1)
         place[users] = np.arange(len(users))
@@ -213,14 +213,14 @@ class TrainingContext:
         found[acts >= 0] = values[acts[acts >= 0]]
         return found
 
-    def _acts_on(self, asked: Histories, users: np.ndarray) -> np.ndarray:
-        """Return the indexes of these users' events on their items of `asked` (U users)."""
+    def _acts_on(self, targets: Histories, users: np.ndarray) -> np.ndarray:
+        """Return the indexes of these users' events on their items of `targets` (U users)."""
         is_one = np.zeros(len(self.members), bool)
         is_one[users] = True
         rows = np.flatnonzero(is_one[self.acts.owners])
-        theirs, n_items = is_one[asked.owners], len(self.places)
+        theirs, n_items = is_one[targets.owners], len(self.places)
         pairs = self.acts.owners[rows] * n_items + self.acts.items[rows]
-        wanted = asked.owners[theirs] * n_items + asked.items[theirs]
+        wanted = targets.owners[theirs] * n_items + targets.items[theirs]
         return rows[np.isin(pairs, wanted)]
 
     @cached_property

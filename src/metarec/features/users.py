@@ -52,8 +52,8 @@ class UserBatch:
             return self.context.at
         newest = np.full(len(self), -np.inf)
         np.maximum.at(newest, self.support.owners[known], self.support.times[known])
-        told = np.where(np.isneginf(newest), np.nan, newest)
-        return np.asarray(np.where(np.isnan(self.context.at), told, self.context.at))
+        last = np.where(np.isneginf(newest), np.nan, newest)
+        return np.asarray(np.where(np.isnan(self.context.at), last, self.context.at))
 
     def attributes_of(self, user: int) -> Mapping[str, Any]:
         """Return the attributes that one user stated."""

@@ -96,13 +96,13 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
 
 def config_line(model: str, config: ModelConfig) -> str:
     """Return a config as one line of text: `ease: regularization 200, kept 500`."""
-    told = ", ".join(f"{name} {_told(value)}" for name, value in asdict(config).items())
-    return f"{model}: {told or 'no settings'}"
+    values = ", ".join(f"{name} {_text_of(value)}" for name, value in asdict(config).items())
+    return f"{model}: {values or 'no settings'}"
 
 
-def _told(value: Any) -> str:
+def _text_of(value: Any) -> str:
     if isinstance(value, (tuple, list)):
-        return " | ".join(map(_told, value))
+        return " | ".join(map(_text_of, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -126,8 +126,8 @@ class Content:
         rows: Int[np.ndarray, "changed"],
     ) -> Content:
         """Same as `with_content`, where only these `rows` changed."""
-        told = directions_of(content[rows])
-        directions = with_rows(self.directions, rows, told, len(content))
+        changed = directions_of(content[rows])
+        directions = with_rows(self.directions, rows, changed, len(content))
         return replace(self, directions=directions, popularity=popularity)
 
     def arrays(self) -> Mapping[str, np.ndarray]:

@@ -95,8 +95,8 @@ class Search:
             if not any(users.context.searches)
             else self._queries(users.context.searches)
         )
-        told = self.config.text_share * _shares(queries @ self.texts)
-        return (_shares(queries @ self.taken) + told).tocsr()
+        by_text = self.config.text_share * _shares(queries @ self.texts)
+        return (_shares(queries @ self.taken) + by_text).tocsr()
 
     def knows(self, users: UserBatch) -> np.ndarray:
         """[B] whether any item matches what each user searched for."""

@@ -217,8 +217,8 @@ def _lifts(
     rough = np.log((faded + damping) / (even + damping))
     columns, seen = with_one(behavior.content.astype(np.float64)), total > 0
     from_content = ridge(columns[seen], rough[:, seen].T, config.content_regularization)
-    told = np.exp(columns @ from_content).T
-    lifts = np.log((faded + damping * told) / (even + damping))
+    by_content = np.exp(columns @ from_content).T
+    lifts = np.log((faded + damping * by_content) / (even + damping))
     return lifts.astype(np.float32), from_content.astype(np.float32)
 
 
@@ -314,10 +314,10 @@ def _pays_within(
     met = np.bincount(others.items, minlength=behavior.n_items) > 0
     is_wanted = is_asked & ~is_shown & behavior.is_wanted(whole) & met[whole.items]
     support, wanted = whole.where(is_shown).users(able), whole.where(is_wanted).users(able)
-    told = np.flatnonzero(wanted.lengths)
-    if len(told) < config.min_users:
+    users = np.flatnonzero(wanted.lengths)
+    if len(users) < config.min_users:
         return False
-    support, wanted = support.users(told), wanted.users(told)
+    support, wanted = support.users(users), wanted.users(users)
     base, at = _base(past, support, met, config), support.times[support.offsets[1:] - 1]
     lifts, _ = _lifts(past, moments, half_life, damping, config)
     lifts = np.concatenate([lifts, np.zeros((1, lifts.shape[1]), np.float32)])

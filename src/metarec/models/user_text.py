@@ -74,8 +74,8 @@ class UserText:
         rows = np.sort(rng.choice(able, min(config.max_users, len(able)), replace=False))
         targets = behavior.targets.users(rows).matrix(behavior.n_items)
         supports = _supports(behavior, rows, config.few_events)
-        told = behavior.told_of(rows) * len(supports)
-        vectors = words.read(Histories.concat(supports), told)
+        attributes = behavior.attributes_of(rows) * len(supports)
+        vectors = words.read(Histories.concat(supports), attributes)
         own = None if behavior.weights is None else behavior.weights_of(rows)
         try:
             tower = UserTextTower.fit(
@@ -96,8 +96,8 @@ class UserText:
             BadInput: if the encoder cannot be loaded; it is not part of a model's folder.
         """
         assert self.words is not None, "a model from arrays is given its words before it is asked"
-        told = users.attributes or [{}] * len(users)
-        return self.tower.evidence(self.words.read(users.support, told), out)
+        attributes = users.attributes or [{}] * len(users)
+        return self.tower.evidence(self.words.read(users.support, attributes), out)
 
     def with_words(self, words: UsersInWords) -> UserText:
         """Return the scorer with this writer and encoder of users."""
@@ -215,8 +215,8 @@ class UserTextTower:
 
     def evidence(self, vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32, at least 0; `mean` where nothing is known of a user."""
-        told = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
-        shares: np.ndarray = np.matmul(told @ self.weights, self.directions, out=out)
+        centered = (vectors - self.center) * (vectors != 0).any(axis=1, keepdims=True)
+        shares: np.ndarray = np.matmul(centered @ self.weights, self.directions, out=out)
         shares += self.mean
         np.maximum(shares, 0.0, out=shares)
         return shares

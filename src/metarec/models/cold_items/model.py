@@ -157,8 +157,8 @@ class NewItems:
         """Everything learned, as named arrays, without the texts of known items; name and settings
         as JSON bytes.
         """
-        told = {"name": self.name, "settings": self.settings, "config": asdict(self.config)}
-        facts = json.dumps(told).encode()
+        settings = {"name": self.name, "settings": self.settings, "config": asdict(self.config)}
+        facts = json.dumps(settings).encode()
         parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
         parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
         own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
@@ -181,10 +181,10 @@ class NewItems:
             name: arrays[name] for name in ("factors", "expected", "center", "weights")
         }
         prior = {name: on_device(np.array(value)) for name, value in part("prior.").items()}
-        told = json.loads(arrays["facts"].tobytes())
-        config = ColdItemsConfig(**told.pop("config", {}))  # earlier versions saved none
+        settings = json.loads(arrays["facts"].tobytes())
+        config = ColdItemsConfig(**settings.pop("config", {}))  # earlier versions saved none
         return cls(
-            **told,
+            **settings,
             config=config,
             prior=prior,
             scale=ValueScale.from_arrays(part("scale.")),

@@ -159,8 +159,8 @@ class NewItemPlaces:
             }
             for number in range(sum(name.endswith(".facts") for name in arrays))
         ]
-        told = (text if text.shape[1] else content)[: len(each[0]["factors"])].astype(np.float32)
-        texts = placed(told, each[0]["center"])
+        source = (text if text.shape[1] else content)[: len(each[0]["factors"])].astype(np.float32)
+        texts = placed(source, each[0]["center"])
         return cls(
             learners=tuple(NewItems.from_arrays(learned, texts) for learned in each),
             rows=np.asarray(arrays["rows"], np.int64),

@@ -135,9 +135,9 @@ def _total_gains(
     total = np.zeros((len(items), len(popularity)), np.float32)
     for codes, start in zip(asked.codes[some].T, starts, strict=True):
         total += lifts[start + codes]
-    told = total[np.arange(len(items)), items]
+    chosen = total[np.arange(len(items)), items]
     return [
-        float((weight * told - np.log(np.exp(weight * total) @ popularity)).mean())
+        float((weight * chosen - np.log(np.exp(weight * total) @ popularity)).mean())
         for weight in weights
     ]
 

@@ -104,8 +104,8 @@ def by_content_of(
 def ratios_of(content: np.ndarray, by_content: np.ndarray, least: float) -> np.ndarray:
     """[S, N] P(value | item) / P(value) predicted from content, at least `least`."""
     weights, constant = by_content[:-1], by_content[-1]
-    told = content[:, : len(weights)] @ weights + constant
-    return np.asarray(np.maximum(1.0 + told.T.astype(np.float64), least))
+    predicted = content[:, : len(weights)] @ weights + constant
+    return np.asarray(np.maximum(1.0 + predicted.T.astype(np.float64), least))
 
 
 def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:

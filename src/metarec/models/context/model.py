@@ -79,7 +79,7 @@ class Context:
     @property
     def read_columns(self) -> list[str]:
         """Names of the columns that are read."""
-        return [name for name, told in zip(self.names, self.is_read, strict=True) if told]
+        return [name for name, is_read in zip(self.names, self.is_read, strict=True) if is_read]
 
     @property
     def note(self) -> str:
@@ -96,21 +96,21 @@ class Context:
         found[:] = 0.0
         if not codes.shape[1]:
             return found
-        told = self._told(users)
-        for column in np.flatnonzero(told.any(0)):
-            rows = np.where(told[:, column], codes[:, column], 0)
+        is_known = self._is_known(users)
+        for column in np.flatnonzero(is_known.any(0)):
+            rows = np.where(is_known[:, column], codes[:, column], 0)
             found += self.lifts[self.starts[column] + rows]
         found *= self.weight
         np.exp(found, out=found)
         found *= self.popularity
-        found[~told.any(1)] = 0.0
+        found[~is_known.any(1)] = 0.0
         return np.asarray(found)
 
     def knows(self, users: UserBatch) -> np.ndarray:
         """[B] whether a column that is read has a known value for each user."""
-        return np.asarray(self._told(users).any(1))
+        return np.asarray(self._is_known(users).any(1))
 
-    def _told(self, users: UserBatch) -> np.ndarray:
+    def _is_known(self, users: UserBatch) -> np.ndarray:
         """[B, C] whether each column is read and known for each user."""
         codes = users.context.circumstances
         return np.asarray((codes > 0) & self.is_read) if codes.shape[1] else codes > 0

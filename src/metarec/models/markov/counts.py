@@ -206,9 +206,11 @@ def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.c
         event = by_item[ends[start] : ends[end]]
         follows = steps <= left[event, None]
         later = (event[:, None] + steps)[follows]
-        told = (np.broadcast_to(decay, follows.shape)[follows] * weights[later]).astype(np.float32)
+        decays = (np.broadcast_to(decay, follows.shape)[follows] * weights[later]).astype(
+            np.float32
+        )
         followers = sp.csr_matrix(
-            (told, histories.items[later], np.append(0, np.cumsum(follows.sum(1)))),
+            (decays, histories.items[later], np.append(0, np.cumsum(follows.sum(1)))),
             shape=(len(event), n_items),
         )
         owned = sp.csr_matrix(

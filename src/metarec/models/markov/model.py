@@ -170,12 +170,14 @@ def choose_chain(
             tried = replace(best, **{name: value})
             if tried.alike and near is None:
                 continue
-            told = counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
-            found = quality(tried, told)
+            fitted = (
+                counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
+            )
+            found = quality(tried, fitted)
             gain = found - reached
             if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)):
-                best, reached, counts = tried, found, told
-            del told  # frees memory for the counts of the next recency
+                best, reached, counts = tried, found, fitted
+            del fitted  # frees memory for the counts of the next recency
     return best
 
 

@@ -67,9 +67,9 @@ class ChoicePrior:
         constants = np.zeros((len(numbers), 1, weights.shape[1]))
         # The last moment, whole histories, only helps to fit the weights.
         constants[numbers > 0, 0] = -(equations.middle @ weights)[:-1]
-        told = np.concatenate([share[:, :, None] * weights, constants], axis=1)
+        loadings = np.concatenate([share[:, :, None] * weights, constants], axis=1)
         return cls(
-            vectors=vectors.astype(np.float32), points=numbers, weights=told.astype(np.float32)
+            vectors=vectors.astype(np.float32), points=numbers, weights=loadings.astype(np.float32)
         )
 
     def of(self, support: Histories) -> np.ndarray:

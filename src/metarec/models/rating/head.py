@@ -118,9 +118,9 @@ class RatingHead:
         folds = folds_of(behavior, rng, config)
         damping = choose_damping(behavior, folds, config)
         heads = [cls._kernel(behavior, rest, damping, rng, config) for rest, _ in folds]
-        told = heads[0].worth_telling(behavior.users(folds[0][0]))
+        pulls = heads[0].worth_telling(behavior.users(folds[0][0]))
         heads = [
-            head.knowing(behavior.users(rest), told)
+            head.knowing(behavior.users(rest), pulls)
             for head, (rest, _) in zip(heads, folds, strict=True)
         ]
         rows = min(
@@ -136,7 +136,7 @@ class RatingHead:
         everyone = np.arange(len(behavior.histories))
         fitted = cls._kernel(behavior, everyone, damping, rng, config)
         points = np.array(behavior.horizon.shots, np.int64)
-        fitted = fitted.knowing(behavior, told)
+        fitted = fitted.knowing(behavior, pulls)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         fitted = replace(fitted, points=points, shares=learned.shares, noise=learned.noise)
         return replace(fitted, curves=learned.curves), rows.errors()
@@ -167,7 +167,7 @@ class RatingHead:
         behavior = behavior.users(users)
         histories = behavior.histories
         offsets = offsets_of_ratings(behavior, damping, unit, config)
-        offsets, told = started_by_content(behavior, offsets, damping, config)
+        offsets, content_bias = started_by_content(behavior, offsets, damping, config)
         residuals = offsets.residuals(histories)
         factors = factors_of(histories, residuals, behavior.n_items, rng, config)
         features = np.concatenate([factors, config.content_scale * behavior.content], axis=1)
@@ -178,7 +178,7 @@ class RatingHead:
             unit=unit,
             offset_variance=config.offset_variance[0],
             item_bias=offsets.items.astype(np.float32),
-            content_bias=told,
+            content_bias=content_bias,
             features=features.astype(np.float32),
             points=np.zeros(1, np.int64),
             shares=START[None],
@@ -202,15 +202,15 @@ class RatingHead:
         choices = equations.best_pull(config.choice_regularization, CLEAR)
         return Pulls(profile=pull, choices=choices)
 
-    def knowing(self, behavior: Behavior, told: Pulls) -> RatingHead:
+    def knowing(self, behavior: Behavior, pulls: Pulls) -> RatingHead:
         """Return the same head with profile and choice priors fitted on these training users."""
-        if told.profile is None and told.choices is None:
+        if pulls.profile is None and pulls.choices is None:
             return self
         equations, prior = self._profile_equations(behavior), self.prior
-        if told.profile is not None:
-            prior = ProfilePrior.fit(equations, told.profile)
+        if pulls.profile is not None:
+            prior = ProfilePrior.fit(equations, pulls.profile)
         known = replace(self, prior=prior)
-        if told.choices is None:
+        if pulls.choices is None:
             return known
         vectors = self._choices(behavior)
         equations = equations.beside(prior.of(behavior.profiles, len(behavior.histories)))
@@ -219,7 +219,7 @@ class RatingHead:
             vectors,
             behavior.histories,
             behavior.horizon.shots,
-            told.choices,
+            pulls.choices,
         )
         return replace(known, choices=choices)
 
@@ -332,8 +332,8 @@ class RatingHead:
         factors = self.features.shape[1] - content.shape[1]
         more = len(content) - len(self.item_bias)
         learned = np.pad(self.features[:, :factors], ((0, more), (0, 0)))
-        told = self.content_bias
-        new = content[-more:] @ told[:-1] + told[-1] if more and len(told) else np.zeros(more)
+        bias = self.content_bias
+        new = content[-more:] @ bias[:-1] + bias[-1] if more and len(bias) else np.zeros(more)
         return replace(
             self,
             item_bias=np.append(self.item_bias, new).astype(np.float32),

@@ -152,10 +152,10 @@ def started_by_content(
     columns = np.column_stack([columns - middle, np.ones(len(columns))])
     confidence = (counts / whole)[met, None]
     gram = columns.T @ (columns * confidence) + config.content_pull * np.eye(columns.shape[1])
-    told = np.linalg.solve(gram, columns.T @ (sums / whole)[met])
-    by_content = np.append(told[:-2], -middle[:-1] @ told[:-2]).astype(np.float32)
+    solved = np.linalg.solve(gram, columns.T @ (sums / whole)[met])
+    by_content = np.append(solved[:-2], -middle[:-1] @ solved[:-2]).astype(np.float32)
     start = content @ by_content[:-1] + by_content[-1]
-    start[met] += columns[:, -2:] @ told[-2:]
+    start[met] += columns[:, -2:] @ solved[-2:]
     return replace(offsets, items=(sums + damping * start) / whole), by_content
 
 

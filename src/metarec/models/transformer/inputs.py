@@ -62,13 +62,15 @@ class SequenceReader:
         """Learn kinds and scales from the training histories."""
         histories, context = behavior.histories, behavior.context
         gaps = log_gaps(behavior.pool)
-        told = context is not None and context.has_circumstances
+        has_context = context is not None and context.has_circumstances
         return cls(
             n_kinds=int(behavior.whole.kinds.max(initial=1)) + 1,
             value_mean=float(histories.values.mean()) if len(histories.values) else 0.0,
             value_spread=_spread(histories.values) or 1.0,
             gap_spread=_spread(gaps[gaps > 0]),
-            sizes=tuple(context.columns.sizes.tolist()) if told and context is not None else (),
+            sizes=tuple(context.columns.sizes.tolist())
+            if has_context and context is not None
+            else (),
         )
 
     @property

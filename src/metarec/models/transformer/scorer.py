@@ -298,8 +298,8 @@ def _training_set(
     copies = 1
     context = behavior.context
     if context is not None and context.has_circumstances:
-        told = behavior.batch_of(users, behavior.pool.users(users)).context.circumstances
-        codes = np.concatenate([np.zeros_like(told), told])
+        circumstances = behavior.batch_of(users, behavior.pool.users(users)).context.circumstances
+        codes = np.concatenate([np.zeros_like(circumstances), circumstances])
         targets = sp.vstack([targets, _taken_then(behavior, users, targets)], format="csr")
         users, copies = np.concatenate([users, users]), 2
     profile = behavior.profiles[users] if behavior.profiles.shape[1] else None
@@ -328,7 +328,7 @@ def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -
     than the stated ones.
     """
     assert behavior.context is not None
-    acts, rows = behavior.asked_acts, []
+    acts, rows = behavior.context_events, []
     for start in range(0, len(users), AT_ONCE):
         some = users[start : start + AT_ONCE]
         then = behavior.context.taken_then(some, behavior.targets, acts)

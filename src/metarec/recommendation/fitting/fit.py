@@ -99,7 +99,7 @@ class _Start:
     version: str
     """Digest of data and settings, and of the prior where there is one."""
     prior: Prior | None = None
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """Sentences on how the prior was used."""
 
     @classmethod
@@ -115,10 +115,10 @@ class _Start:
         prior.check_shares(names)
         after = hashlib.sha256(f"{read.version} after {prior.version}".encode()).hexdigest()[:12]
         plain = replace(plain, version=after, prior=prior)
-        taught = prior.taste_of(read.item_inputs.encoder, read.text)
-        if isinstance(taught, str):
-            return replace(plain, told=(taught,))
-        behavior = replace(read.behavior, taste=taught)
+        taste = prior.taste_of(read.item_inputs.encoder, read.text)
+        if isinstance(taste, str):
+            return replace(plain, notes=(taste,))
+        behavior = replace(read.behavior, taste=taste)
         return replace(plain, behavior=behavior, names=(TRANSFERRED, *names))
 
     def after(self, trial: Trial | None) -> _Start:
@@ -127,8 +127,8 @@ class _Start:
         """
         if self.prior is None or trial is None:
             return self
-        told = (trial.sentence(self.prior.source), *self.told)
-        return replace(self, prior=self.prior if trial.helps else None, told=told)
+        notes = (trial.sentence(self.prior.source), *self.notes)
+        return replace(self, prior=self.prior if trial.helps else None, notes=notes)
 
 
 def _put_together(
@@ -155,7 +155,7 @@ def _put_together(
         version=start.version,
         intervals=intervals,
         prior=start.prior,
-        transfer=start.told,
+        transfer=start.notes,
     )
 
 
@@ -263,13 +263,13 @@ def _tell_untaught(settings: Settings, names: Sequence[str]) -> None:
     for name in filter(None, dict.fromkeys([*settings.models, settings.learner])):
         if name in names:
             continue
-        told = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
+        warning = f"models.{name} is set, but these data cannot teach {name}: it takes no part"
         if name == TRANSFERRED:
-            told = (
+            warning = (
                 f"the model {name} takes no part: it reads a prior that knows taste; name the "
                 f"model that it comes from (--prior, prior= in Python)"
             )
-        warnings.warn(told, DataWarning, stacklevel=4)
+        warnings.warn(warning, DataWarning, stacklevel=4)
 
 
 def _check_size(data: Dataset) -> None:

@@ -79,7 +79,7 @@ class Past:
             relevant_from=data.interactions.relevant_from,
             horizon=horizon,
             weights=weights,
-            told=stated,
+            attributes=stated,
             words=replace(words, keeps=True),
             text=text,
             context=TrainingContext.of(

@@ -193,7 +193,7 @@ def _load_image_model(located: Located) -> Any:
             processor = transformers.AutoImageProcessor.from_pretrained(
                 located.folder, local_files_only=True
             )
-            model, told = transformers.AutoModel.from_pretrained(
+            model, loading = transformers.AutoModel.from_pretrained(
                 located.folder, local_files_only=True, output_loading_info=True
             )
         except (
@@ -209,7 +209,7 @@ def _load_image_model(located: Located) -> Any:
                 f"{located.name!r} cannot be loaded as an image model ({first}); "
                 f"give a ViT-like model or {EFFICIENTNET!r}"
             ) from error
-    synthetic = sorted(name for name in told.get("missing_keys", ()) if "pooler" not in name)
+    synthetic = sorted(name for name in loading.get("missing_keys", ()) if "pooler" not in name)
     if synthetic:
         raise BadInput(
             f"the weights of {located.name!r} do not fit its config.json: {len(synthetic)} tensors "

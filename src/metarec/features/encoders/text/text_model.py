@@ -104,8 +104,8 @@ def load_model(
         redirect_stderr(io.StringIO()) if gguf else nullcontext(),
     ):  # GGUF prints its own progress bars
         tokenizer = _read_tokenizer(located, transformers, gguf)
-        model, told = _read_weights(located, transformers, dtype, gguf)
-    _check_weights(located, model, told)
+        model, loading = _read_weights(located, transformers, dtype, gguf)
+    _check_weights(located, model, loading)
     _check_tokenizer(located, tokenizer, model.config.vocab_size)
     model = model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
@@ -139,14 +139,14 @@ def _read_weights(
 ) -> tuple[Any, Any]:
     """Return the model and the loading report of transformers."""
     try:
-        model, told = transformers.AutoModel.from_pretrained(
+        model, loading = transformers.AutoModel.from_pretrained(
             located.folder, local_files_only=True, dtype=dtype, output_loading_info=True, **gguf
         )
     except (*UNREADABLE, RuntimeError) as error:
         raise BadInput(
             f"{located.name!r} cannot be loaded as a text model ({_first_line(error)})"
         ) from error
-    return model, told
+    return model, loading
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _check_kind(located: Located, transformers: Any) -> None:
         )
 
 
-def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
+def _check_weights(located: Located, model: Any, loading: dict[str, Any]) -> None:
     """Refuse a model without token embeddings, or with missing weights other than the pooler's."""
     if (
         not hasattr(model, "get_input_embeddings")
@@ -194,7 +194,7 @@ def _check_weights(located: Located, model: Any, told: dict[str, Any]) -> None:
         raise BadInput(
             f"{located.name!r} is a {type(model).__name__}, which reads no text; give a text model"
         )
-    synthetic = [name for name in told.get("missing_keys", ()) if "pooler" not in name]
+    synthetic = [name for name in loading.get("missing_keys", ()) if "pooler" not in name]
     if synthetic:
         raise BadInput(
             f"the weights of {located.name!r} do not fit its config.json: {len(synthetic)} tensors "
