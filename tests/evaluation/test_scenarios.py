@@ -62,6 +62,20 @@ def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
     assert cold <= set(setting.split.train.items.vocabulary.ids)  # their content stays known
 
 
+def test_users_of_hidden_items_know_as_many_items_as_said(data, settings):
+    """A hidden item among the first ones is made up for by the next: 3 known items are 3."""
+    setting = settings["both-cold"]
+    split, cold = setting.split, set(setting.trials["cold"].vocabulary.ids)
+    frame = data.interactions.frame.sort("timestamp")
+    early = 0
+    for user in split.test:
+        own = frame.filter(frame["user_id"] == user.user_id)["item_id"].to_list()
+        visible = [item for item in own if item not in cold]
+        assert [event[0] for event in user.pool] == visible[: SHORT_WORLD.pool]
+        early += not cold.isdisjoint(own[: SHORT_WORLD.pool])
+    assert early > 0
+
+
 @pytest.mark.parametrize("candidates", ["cold", "all"])
 def test_no_user_is_ranked_an_item_that_is_known_and_not_asked_about(
     data, settings, candidates
@@ -74,7 +88,8 @@ def test_no_user_is_ranked_an_item_that_is_known_and_not_asked_about(
     seen_hidden = 0
     for row, user in enumerate(trial.cold_users):
         own = frame.filter(frame["user_id"] == user.user_id)
-        first = own["item_id"].to_list()[: SHORT_WORLD.pool]
+        ends = own["item_id"].to_list().index(list(user.pool)[-1][0]) + 1
+        first = own["item_id"].to_list()[:ends]
         liked = own.filter(own["value"] >= data.interactions.relevant_from)["item_id"].to_list()
         known = trial.vocabulary.indexes([*first, *(i for i in liked if i not in user.relevant)])
         assert not listed[row, known[known >= 0]].any()

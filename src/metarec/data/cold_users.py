@@ -186,16 +186,18 @@ def cold_users_of(
     user_ids: np.ndarray | pl.Series,
     catalog: pl.DataFrame,
     horizon: Horizon,
+    hidden: Sequence[str] = (),
 ) -> list[ColdUser]:
     """Return the users `user_ids` as new users: their first `horizon.pool` items give the pool, the
     later events the query set, whose items are in `catalog` (a column `item_id`) and not in the
-    pool.
+    pool. Items that will be `hidden` do not count: the pool goes on until it has that many others.
     """
     users = pl.DataFrame({"user_id": user_ids}, schema={"user_id": pl.Utf8})
     acts = telling_acts(data.interactions).join(
         users, on="user_id", how="semi", maintain_order="left"
     )
     is_new = pl.struct("user_id", "item_id").is_first_distinct()
+    is_new &= ~pl.col("item_id").is_in(list(hidden))
     met = acts.select(is_new.cum_sum().over("user_id")).to_series()
     pools = acts.filter(met <= horizon.pool)
     later = acts.filter(met > horizon.pool).join(

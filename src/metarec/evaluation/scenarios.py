@@ -219,7 +219,9 @@ def _both_cold(
     split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
-    users = _ask_cold(split.test, set(cold))
+    test = pl.Series("user_id", [user.user_id for user in split.test], dtype=pl.Utf8)
+    catalog = split.train.interactions.frame.select("item_id").unique()
+    users = _ask_cold(cold_users_of(data, test, catalog, split.horizon, cold), set(cold))
     both = replace(_asked_warm(split, set(cold)), train=train, test=users)
     both = replace(both, left_out=both.left_out + len(split.test) - len(users))
     return Setting(
