@@ -50,6 +50,15 @@ def test_an_attribute_in_other_case_is_the_column():
     ]
 
 
+def test_items_are_told_in_the_words_of_the_data():
+    """`category` of a table is read as `categories`, so an item that is sent has it, too."""
+    schema = pl.Schema({"item_id": pl.Utf8, "title": pl.Utf8, "categories": pl.List(pl.Utf8)})
+    sent = {"name": "A tent", "Category": "outdoors|warm", "shelf": 3}
+    frame, notes = items_frame([("n", sent), ("m", {"title": "b", "name": "c"})], schema)
+    assert frame.rows() == [("n", "A tent", ["outdoors", "warm"]), ("m", "b", None)]
+    assert [note.split("'")[1] for note in notes] == ["name", "shelf"]
+
+
 @pytest.mark.parametrize(
     ("attributes", "says"),
     [

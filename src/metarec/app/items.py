@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from metarec.data.policies import other_spellings
+from metarec.data.policies import canonical_of, other_spellings
 from metarec.data.schema import BadInput
 from metarec.recommendation.policy.columns import AVAILABLE
 
@@ -16,7 +16,7 @@ def items_frame(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return items as rows of a catalog with `schema`, and notes on attributes without a column.
     Other spellings of a column are accepted: `Allergens` is `allergens`, where the catalog has only
-    this.
+    this, and so are names that reading data renames: `category` is `categories`.
 
     Raises:
         BadInput: if a value cannot be read as its column's type.
@@ -52,7 +52,12 @@ def items_frame(
 
 
 def _renamed(attributes: dict[str, Any], schema: pl.Schema) -> dict[str, Any]:
-    names = other_spellings(list(attributes), [c for c in schema.names() if c != "item_id"])
+    columns = [c for c in schema.names() if c != "item_id"]
+    names = other_spellings(list(attributes), columns)
+    for name in attributes:
+        left = {*columns} - {*attributes, *names.values()}
+        if name not in schema and name not in names and (column := canonical_of(name, left)):
+            names[name] = column
     return {names.get(name, name): value for name, value in attributes.items()}
 
 

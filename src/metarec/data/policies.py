@@ -4,7 +4,7 @@ match its names to the columns of the data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -153,9 +153,22 @@ def column_of(name: str, columns: Sequence[str], policy: Policy) -> str | None:
     by_name = {bare(column): column for column in columns}
     if bare(name) in by_name:
         return by_name[bare(name)]
-    more = {} if policy.domain is None else domain(policy.domain).synonyms
+    return canonical_of(
+        name, columns, {} if policy.domain is None else domain(policy.domain).synonyms
+    )
+
+
+def canonical_of(
+    name: str, columns: Collection[str], more: Mapping[str, Collection[str]] | None = None
+) -> str | None:
+    """Return the canonical item column, one of `columns`, that reading renames a column `name` to;
+    None where there is none.
+
+    Args:
+        more: canonical column -> further names of it, such as those of a domain.
+    """
     for canonical in CANONICAL["items"]:
-        names = (*more.get(canonical, ()), *SYNONYMS.get(canonical, ()))
+        names = (*(more or {}).get(canonical, ()), *SYNONYMS.get(canonical, ()))
         if canonical in columns and bare(name) in map(bare, names):
             return canonical
     return None
