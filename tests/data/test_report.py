@@ -162,6 +162,6 @@ def test_advice_follows_the_data() -> None:
 def test_events_that_state_no_number_have_no_amounts() -> None:
     frame = pl.DataFrame({"user_id": ["a", "b", "b"], "item_id": ["x", "x", "y"]})
     _, report = clean(Dataset(interactions=frame))
-    assert "no ratings; each act counts once" in report.to_text()
+    assert "no ratings; each event counts once" in report.to_text()
     _, report = clean(Dataset(interactions=frame.with_columns(kind=pl.lit("buy"), value=3)))
     assert "no ratings; amounts from 3 to 3, mean 3.00" in report.to_text()

@@ -125,7 +125,7 @@ def test_knowing_everything_is_perfect(name, data):
 def test_what_does_not_fit_is_said(data):
     acts = Dataset(interactions=data.interactions.frame.drop("value"), name="acts")
     with pytest.raises(
-        BadInput, match="'melu' is about ratings, and acts holds acts without values"
+        BadInput, match="'melu' is about ratings, and acts holds events without values"
     ):
         melu_split(acts)
     with pytest.raises(BadInput, match="takes users with 30 to 200 events; there are 0"):

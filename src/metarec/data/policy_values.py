@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cells.parsing import BLANK
-from metarec.data.cells.truth import YES_NO
+from metarec.data.cells.truth import NOES, YESES
 from metarec.data.cells.units import TIMES
 
 _NUMBER = re.compile(
@@ -204,6 +204,6 @@ def truth_of(value: Any) -> bool | None:
     if isinstance(value, bool | int | float):
         return bool(value) if value in (0, 1) else None
     word = str(value).strip(BLANK).casefold()
-    if word in YES_NO or word == "1":
+    if word in YESES or word == "1":
         return True
-    return False if word in YES_NO.values() or word == "0" else None
+    return False if word in NOES or word == "0" else None

@@ -274,7 +274,7 @@ class LearnerRecommender:
         """
         inputs = fitted(self.name, self.inputs)
         if self.rater is None:
-            raise BadInput("these data hold acts without values, so there is no scale to rate on")
+            raise BadInput("these data hold events without values, so there is no scale to rate on")
         items = [self.vocabulary.indexes(ids) for ids in item_ids]
         values = self.rater.values(*inputs.read(self._shown(requests)))
         return [

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.cells.parsing import as_numbers
-from metarec.data.cells.truth import YES_NO
+from metarec.data.cells.truth import NOES, YESES
 from metarec.data.names.kind_names import plain_kind
 from metarec.data.policy_values import number_of
 from metarec.data.schema import Profiles
@@ -148,8 +148,8 @@ def _number(value: Any) -> float | None:
     if isinstance(value, int | float):
         return float(value)
     word = str(value).strip().lower()
-    if word in YES_NO or word in YES_NO.values():
-        return float(word in YES_NO)
+    if word in YESES or word in NOES:
+        return float(word in YESES)
     if PLAIN.fullmatch(word):  # the common case; parsing by a column of one is as slow as a slate
         return float(word)
     found = as_numbers(pl.Series([str(value)]))[0]

@@ -89,7 +89,7 @@ def _of_values(data: Dataset) -> ColumnUse:
         return _used("interactions", "value", "rating", why)
     if not stated:
         return _used("interactions", "value", "not used", "no event states a number")
-    why = "amounts of acts: one of 0 or less says no, others change nothing"
+    why = "amounts of events: one of 0 or less says no, others change nothing"
     return _used("interactions", "value", "amount", why)
 
 

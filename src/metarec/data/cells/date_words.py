@@ -1,4 +1,4 @@
-"""Dates with words beside them: days of the week, o'clock, and Japanese eras."""
+"""Dates with words beside them: days of the week, o'clock, and years of other calendars."""
 
 from __future__ import annotations
 
@@ -42,3 +42,27 @@ def without_eras(text: pl.Series) -> pl.Series:
     years = text.str.extract(_IN_AN_ERA, 2).str.replace("元", "1").cast(pl.Int64, strict=False)
     rest = text.str.replace(r"^\D+?\s*(元|\d{1,2})\s*", "")
     return ((zero + years).cast(pl.Utf8) + rest).zip_with(found, text)
+
+
+_BUDDHIST = r"^(?<head>|.*?[^\d:])(?<year>2[56]\d\d)(?<tail>|[^\d:].*)$"
+"""Pattern of a year from 2500 on."""
+BUDDHIST_YEARS = (2513, 2643)
+"""1970 and 2100 in the Buddhist calendar."""
+_BEFORE_US = 543
+"""Years between the zeros of the Buddhist calendar and ours."""
+OTHER_CALENDARS = r"^\D*1[34]\d\d[^\d:]\d{1,2}|\d{1,2}[^\d:]1[34]\d\d\b"
+"""Pattern of dates of the Persian or Islamic calendar."""
+
+
+def without_buddhist_years(column: pl.Series) -> pl.Series:
+    """Return dates of the Buddhist calendar, as Thailand writes them (`2566-01-05`), in ours; the
+    column unchanged where some stated cell has another year.
+    """
+    if column.dtype != pl.Utf8 or not holds(column, _BUDDHIST).any():
+        return column
+    parts = column.str.extract_groups(_BUDDHIST).struct.unnest()
+    years = parts["year"].cast(pl.Int64, strict=False)
+    if int(years.is_between(*BUDDHIST_YEARS).fill_null(False).sum()) < column.count():
+        return column
+    ours = (years - _BEFORE_US).cast(pl.Utf8)
+    return (parts["head"] + ours + parts["tail"]).alias(column.name)

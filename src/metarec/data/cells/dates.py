@@ -264,6 +264,7 @@ _OF_DIGITS: tuple[tuple[str, str], ...] = (
     (r"(\d)\s+([+-]\d\d:?\d\d)$", "$1$2"),
     (r"^(\d{1,2})[/-](\d{4})$", "$2-$1"),
     (r"^(\d{4}):(\d\d):(\d\d)\s", "$1-$2-$3 "),
+    (r"^(\d{4})\.\s+(\d{1,2})\.\s+(\d{1,2})\.?(\s|$)", "$1-$2-$3$4"),
 )
 _ENDS_A_DAY = r"T24:00(:00(\.0+)?)?$"
 """Pattern of midnight at the end of a day, as normalized by `_plain_dates`."""
@@ -272,8 +273,9 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     (r"^(\d{4})W([0-5]\d)$", "$1-W$2"),
     (r"^(\d{8});(\d{6})$", "${1}T$2"),
     (r"\s*(?:UTC|GMT)([+-]\d\d:?\d\d)$", "$1"),
+    (r"(\d)\s?[hH]\s?([0-5]\d)$", "$1:$2"),
     (r"\s*(?:Uhr|hrs?|h)\.?$", ""),
-    (r"\s+(?:at|de|um|à|alle|kl\.?)\s+", " "),
+    (r"\s+(?:at|de|um|à|às|a las|alle ore|alle|kl\.?)\s+", " "),
     (r"\s+(?:de|of)\s+", " "),
     (r"(\d{4})\s*(?:г|р)\.(,?\s|$)", "$1$2"),
     (r"^(\d{1,2}-[A-Za-z]{3})-([0-6]\d)\b", "$1-20$2"),

@@ -30,8 +30,29 @@ YES_NO = {
     "✓": "✗",
     "✔": "✘",
     "√": "×",
+    "○": "✕",
+    "◯": "☓",
+    "✅": "❌",
+    "evet": "hayır",
+    "igen": "nem",
+    "так": "ні",
+    "ya": "tidak",
+    "có": "không",
+    "네": "아니오",
+    "對": "錯",
+    "نعم": "لا",
+    "benar": "salah",
 }
 """Words for true -> words for false, in lower case."""
+FURTHER_PAIRS = (
+    *(("ja", "nee"), ("ja", "nej"), ("ja", "nei"), ("예", "아니오"), ("네", "아니요")),
+    *(("○", "×"), ("◯", "×"), ("⭕", "❌"), ("有", "無"), ("да", "не"), ("tak", "ne")),
+)
+"""Further pairs of words for true and false."""
+NOES = frozenset((*YES_NO.values(), *(no for _, no in FURTHER_PAIRS)))
+"""Words for false."""
+YESES = frozenset((*YES_NO, *(yes for yes, _ in FURTHER_PAIRS)))
+"""Words for true."""
 MARKS = frozenset(("x", "✓", "✔", "√", "•", "👍", "❤", "♥", "1", "1.0", *YES_NO))
 """Cells that mean yes where all other cells of their column are blank, in lower case."""
 
@@ -42,12 +63,12 @@ def as_truth(column: pl.Series) -> pl.Series | None:
     """
     text = nothing(column).str.to_lowercase()
     words = set(text.drop_nulls().unique().to_list())
-    pairs = [{yes, no} for yes, no in YES_NO.items()]
+    pairs = [{yes, no} for yes, no in (*YES_NO.items(), *FURTHER_PAIRS)]
     is_said = bool(words & {"true", "false"}) or any(pair <= words for pair in pairs)
-    if not is_said or not words <= {*YES_NO, *YES_NO.values(), "1", "0"}:
+    if not is_said or not words <= {*YESES, *NOES, "1", "0"}:
         return None
     return (
-        text.is_in([*YES_NO, "1"])
+        text.is_in([*YESES, "1"])
         .alias(column.name)
         .zip_with(text.is_not_null(), pl.Series([None], dtype=pl.Boolean))
     )

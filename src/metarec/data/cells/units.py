@@ -9,9 +9,11 @@ import polars as pl
 from metarec.data.cells.parsing import as_numbers, holds, in_our_digits, nothing
 
 CURRENCIES = (
-    r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿]|"
+    r"US\$|CA\$|A\$|HK\$|NT\$|R\$|[$€£¥￥₹₽₩₺₫฿₴₪₦₱]|"
     r"USD|EUR|GBP|CNY|RMB|JPY|INR|CHF|SEK|NOK|DKK|PLN|"
-    r"AUD|CAD|HKD|SGD|KRW|BRL|MXN|TRY|Rs\.?"
+    r"AUD|CAD|HKD|SGD|KRW|BRL|MXN|TRY|Rs\.?|"
+    r"TL|Kč|CZK|zł|Ft|HUF|lei|RON|kr\.?|руб\.?|грн|лв\.?|RM|MYR|Rp\.?|IDR|THB|บาท|VND|TWD|NZD|ZAR|"
+    r"AED|SAR|ILS|RUB|UAH|PHP|円|원"
 )
 UNITS = (
     r"kg|g|mg|µg|lbs?|oz|t|km|m|cm|mm|mi|miles?|ft|in|km²|m²|l|L|ml|mL|cl|mins?|minutes?|h|hrs?|"
@@ -55,6 +57,8 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
         is_rating: whether to read `4/5`, stars and Chinese digits as ratings.
     """
     text = in_our_digits(nothing(column))
+    below = holds(text, rf"^\(.*(?:{CURRENCIES}).*\)$")  # as accountants write
+    text = text.zip_with(~below, "-" + text.str.strip_chars("()"))
     if is_rating and (rated := _rated(text)) is not None:
         return rated
     at_least = text.filter(holds(text, AT_LEAST)).unique()

@@ -221,7 +221,7 @@ def _without_events(facts: dict[str, Any]) -> str:
 
 def _values(values: dict[str, Any]) -> str:
     if not values["are_ratings"] and values["min"] == values["max"] == 1:
-        return "no ratings; each act counts once"
+        return "no ratings; each event counts once"
     what = "ratings" if values["are_ratings"] else "no ratings; amounts"
     return f"{what} from {values['min']:g} to {values['max']:g}, mean {values['mean']:.2f}"
 

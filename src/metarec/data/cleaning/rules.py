@@ -320,7 +320,7 @@ def bursts(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:
     fleeting = events.frame.filter(events.of_kinds(config.fleeting_kinds))
     second = fleeting.select("row", "user", pl.col("time").floor().alias("second"))
     rows = second.filter(pl.len().over("user", "second") > config.burst_events)["row"]
-    yield RuleResult(rows, f"more than {config.burst_events} acts in one second")
+    yield RuleResult(rows, f"more than {config.burst_events} events in one second")
 
 
 def k_core(events: Coded, config: CleaningConfig) -> Iterator[RuleResult]:

@@ -10,7 +10,11 @@ from typing import Any
 import polars as pl
 
 from metarec.data.cells.clocks import clock_of
-from metarec.data.cells.date_words import without_weekdays
+from metarec.data.cells.date_words import (
+    OTHER_CALENDARS,
+    without_buddhist_years,
+    without_weekdays,
+)
 from metarec.data.cells.dates import (
     as_seconds,
     fitting_formats,
@@ -63,6 +67,7 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         given = given.fill_nan(None)
     given, are_zero = without_zero_dates(given)
     given = given if time_format else with_midnights(without_weekdays(given))
+    given = given if time_format else _in_our_years(rows, given)
     fitting = [] if time_format else fitting_formats(given)
     if len(fitting) == 1:
         (time_format,) = fitting
@@ -95,6 +100,16 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
         rows.note("odd_times", why)
     times = times.zip_with(~are_zero, pl.Series([float("inf")]))
     return events.with_columns(times.alias("timestamp"))
+
+
+def _in_our_years(rows: Rows, given: pl.Series) -> pl.Series:
+    """Return dates of the Buddhist calendar in ours, with a finding."""
+    ours = without_buddhist_years(given)
+    stated, read = given.drop_nulls(), ours.drop_nulls()
+    if len(stated) and stated[0] != read[0]:
+        why = f"times such as {stated[0]!r} are of the Buddhist calendar and were read as {read[0]}"
+        rows.note("dates", why)
+    return ours
 
 
 def _of_years(times: pl.Series) -> pl.Series | None:
@@ -194,6 +209,12 @@ def possible_times(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> 
         rows.drop("impossible_times", never, "timestamp", why)
     else:
         why = "the time stands for none, as 9999-12-31 does; such events are left without one"
+        given = rows.given["timestamp"]
+        if given.dtype == pl.Utf8 and holds(given, OTHER_CALENDARS).filter(never).all():
+            why = (
+                "the year is of another calendar, such as the Persian or Islamic one, which is not "
+                "read: events are left without a time; write the dates as 2023-01-31"
+            )
         rows.change("impossible_times", never, "timestamp", why)
     is_finite = stamps.is_finite().fill_null(False)
     stamps = stamps.zip_with(is_finite, pl.Series([None], dtype=pl.Float64))

@@ -9,6 +9,7 @@ import polars as pl
 from metarec.data.cells.parsing import (
     as_numbers,
     has_float_ids,
+    holds,
     id_text,
     in_our_digits,
     nothing,
@@ -19,6 +20,7 @@ from metarec.data.cells.units import measured
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.errors import BadInput
 from metarec.data.events.rows import Place, Rows
+from metarec.data.events.shared_users import note_shared
 from metarec.data.events.times import ROUNDED, possible_times, to_seconds, with_times
 from metarec.data.findings import Finding
 
@@ -43,7 +45,7 @@ def valid_events(
     if not events.height:
         raise BadInput(f"{place.name} has no rows; it needs at least one event")
     rows = Rows(events, place)
-    events = _with_texts(rows, events)
+    events = _with_texts(rows, events, config)
     if "value" in events.columns:
         events = _with_values(rows, events, config)
     if "timestamp" in events.columns:
@@ -62,7 +64,7 @@ def valid_events(
     return events, rows.findings
 
 
-def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
+def _with_texts(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
     """Convert ids and kinds to text and remove rows without ids; a missing kind is `event`."""
     for column in ("user_id", "item_id"):
         given = events[column]
@@ -84,6 +86,8 @@ def _with_texts(rows: Rows, events: pl.DataFrame) -> pl.DataFrame:
             f"one; export the ids as text"
         )
         rows.note_rows("rounded_ids", rounded, column, why)
+        if column == "user_id":
+            note_shared(rows, ids, config)
         ids = _one_of_slashes(rows, ids, column) if column == "item_id" else ids
         _note_alike(rows, ids, column)
         events = events.with_columns(ids.alias(column))
@@ -137,8 +141,12 @@ def _note_alike(rows: Rows, ids: pl.Series, column: str) -> None:
         rows.note("alike_ids", why)
 
 
+UNRATED = ("NEW", "New", "new")
+"""Words in place of the rating of an item that nobody has rated."""
+
+
 def _with_values(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.DataFrame:
-    given = nothing(events["value"])
+    given = nothing(nothing(events["value"]), UNRATED)
     truth = as_truth(given) if given.dtype == pl.Utf8 else None
     if truth is not None:
         given = truth
@@ -179,10 +187,14 @@ def _with_values(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl
 
 
 def _measured(rows: Rows, given: pl.Series, values: pl.Series) -> pl.Series:
-    """Return the numbers of values with a unit, such as `4/5` or stars; `values` unchanged where
-    not all cells have this form, or units differ.
+    """Return the numbers of values with a unit, such as `4/5` or stars, null for words beside them;
+    `values` unchanged where not all other cells have this form, or units differ.
     """
-    found = measured(given, is_rating=True) if given.dtype == pl.Utf8 else None
+    if given.dtype != pl.Utf8:
+        return values
+    worded = holds(given, r"^[\pL][^\d]*$")
+    given = given.set(worded, None) if 2 * int(worded.sum()) < given.count() else given
+    found = measured(given, is_rating=True)
     if found is None or len(found[1]) > 1 or found[0].null_count() > given.null_count():
         return values
     shown, read = given.drop_nulls()[0], float(found[0].drop_nulls()[0])
@@ -211,6 +223,5 @@ def refuse_if_unreadable(
             f"{place.name}: {count:,} of {max(rows, count):,} rows cannot be read as events, more "
             f"than {config.most_unreadable:.0%}; "
             f"for {worst.rows:,} of them {worst.why} (first: {worst.examples[0]}); correct the "
-            f"file or map the right columns "
-            "in a TOML file"
+            f"file (fill down what merged cells left empty) or map the right columns in a TOML file"
         )

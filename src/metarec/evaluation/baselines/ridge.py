@@ -82,7 +82,7 @@ class ContentRidge:
             BadInput: if the training data had no values.
         """
         if self.rater is None:
-            raise BadInput("these data hold acts without values, so there is no scale to rate on")
+            raise BadInput("these data hold events without values, so there is no scale to rate on")
         return self.rater.rate(requests, item_ids)
 
 

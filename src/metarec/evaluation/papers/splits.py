@@ -160,7 +160,8 @@ def _enough(events: pl.DataFrame) -> pl.DataFrame:
 def _rated(data: Dataset, protocol: str) -> pl.DataFrame:
     if not data.interactions.has_values:
         raise BadInput(
-            f"the protocol {protocol!r} is about ratings, and {data.name} holds acts without values"
+            f"the protocol {protocol!r} is about ratings, and {data.name} holds events without "
+            f"values"
         )
     events = data.interactions
     rated = events.frame.filter(events.acts()["rating"].is_not_null())

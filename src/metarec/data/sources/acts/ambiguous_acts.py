@@ -104,6 +104,28 @@ def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> li
     return findings
 
 
+def unread_answers(frame: pl.DataFrame, columns: Sequence[str], place: str) -> list[Finding]:
+    """Return findings on columns named like an event whose two words are not known as yes and no.
+
+    Args:
+        columns: those named like an event.
+    """
+    findings = list[Finding]()
+    for column in columns:
+        text = nothing(frame[column]) if frame[column].dtype == pl.Utf8 else pl.Series([None])
+        words = text.drop_nulls().unique().sort().to_list()
+        if len(words) != 2 or is_of_one(frame, column):
+            continue
+        why = (
+            f"column {column!r} of {place} is called like an event, and {words[0]!r} and "
+            f"{words[1]!r} are not known as yes and no: all rows count as done; if one of them is "
+            f"a no, say so in a TOML file (columns = {{ kind = {column!r} }}, [kinds] "
+            f"{words[1]!r} = -1)"
+        )
+        findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    return findings
+
+
 _LASTED = re.compile(
     r"^(watch|watched|play|played|listen|listened|view|viewed|dwell|read|reading|stay)"
     r"(ing)?(ed)?(time|duration|seconds|secs?|ms|minutes|mins?|length)(ms|s|sec)?$"
@@ -125,8 +147,8 @@ def lengths_untold(frame: pl.DataFrame, place: str, context: Sequence[str]) -> l
     if found is None:
         return []
     why = (
-        f"column {found!r} of {place} says how long users stayed and is kept as context: an act of "
-        f"a moment counts as much as one to the end; if the short ones say no, say so in a column "
-        f"kind ('skip', 'complete')"
+        f"column {found!r} of {place} says how long users stayed and is kept as context: an event "
+        f"of a moment counts as much as one to the end; if the short ones say no, say so in a "
+        f"column kind ('skip', 'complete')"
     )
     return [Finding(rule="kinds", rows=0, action="noted", why=why)]

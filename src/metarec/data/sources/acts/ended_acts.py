@@ -74,7 +74,7 @@ def with_ended(
         kept = pl.Series("kind", [kind]).zip_with(ended, kinds_given.cast(pl.Utf8))
         frame = frame.drop(column).with_columns(kept.alias("kind"))  # known only after the event
         why = (
-            f"column {column!r} of {place} says that acts came to an end: they are of kind "
+            f"column {column!r} of {place} says that events came to an end: they are of kind "
             f"{kind!r}; if it says something else, name it as context (context = [{column!r}])"
         )
         findings.append(Finding(rule="kinds", rows=int(ended.sum()), action="noted", why=why))

@@ -16,7 +16,12 @@ from metarec.data.names.column_matching import is_amount
 from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
 from metarec.data.names.kind_names import forms, plain_kind, words_of
 from metarec.data.names.languages import act_of
-from metarec.data.sources.acts.ambiguous_acts import beside_others, codes_of_acts, lengths_untold
+from metarec.data.sources.acts.ambiguous_acts import (
+    beside_others,
+    codes_of_acts,
+    lengths_untold,
+    unread_answers,
+)
 from metarec.data.sources.acts.ended_acts import with_ended, with_ends
 from metarec.data.sources.acts.opinions import (
     by_opinion,
@@ -66,6 +71,7 @@ _DONE = re.compile(
     r"(ed|wn)$|^read$|^(show|showed|turned)[ _]?up$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)"
 )
 """Pattern of names of columns that state a finished event."""
+_ASKING = re.compile(r"^(is|has|did|was)[_\s]", re.IGNORECASE)
 NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单", "recommend": "dislike"}
 """Kind of a column -> kind of its no, for columns in which a no is an answer too."""
 LABELS = frozenset("label labels target y response groundtruth ispositive".split())
@@ -217,6 +223,8 @@ def _kind_from_columns(
         why = f"column {column!r} of {place} was read as kind: it says {quoted(found[column])}"
         return frame.rename({column: "kind"}), [noted("kinds", why)]
     coded = [] if "value" in frame.columns or found else codes_of_acts(frame, free, place)
+    named = [c for c in free if c not in found and _act_named(c, kinds, FLAGS, done) is not None]
+    coded += [] if "value" in frame.columns else unread_answers(frame, named, place)
     return frame, coded + [
         noted(
             "kinds",
@@ -263,7 +271,7 @@ def _with_refusals(
         is_refused = refusals[name].fill_null(False)
         kind, refused = pl.Series("kind", [name]).zip_with(is_refused, kind), refused | is_refused
     listed = ", ".join(repr(truth.name) for truth in refusals.values())
-    why = f"{listed} of {place} says that these acts were refused afterwards: they say no"
+    why = f"{listed} of {place} says that these events were refused afterwards: they say no"
     note = Finding(rule="kinds", rows=int(refused.sum()), action="noted", why=why)
     answers = [truth.name for truth in refusals.values()]
     return frame.drop(answers).with_columns(kind.alias("kind")), note
@@ -284,21 +292,30 @@ def _flags(
         done: further kinds, where the name states a finished event and the column does not describe
             users or items.
     """
-    found, called = {}, {**IN_OTHER_WORDS, **act_of()}
+    found = {}
     for column in free:
-        name = plain_kind(_FLAG.sub("", column.strip(" ?？")))
-        for start in ("is", "has", "did", "was", "是否"):
-            name = name.removeprefix(start) if not kinds.known(name) else name
-        key = called.get(plain(column)) or called.get(name) or kinds.key(name)
-        is_done = _DONE.search(column.strip(" ?？")) or plain(column) in called
-        accepted = {*wanted, *done} if is_done else wanted
-        key = next((k for k in (key, *forms(key)) if k in accepted), key)
-        if key not in accepted or (key not in wanted and is_of_one(frame, column)):
+        key = _act_named(column, kinds, wanted, done)
+        if key is None or (key not in wanted and is_of_one(frame, column)):
             continue
         if (truth := as_yes_no(frame[column])) is not None:
             found[key] = truth.alias(column)
     varied = any(truth.drop_nulls().n_unique() == 2 for truth in found.values())
     return found if varied else {}
+
+
+def _act_named(
+    column: str, kinds: Kinds, wanted: Collection[str], done: Collection[str]
+) -> str | None:
+    """Return the kind that a column of yes and no has the name of; None for other names."""
+    called = {**IN_OTHER_WORDS, **act_of()}
+    name = plain_kind(_FLAG.sub("", column.strip(" ?？")))
+    for start in ("is", "has", "did", "was", "是否"):
+        name = name.removeprefix(start) if not kinds.known(name) else name
+    key = called.get(plain(column)) or called.get(name) or kinds.key(name)
+    key = key if kinds.known(key) else kinds.key(_ASKING.sub("", column))
+    is_done = _DONE.search(column.strip(" ?？")) or plain(column) in called
+    accepted = {*wanted, *done} if is_done else wanted
+    return next((k for k in (key, *forms(key)) if k in accepted), None)
 
 
 def _by_flags(

@@ -63,7 +63,7 @@ def one_an_order(
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     gone = frame.height - len(kept)
     why = (
-        f"rows of {place.name} of one {order!r} are states of one act: each counts once, by its "
+        f"rows of {place.name} of one {order!r} are states of one event: each counts once, by its "
         f"last state, and since its first unless that refuses"
     )
     note = Finding(rule="states", rows=gone, action="changed", why=why)

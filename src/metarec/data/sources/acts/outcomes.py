@@ -171,7 +171,7 @@ def with_outcomes(
         no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
         done = states.filter(~states.is_in(no)).drop_nulls().unique().sort()
         why = (
-            f"column {column!r} of {place} says what became of acts: {quoted(no, 8)} say that "
+            f"column {column!r} of {place} says what became of events: {quoted(no, 8)} say that "
             f"they were refused or came to nothing, others ({quoted(done, 8)}) that they were "
             f"done; if it says something else, name it as context (context = [{column!r}])"
         )

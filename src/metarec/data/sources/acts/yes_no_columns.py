@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from metarec.data.cells.parsing import nothing
-from metarec.data.cells.truth import YES_NO, as_digits, as_ticks, as_truth
+from metarec.data.cells.truth import YESES, as_digits, as_ticks, as_truth
 from metarec.data.names.column_names import plain
 
 
@@ -24,7 +24,7 @@ def as_yes_no(column: pl.Series) -> pl.Series | None:
     is_one = len(words) == 1
     if is_one and text.null_count() and plain(words[0]) == plain(column.name):
         return text.is_not_null()
-    if is_one and words[0] in YES_NO:  # yes in every row
+    if is_one and words[0] in YESES:  # yes in every row
         return text.is_not_null()
     if column.dtype == pl.Utf8 and (truth := as_truth(column)) is not None:
         return truth

@@ -123,6 +123,8 @@ def _more_would_meet(key: str, ids: pl.Series, known: pl.Series) -> list[Finding
 MIN_MET = 0.05
 """Minimum share of the events' ids that would match in another form for a finding."""
 FORMS = {
+    "in one form of letters and digits (Unicode NFKC)": pl.col("id").str.normalize("NFKC"),
+    "without commas": pl.col("id").str.replace_all(",", "", literal=True),
     "in lower case": pl.col("id").str.to_lowercase(),
     "without leading zeros": pl.col("id").str.replace(r"^0+(\d)", "$1"),
     "without dashes and braces": pl.col("id").str.to_lowercase().str.replace_all(r"[{}\-]", ""),

@@ -79,7 +79,7 @@ def name_of_acts(columns: Sequence[str], coded: str) -> str:
 
 def told_of(column: str, place: Place, legend: Path) -> Finding:
     """Return the finding on a column whose codes were replaced by a legend."""
-    why = f"codes of acts in column {column!r} of {place.name} were read by {legend.name}"
+    why = f"codes of kinds in column {column!r} of {place.name} were read by {legend.name}"
     return Finding(rule="kinds", rows=0, action="noted", why=why)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from metarec.data.errors import BadInput
@@ -24,6 +24,11 @@ _STARTS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """Pattern of the beginning of the statements that define or fill tables."""
+_CHANGES = re.compile(
+    rf"^[ \t]*(?:DELETE\s+FROM|UPDATE(?=\s+{_NAME.replace('?P<name>', '?:')}\s+SET\b))\s+{_NAME}",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Pattern of the beginning of statements that delete or change rows."""
 _TEXT, _MYSQL_TEXT = r"'(?:[^']|'')*'", r"'(?:[^'\\]|\\.|'')*'"
 _NO_COLUMN = re.compile(
     r"(primary|unique|constraint|key|index|foreign|check|fulltext|spatial|exclude|like|period)\b",
@@ -72,7 +77,30 @@ def write_tables(path: Path, folder: Path) -> list[Finding]:
             out.writerow(names[table])
             out.writerows(held)
     why = f"tables of {path.name} were read from its statements: {', '.join(full)}"
-    return [*findings, Finding(rule="columns", rows=0, action="noted", why=why)]
+    note = Finding(rule="columns", rows=0, action="noted", why=why)
+    return [*findings, note, *_not_carried_out(text, full, path.name)]
+
+
+def _not_carried_out(text: str, tables: Collection[str], name: str) -> list[Finding]:
+    """Return a finding on statements that delete or change rows of a table after its first rows."""
+    first = dict[str, int]()
+    for start in _STARTS.finditer(text):
+        if not start["create"]:
+            first.setdefault(_bare(re.findall(_PART, start["name"])[-1]), start.start())
+    found = [
+        match
+        for match in _CHANGES.finditer(text)
+        if (table := _bare(re.findall(_PART, match["name"])[-1])) in tables
+        and first.get(table, len(text)) < match.start()
+    ]
+    if not found:
+        return []
+    shown = " ".join(found[0][0].split())
+    why = (
+        f"statements of {name} that delete or change rows were not carried out ({shown} ...); load "
+        f"the dump into a database and give its address"
+    )
+    return [Finding(rule="columns", rows=len(found), action="noted", why=why)]
 
 
 def _order(columns: list[str], first: list[str], path: Path, table: str) -> list[int]:

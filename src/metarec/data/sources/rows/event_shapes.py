@@ -17,6 +17,7 @@ from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
 from metarec.data.sources.acts.outcomes import NAMES
+from metarec.data.sources.rows.id_lists import with_written_lists
 from metarec.data.sources.rows.impressions import of_impressions, of_shown
 from metarec.data.sources.rows.log_envelopes import LINES
 from metarec.data.sources.rows.survey_questions import of_questions, with_questions
@@ -62,24 +63,11 @@ def one_row_an_event(
         mapped: canonical name -> column, as given by the user.
     """
     who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
+    frame = with_written_lists(frame, _columns_of_items(frame, mapped, synonyms))
     frame, place, asked = with_questions(frame, place)
     frame, place, findings = of_impressions(frame, who, place)
-    for _ in range(MAX_DEPTH):
-        if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
-            break
-        column = _list_of_items(frame, synonyms) or _list_of_pages(frame)
-        if column is None:
-            break
-        frame, place, found = _exploded(frame, column, place, synonyms)
-        findings.append(found)
-        if (item := key_of(frame.columns, "item_id", synonyms)) is not None:
-            frame, shown = of_shown(frame, column, item, place, kinds)
-            findings += shown
-        named = {*mapped, *map(plain, frame.columns)}
-        if kinds.of(column).sign in ("negative", "neutral") and not _KINDS & named:
-            frame = frame.with_columns(pl.lit(kinds.key(column)).alias("kind"))
-            why = f"events of {column} are taken as of kind {kinds.key(column)!r}, by its name"
-            findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    frame, place, spread = _without_lists(frame, place, mapped, synonyms, kinds)
+    findings += spread
     user = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
     if item is None and not findings:
@@ -94,6 +82,31 @@ def one_row_an_event(
         frame, states = _filled_states(frame, str(user), place)
         findings += [*filled, *states]
     return frame, place, [*asked, *findings]
+
+
+def _without_lists(
+    frame: pl.DataFrame, place: Place, mapped: Mapping[str, str], synonyms: Synonyms, kinds: Kinds
+) -> RawTable:
+    """Return one row per item of lists, while no column identifies items; places and findings."""
+    findings = list[Finding]()
+    for _ in range(MAX_DEPTH):
+        if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
+            break
+        column = _list_of_items(frame, synonyms) or _list_of_pages(frame)
+        if column is None:
+            break
+        before = {*frame.columns}
+        frame, place, found = _exploded(frame, column, place, synonyms)
+        findings.append(found)
+        if (item := key_of(frame.columns, "item_id", synonyms)) is not None:
+            frame, shown = of_shown(frame, column, item, place, kinds, before)
+            findings += shown
+        named = {*mapped, *map(plain, frame.columns)}
+        if kinds.of(column).sign in ("negative", "neutral") and not _KINDS & named:
+            frame = frame.with_columns(pl.lit(kinds.key(column)).alias("kind"))
+            why = f"events of {column} are taken as of kind {kinds.key(column)!r}, by its name"
+            findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
+    return frame, place, findings
 
 
 def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
@@ -130,11 +143,25 @@ def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
     if not isinstance(dtype, pl.List):
         return False
     if not isinstance(dtype.inner, pl.Struct):
-        return not dtype.inner.is_nested() and _singular(column) in ITEM_NOUNS
+        return not dtype.inner.is_nested() and _is_of_items(column, synonyms)
     fields = {field.name: field.dtype for field in dtype.inner.fields}
     if _item_of(column, list(fields), synonyms) is not None:
         return True
     return any(_holds_items(name, inner, synonyms) for name, inner in fields.items())
+
+
+def _is_of_items(column: str, synonyms: Synonyms) -> bool:
+    """Whether a column's name is a plural of a name for items: `products`, `item_ids`."""
+    one = _singular(column)
+    return one in ITEM_NOUNS or (one != plain(column) and key_of([one], "item_id", synonyms) == one)
+
+
+def _columns_of_items(
+    frame: pl.DataFrame, mapped: Mapping[str, str], synonyms: Synonyms
+) -> list[str]:
+    """Return the column of items, or those whose name is a plural of a name for items."""
+    item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
+    return [item] if item else [c for c in frame.columns if _is_of_items(c, synonyms)]
 
 
 def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
@@ -158,7 +185,14 @@ def _exploded(
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     spread = frame.with_columns(rows.alias("__row")).filter(pl.col(column).list.len() > 0)
     empty = frame.height - spread.height
-    spread = spread.explode(column)
+    lengths = spread[column].list.len()
+    beside = [
+        name
+        for name, dtype in spread.schema.items()
+        if isinstance(dtype, pl.List) and not dtype.inner.is_nested()
+        if spread[name].list.len().equals(lengths)
+    ]
+    spread = spread.explode(beside if column in beside else column)
     fields = spread.schema[column]
     if isinstance(fields, pl.Struct):
         names = [field.name for field in fields.fields]

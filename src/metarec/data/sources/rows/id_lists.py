@@ -4,7 +4,7 @@ ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -47,6 +47,38 @@ def one_row_each(frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table
     why = f"{key} of {place.name} holds lists: each id in them is a row of its own"
     found = Finding(rule="lists", rows=frame.height, action="changed", why=why, table=table)
     return _checked(spread.drop("__row"), place, keys), place, [found]
+
+
+def with_written_lists(frame: pl.DataFrame, keys: Collection[str]) -> pl.DataFrame:
+    """Return the table with lists in place of texts that print them (`['i1', 'i2']`, `[1 2]`,
+    `{i1,i2}`), where one of the columns `keys` holds such texts.
+    """
+    found = {c: s for c in frame.columns if (s := _lists_in(frame[c])) is not None}
+    return frame.with_columns(**found) if any(key in found for key in keys) else frame
+
+
+def _lists_in(column: pl.Series) -> pl.Series | None:
+    """Return the lists that all stated cells of a text column print; None where some do not, or
+    none holds several.
+    """
+    if column.dtype != pl.Utf8:
+        return None
+    text = column.str.strip_chars()
+    stated = text.drop_nulls()
+    if not len(stated) or not stated.head(1).str.contains(_LIST).all():
+        return None
+    if not stated.str.contains(_LIST).all():
+        return None
+    inner = text.str.slice(1).str.head(-1).str.strip_chars()
+    mark = r"," if stated.str.contains(r"[^\[{]\s*,").any() else r"\s+"
+    parts = inner.str.replace_all(rf"\s*{mark}\s*", "\x1f").str.split("\x1f")
+    parts = parts.list.eval(pl.element().str.strip_chars("\"' \n\t"))
+    parts = parts.list.eval(pl.element().filter(pl.element() != ""))
+    return parts.alias(column.name) if (parts.list.len() > 1).any() else None
+
+
+_LIST = r"(?s)^(\[[^\[\]{}]*\]|\{[^\[\]{}:]*\})$"
+"""Pattern of a printed list without lists or objects in it."""
 
 
 def _checked(frame: pl.DataFrame, place: Place, keys: tuple[str, ...]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ events.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -69,7 +69,12 @@ def _are_shown(column: pl.Series) -> bool:
 
 
 def of_shown(
-    frame: pl.DataFrame, column: str, item: str, place: Place, kinds: Kinds
+    frame: pl.DataFrame,
+    column: str,
+    item: str,
+    place: Place,
+    kinds: Kinds,
+    of_lists: Collection[str],
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kinds of rows from a list of items. Items that another column names as clicked
     (bought, ...) are of that kind, the others are impressions. Return events and findings.
@@ -78,6 +83,7 @@ def of_shown(
         column: the former column of lists.
         item: the column of items.
         place: row in the file of each row.
+        of_lists: columns that say something of the whole list rather than of each item.
     """
     if place.rows is None or "kind" in frame.columns:
         return frame, []
@@ -86,6 +92,7 @@ def of_shown(
     if chosen:
         return _by_chosen(frame, column, item, chosen, place)
     vague = [c for c, name in acts.items() if name in _ONE_OF and frame[c].dtype == pl.Boolean]
+    vague = [c for c in vague if c in of_lists]
     lengths = frame.group_by(place.rows.alias("row")).len()["len"]
     if len(vague) != 1 or lengths.max() == 1:
         return frame, []

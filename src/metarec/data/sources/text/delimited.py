@@ -158,7 +158,7 @@ def _refuse_server_log(line: str, name: str) -> None:
     if _SERVER_LOG.match(line):
         raise BadInput(
             f"{name} is the log of a web server: it says neither who acted nor on what, only "
-            "addresses and requests; write a row for each act first (user_id, item_id, timestamp)"
+            "addresses and requests; write a row for each event first (user_id, item_id, timestamp)"
         )
 
 

@@ -28,6 +28,11 @@ SUMS = (
     "合计|总计|小计|总数|平均|平均值|合計|総計|소계|합계"
 )
 """First cell of a row of sums, in lower case."""
+SUBTOTALS = (
+    r"(?i)^(sub[- ]?totals?|zwischensumme|sous[- ]total|subtotale|subtotaal|ara toplam|"
+    r"小计|小計|소계)([\s:：]|$)|.[\s:](sub[- ]?total|total|итого|合计|小计)s?:?$"
+)
+"""Pattern of the first cell of a row of sums within a table: `Subtotal 7`, `Anna Total`."""
 
 
 _KNOWN_IDS = frozenset(
@@ -41,6 +46,7 @@ def without_strays(table: pl.DataFrame, names: Sequence[str], place: Place) -> R
     """
     is_names = table.select(_are_names(table.columns, names)).to_series()
     is_sum = _are_sums(table)
+    is_part = _are_subtotals(table, is_sum)
     found = []
     if is_names.any():
         why = f"the line of names stands again within {place.name}"
@@ -51,6 +57,11 @@ def without_strays(table: pl.DataFrame, names: Sequence[str], place: Place) -> R
         why = f"{first_cell!r} at the end of {place.name} is a sum of the rows above"
         rows = int(is_sum.sum())
         found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
+    if is_part.any():
+        first_cell = table.filter(is_part)[table.columns[0]][0]
+        why = f"{first_cell!r} within {place.name} is a sum of other rows"
+        rows = int(is_part.sum())
+        found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
     is_empty = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     if is_empty.any():
         shown = [f"{place.at(n)} of {place.name}" for n in is_empty.arg_true().head(EXAMPLES)]
@@ -60,7 +71,7 @@ def without_strays(table: pl.DataFrame, names: Sequence[str], place: Place) -> R
         )
     if not found:
         return table, place, []
-    is_row = ~(is_names | is_sum | is_empty)
+    is_row = ~(is_names | is_sum | is_part | is_empty)
     kept = is_row.arg_true().cast(pl.Int64)
     numbers = kept if place.rows is None else place.rows.gather(kept)
     return table.filter(is_row), replace(place, rows=numbers), found
@@ -92,13 +103,32 @@ def has_strays(table: pl.LazyFrame) -> bool:
     """Whether a table has repeated headers or sums at its end."""
     names = table.collect_schema().names()
     again = table.select(_are_names(names, [name.strip() for name in names]).any()).collect().item()
-    return bool(again) or bool(_are_sums(table.tail(LAST).collect()).any())
+    if again or _are_sums(table.tail(LAST).collect()).any():
+        return True
+    return bool(table.select(pl.col(names[0]).str.contains(SUBTOTALS).any()).collect().item())
 
 
 def _are_names(columns: Sequence[str], names: Sequence[str]) -> pl.Expr:
     """Expression that is true where every cell of a row is the name of its column."""
     pairs = zip(columns, names, strict=True)
     return pl.all_horizontal([pl.col(c).eq_missing(name or None) for c, name in pairs])
+
+
+def _are_subtotals(table: pl.DataFrame, is_sum: pl.Series) -> pl.Series:
+    """Mask of further rows than `is_sum` that begin with a word for a sum and leave a cell blank
+    that all other rows state; all False unless there are such rows.
+    """
+    nothing = pl.Series([False] * table.height, dtype=pl.Boolean)
+    if not table.width:
+        return nothing
+    says = table[table.columns[0]].str.strip_chars().str.contains(SUBTOTALS).fill_null(False)
+    says &= ~is_sum
+    if not says.any() or says.all():
+        return nothing
+    blank = table.with_columns(pl.all().is_null())
+    whole = [c for c in table.columns if not blank.filter(~says & ~is_sum)[c].any()]
+    lacking = blank.select(pl.any_horizontal(pl.col(whole))).to_series() if whole else nothing
+    return says & lacking
 
 
 def _are_sums(table: pl.DataFrame) -> pl.Series:

@@ -35,8 +35,10 @@ CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 """Pattern of a time of day."""
 DATED = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
-    r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
-    r"([ T]+((上午|下午|午前|午後|오전|오후)\s*)?\d{1,2}:\d\d.*)?$"
+    r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|\d{1,2}-[A-Z]{3}-\d\d(\d\d)?"
+    r"|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})"
+    r"([ T]+((上午|下午|午前|午後|오전|오후)\s*)?\d{1,2}[:.]\d\d.*)?$"
+    r"|^\\?/Date\(-?\d+([+-]\d{4})?\)\\?/$"
 )
 """Pattern of a date that cannot be a number, with or without a time of day."""
 PARTS = {
@@ -110,7 +112,7 @@ def with_moment(
     if (serial := _of_spreadsheet(frame, free, called, place)) is not None:
         return serial
     if "timestamp" in frame.columns:
-        return _not_of_events(frame, others, called, named.get("item_id", ""), place)
+        return _as_stated(frame, others, called, named, place)
     if (hours := _of_hours(frame, others, place)) is not None:
         return hours
     if (parts := _of_parts(frame, others)) is not None:
@@ -128,6 +130,34 @@ def with_moment(
 def _are_side_by_side(frame: pl.DataFrame, day: str, clock: str) -> bool:
     """Whether the column of a time of day directly follows that of a date."""
     return frame.columns.index(clock) == frame.columns.index(day) + 1
+
+
+def _as_stated(
+    frame: pl.DataFrame,
+    others: Sequence[str],
+    called: Mapping[str, str],
+    named: Mapping[str, str],
+    place: str,
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Keep the given `timestamp`, unless its cells are times of day, where no column holds dates
+    that they may belong to, or of attended events.
+    """
+    is_clock = all_are(frame["timestamp"], CLOCK)
+    if is_clock and not any(all_are(frame[c], DAY) or is_dated(frame[c]) for c in others):
+        return _of_day_alone(frame, named.get("timestamp", ""), place)
+    return _not_of_events(frame, others, called, named.get("item_id", ""), place)
+
+
+def _of_day_alone(
+    frame: pl.DataFrame, given: str, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Keep times of day without a date as context."""
+    name = given if given and given not in frame.columns else "time_of_day"
+    why = (
+        f"column {given or 'timestamp'!r} of {place} holds times of day without a date: events "
+        f"have no time, and it is kept as context ({name})"
+    )
+    return frame.rename({"timestamp": name}), [noted("columns", why)]
 
 
 def _not_of_events(

@@ -1,0 +1,35 @@
+"""Users whose name stands for all who are not known, such as `guest`."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metarec.data.cleaning_config import CleaningConfig
+from metarec.data.events.rows import Rows
+
+SHARED = frozenset(
+    "guest guestuser guestcustomer anonymous anonymoususer anon unknownuser unknowncustomer walkin "
+    "walkincustomer cashcustomer notloggedin loggedout deleted deleteduser removed gast "
+    "gastkunde laufkunde laufkundschaft unbekannt anonym invité anonyme invitado anónimo convidado "
+    "ospite anonimo гость аноним 游客 访客 匿名 匿名用户 散客 訪客 ゲスト 비회원 익명".split()
+)
+"""Names for all users who are not known, without signs between words."""
+MIN_SHARED = 3
+"""Number of events from which on such a name is told."""
+
+
+def note_shared(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
+    """Add a finding on each user whose name stands for several: `guest`."""
+    bare = ids.str.to_lowercase().str.replace(r"@.*$", "").str.replace_all(r"[\W_]+", "")
+    shared = bare.is_in([*SHARED]).fill_null(False)
+    if not shared.any():
+        return
+    for name in ids.filter(shared).unique().sort():
+        events = (ids == name).fill_null(False)
+        if int(events.sum()) < MIN_SHARED or name in config.without_users:
+            continue
+        why = (
+            f"user {name!r} stands for whoever is not known and is read as one user; to leave it "
+            f"out, say so in a TOML file: [cleaning] without_users = [{name!r}]"
+        )
+        rows.note_rows("shared_users", events, "user_id", why)
