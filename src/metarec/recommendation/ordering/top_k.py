@@ -81,7 +81,9 @@ def n_tied(
     run = np.cumsum(begins.ravel()) - 1
     sizes = np.bincount(run)[run].reshape(values.shape)
     border = values[:, -1:]  # only ties with the last may be cut off
-    sizes = np.where(values == border, (scores == border).sum(1, keepdims=True), sizes)
+    # Without an axis NumPy counts twice as fast.
+    at_border = np.array([np.count_nonzero(row) for row in scores == border], np.int64)
+    sizes = np.where(values == border, at_border[:, None], sizes)
     return np.where(np.isneginf(values), 1, sizes)
 
 
