@@ -12,6 +12,7 @@ from metarec.explanation.importance import (
 )
 from metarec.explanation.relative_score import anonymous_weights, relative_to_shown
 from metarec.recommendation.slate import Request
+from served_model import fitted_model
 
 
 def test_the_home_lifts_the_taste_it_follows_and_sinks_the_other(model):
@@ -98,6 +99,21 @@ def test_circumstances_are_tried_only_where_they_differ(model):
     assert set(found) == {"values", "order"}
     assert found["order"] == pytest.approx(0.0, abs=1e-6)  # the test model does not read the order
     assert found["values"] > 0.05  # all three at their mean value would count as disliked
+
+
+def test_the_order_of_events_with_times_has_its_effect_too():
+    """A history whose events all have a time is sorted by it, whatever its order in the request."""
+    model = fitted_model()
+    assert "markov" in model.ensemble.scorers
+    items = ["s00", "g00", "s01"]
+    told = [(item, 5.0, "like", None) for item in items]
+    timed = [(item, 5.0, "like", 1.7e9 + n) for n, item in enumerate(items)]
+    plain, with_times = (
+        {e.name: e.effect for e in circumstance_effects(model, Request(history=history), "s03")}
+        for history in (told, timed)
+    )
+    assert abs(plain["order"]) > 1e-3
+    assert with_times["order"] == pytest.approx(plain["order"], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
             event if at is None else (item, value, kind, None)
             for event, (item, value, kind, at) in zip(history, map(parts_of, history), strict=True)
         ],
-        "order": history[::-1],
+        "order": _in_reverse(history),
     }
     changed = {
         name: events
@@ -86,6 +86,17 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
     return [
         FeatureEffect(about="circumstances", name=name, value="", effect=effect)
         for name, effect in zip(changed, effects, strict=True)
+    ]
+
+
+def _in_reverse(history: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the events in reverse order. Their times stay where they were: a history whose events
+    all have a time is sorted by it, which would undo the reversal.
+    """
+    parts = [parts_of(event) for event in history]
+    return [
+        (item, value, kind, at)
+        for (item, value, kind, _), (*_, at) in zip(parts[::-1], parts, strict=True)
     ]
 
 
