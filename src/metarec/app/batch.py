@@ -319,9 +319,9 @@ def _table(user_ids: Sequence[str], slates: Sequence[Slate]) -> pl.DataFrame:
 
 def _notes(slates: Sequence[Slate]) -> str:
     """Count the slates with each note, and the empty slates, as JSON."""
-    said = Counter(note for slate in slates for note in slate.notes)
+    notes = Counter(note for slate in slates for note in slate.notes)
     empty = sum(not slate.item_ids for slate in slates)
-    return json.dumps({"notes": said, "empty": empty}, sort_keys=True)
+    return json.dumps({"notes": notes, "empty": empty}, sort_keys=True)
 
 
 def _counted(out: Path, parts: Parts) -> dict[str, Any]:

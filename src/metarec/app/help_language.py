@@ -74,12 +74,12 @@ def _marked(line: str, language: str) -> str:
     if found is None:
         return line
     mark = "[required]" if found[1] == "required" else f"[{found[1]}]"
-    said = translated("[required]", language, HELP)
+    label = translated("[required]", language, HELP)
     if mark != "[required]":
-        said = mark.replace("default: ", translated("default: ", language, HELP))
+        label = mark.replace("default: ", translated("default: ", language, HELP))
     before = line[: found.start()]
-    if display_width(f"{before}  {said}") <= OF_TERMINAL:
-        return f"{before}  {said}"
+    if display_width(f"{before}  {label}") <= OF_TERMINAL:
+        return f"{before}  {label}"
     names = re.match(r"\s*(?:-\S+(?: / -\S+)?(?: \S+)?|\S+ \S+)\s{2,}|\s*", before)
     indent = len(names[0]) if names else 0
-    return f"{before}\n{' ' * indent}{said}"
+    return f"{before}\n{' ' * indent}{label}"

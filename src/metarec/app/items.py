@@ -84,12 +84,12 @@ def _as_column(value: Any, name: str, dtype: Any) -> Any:
 
 def _truth(value: Any, name: str) -> bool:
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    said = words.get(str(value).strip().lower())
+    truth = words.get(str(value).strip().lower())
     if isinstance(value, int | float):
-        said = value > 0
-    if said is None:
+        truth = value > 0
+    if truth is None:
         raise BadInput(f"{name} must be true or false, got {value!r}")
-    return said
+    return truth
 
 
 def _spoken(dtype: Any) -> str:

@@ -224,9 +224,11 @@ class Catalog:
             named = [one[list(rows)] for one in named]
         if column == "item_id":
             return named[0].cast(pl.Utf8)
-        told = pl.col(column).cast(pl.Utf8)
-        told = pl.coalesce(told.str.replace(LATE_ARTICLE, "${article} ${title}${rest}"), "item_id")
-        return pl.DataFrame(named).select(told.alias(column)).to_series()
+        title = pl.col(column).cast(pl.Utf8)
+        title = pl.coalesce(
+            title.str.replace(LATE_ARTICLE, "${article} ${title}${rest}"), "item_id"
+        )
+        return pl.DataFrame(named).select(title.alias(column)).to_series()
 
     def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
         """Return the catalog updated by the items of `given`, which are at `rows` of the catalog;

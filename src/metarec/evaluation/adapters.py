@@ -81,7 +81,7 @@ class LearnerInputs:
     vocabulary: Vocabulary
     behavior: Behavior
     users: ProfileInputs
-    asked: Validation | None
+    held_out: Validation | None
     """Validation users for early stopping; None without any."""
     has_values: bool
     value_range: tuple[float, float]
@@ -101,7 +101,7 @@ class LearnerInputs:
         """Read the training data, encode items and users, and prepare the validation users for
         early stopping.
         """
-        table, asked = prepare(train, validation, rng)
+        table, held_out = prepare(train, validation, rng)
         reader = EventReader.of(train.interactions)
         events, user_ids = reader.of_interactions(train.interactions, table.vocabulary)
         histories, refused = events.joined()
@@ -124,7 +124,7 @@ class LearnerInputs:
             vocabulary=table.vocabulary,
             behavior=behavior,
             users=users,
-            asked=asked,
+            held_out=held_out,
             has_values=train.interactions.has_values,
             value_range=train.interactions.value_range,
             seed=int(rng.integers(2**31)),
@@ -214,16 +214,16 @@ class LearnerRecommender:
         """Fit the learner to rank or to rate, with early stopping on validation users."""
         from metarec.models.few_shot.fitted import FittedLearner
 
-        asked = inputs.asked
-        validation = None if asked is None else inputs.read(asked.requests)
+        held_out = inputs.held_out
+        validation = None if held_out is None else inputs.read(held_out.requests)
 
         def quality(learner: FittedLearner) -> float:
-            assert asked is not None and validation is not None, (
+            assert held_out is not None and validation is not None, (
                 "asked only where there are validation new users"
             )
             if objective == "ranking":
-                return asked.ndcg(learner.scores(*validation))
-            return -asked.mae(learner.values(*validation), inputs.value_range)
+                return held_out.ndcg(learner.scores(*validation))
+            return -held_out.mae(learner.values(*validation), inputs.value_range)
 
         return FittedLearner.fit(
             inputs.behavior,
@@ -233,7 +233,7 @@ class LearnerRecommender:
             settings=config.own | self.settings,
             columns=inputs.columns_by(config),
             training=config,
-            validate=None if asked is None else quality,
+            validate=None if held_out is None else quality,
             progress=self.progress,
         )
 
@@ -241,11 +241,14 @@ class LearnerRecommender:
         """Return the weight of log popularity with the best NDCG@10 on validation users; 1 without
         any.
         """
-        if inputs.asked is None:
+        if inputs.held_out is None:
             return 1.0
-        ranker, asked = fitted(self.name, self.ranker), inputs.asked
-        scores, popularity = ranker.scores(*inputs.read(asked.requests)), ranker.columns.popularity
-        return max(PRIOR_WEIGHTS, key=lambda weight: asked.ndcg(scores + weight * popularity))
+        ranker, held_out = fitted(self.name, self.ranker), inputs.held_out
+        scores, popularity = (
+            ranker.scores(*inputs.read(held_out.requests)),
+            ranker.columns.popularity,
+        )
+        return max(PRIOR_WEIGHTS, key=lambda weight: held_out.ndcg(scores + weight * popularity))
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -64,7 +64,7 @@ class Choice:
             )
         else:
             text = f"The evidence supports {self.single}, not {self.model}, {what}: {amount}."
-        told = []
+        lines = []
         for outcome in ("better", "even", "worse"):
             found = [s for s in self.differences if s.outcome == outcome]
             names = (
@@ -72,9 +72,9 @@ class Choice:
                 if outcome == "worse"
                 else ""
             )
-            told += [f"{outcome} at {events_of(found)}{names}"] if found else []
+            lines += [f"{outcome} at {events_of(found)}{names}"] if found else []
         return (
-            f"{text} Against the best one at each number, with hindsight, it is {', '.join(told)}."
+            f"{text} Against the best one at each number, with hindsight, it is {', '.join(lines)}."
         )
 
     def __str__(self) -> str:

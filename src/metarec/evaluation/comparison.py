@@ -155,9 +155,9 @@ def _never_better(differences: list[DifferenceAt], worse: list[DifferenceAt], la
         return f"Not worth it here: {_worse(worse, label)}."
     better = [s for s in differences if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
-    said = f"{last.best} does as well ({last.amount(label)} at {_known(last.events)}"
+    sentence = f"{last.best} does as well ({last.amount(label)} at {_known(last.events)}"
     others = ", and no clear difference at any other number" if len(differences) > 1 else ""
-    return f"Not worth it here: {said}{others})."
+    return f"Not worth it here: {sentence}{others})."
 
 
 def _worse(worse: list[DifferenceAt], label: str) -> str:

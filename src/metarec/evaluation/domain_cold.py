@@ -43,7 +43,7 @@ class FirstWeeks:
     users: int
     """Number of training users."""
     curve: CurveTable
-    said: list[str]
+    notes: list[str]
     """What the fit reports on its use of the prior."""
 
     @property
@@ -58,7 +58,7 @@ class FirstWeeks:
             "support_sizes": list(self.curve.support_sizes),
             METRIC: {m: self.curve.mean(m, METRIC).tolist() for m in self.curve.models},
             "differences": [asdict(one) for one in self.differences],
-            "prior": self.said,
+            "prior": self.notes,
         }
 
 
@@ -89,7 +89,7 @@ def evaluate_domain_cold(
             f"got {wrong}"
         )
     names = [n for n in BASELINES if n != "ContentRidge" or len(data.items.frame.columns) > 1]
-    asked = list(baselines) if baselines is not None else names
+    requested = list(baselines) if baselines is not None else names
     found = []
     for number in sorted(users):
         few = replace(split, train=_few(split.train, number, seed))
@@ -97,7 +97,7 @@ def evaluate_domain_cold(
             OwnRecommender(name=WITH, preset=preset, encoder=encoder, prior=prior),
             OwnRecommender(name=WITHOUT, preset=preset, encoder=encoder),
         ]
-        found.append(_evaluated(few, split.train, evaluated, asked, number, seed, progress))
+        found.append(_evaluated(few, split.train, evaluated, requested, number, seed, progress))
     return found
 
 
@@ -120,8 +120,8 @@ def _evaluated(
     listed = items.sort(id_order("item_id"))["item_id"].to_list()
     trial = Trial.of(few.test, few.train, candidates=listed)
     curve = learning_curve(models, few, trial=trial, seed=seed)
-    said = list(ours[0].model.transfer) if ours[0].model is not None else []
-    return FirstWeeks(users=number, curve=curve, said=said)
+    notes = list(ours[0].model.transfer) if ours[0].model is not None else []
+    return FirstWeeks(users=number, curve=curve, notes=notes)
 
 
 def _few(train: Dataset, number: int, seed: int) -> Dataset:
@@ -147,5 +147,5 @@ def to_text(found: Sequence[FirstWeeks]) -> str:
             means = one.curve.mean(model, METRIC)
             lines.append(f"{model:<14}" + "".join(f"{mean:>9.3f}" for mean in means))
         cells = (f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in one.differences)
-        lines += ["with prior - without: " + ", ".join(cells), *one.said, ""]
+        lines += ["with prior - without: " + ", ".join(cells), *one.notes, ""]
     return "\n".join(lines)

@@ -364,11 +364,11 @@ def _of_ratings(
 ) -> dict[str, np.ndarray]:
     """Return the metrics of predicted values, of all users of the trial."""
     requests, users = requests_at(trial.cold_users, n_support), len(trial.cold_users)
-    asked = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
-    owner = np.repeat(np.arange(users), [len(row) for row in asked])
+    item_ids = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
+    owner = np.repeat(np.arange(users), [len(row) for row in item_ids])
     actual = np.array([value for n in trial.cold_users for _, value in n.rated])
     predicted = np.clip(
-        np.concatenate(model.rate(requests, asked)), *trial.train.interactions.value_range
+        np.concatenate(model.rate(requests, item_ids)), *trial.train.interactions.value_range
     )
     values = {
         "mae": metrics.mae(predicted, actual, owner, users),
@@ -376,7 +376,7 @@ def _of_ratings(
         "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
     }
     if isinstance(model, KnowsItsUncertainty):
-        spread = np.concatenate(model.rate_std(requests, asked))
+        spread = np.concatenate(model.rate_std(requests, item_ids))
         values["covered@90"] = metrics.interval_coverage(
             predicted, spread, actual, owner, users, 0.9
         )

@@ -71,13 +71,13 @@ class Overfitting:
     def sentence(self) -> str:
         """The gaps with all training users, as a sentence."""
         ours, plain = (row for row in self.rows if row.share == SHARES[-1])
-        told = (
+        lines = (
             f"Fitted on all {ours.users:,} training users, {ours.model} serves them "
             f"{ours.gap[0]:+.3f} NDCG@10 beside new users, {plain.model} {plain.gap[0]:+.3f}"
         )
         if plain.gap[0] <= 0:
-            return f"{told}: the latter does not overfit here."
-        return f"{told}: {max(0.0, ours.gap[0]) / plain.gap[0]:.0%} of its gap."
+            return f"{lines}: the latter does not overfit here."
+        return f"{lines}: {max(0.0, ours.gap[0]) / plain.gap[0]:.0%} of its gap."
 
     def lines(self) -> list[str]:
         """Return a table for a terminal."""
@@ -121,7 +121,7 @@ def measure_overfitting(
     split = split_cold_users(data, rng=derive(seed, "split"), most=MAX_USERS)
     parts = [_share(split.train, share, seed) for share in SHARES]
     catalog = parts[0].interactions.frame.select("item_id").unique().sort(id_order("item_id"))
-    asked, notes = _asked(data, split, parts[0], catalog)
+    counts, notes = _asked(data, split, parts[0], catalog)
     rows = []
     for share, part in zip(SHARES, parts, strict=True):
         for model in (
@@ -136,12 +136,12 @@ def measure_overfitting(
             model.fit(part, split.validation, derive(seed, "fit", f"{share:g}"))
             each = {
                 sort: _per_user(model, part, users, catalog["item_id"], split.horizon.shots, seed)
-                for sort, users in asked.items()
+                for sort, users in counts.items()
             }
             rows.append(_row(model.name, share, part, each))
             progress("overfitting", len(rows) / (2 * len(SHARES)), f"{model.name}, {share:.0%}")
     return Overfitting(
-        rows=rows, asked={sort: len(users) for sort, users in asked.items()}, notes=notes
+        rows=rows, asked={sort: len(users) for sort, users in counts.items()}, notes=notes
     )
 
 
@@ -169,11 +169,11 @@ def _asked(
             f"--overfitting asks users with {split.horizon.min_events} items or more of a tenth of "
             f"the training users, and there are {len(known)}; give more events"
         )
-    asked = {TRAINING: known, NEW: new}
+    users = {TRAINING: known, NEW: new}
     elsewhere = _elsewhere(data, new)
     if len(elsewhere) < 2:
-        return asked, ["no categories of items, so nobody is asked about another one"]
-    return asked | {ELSEWHERE: elsewhere}, []
+        return users, ["no categories of items, so nobody is asked about another one"]
+    return users | {ELSEWHERE: elsewhere}, []
 
 
 def _elsewhere(data: Dataset, users: Sequence[ColdUser]) -> list[ColdUser]:

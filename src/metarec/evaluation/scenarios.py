@@ -231,9 +231,9 @@ def _both_cold(
 
 def _asked_warm(split: ColdUserSplit, cold: set[str]) -> ColdUserSplit:
     """Return the split with validation users asked about the items that are not cold."""
-    asked = [p for p in (_ask_warm(p, cold) for p in split.validation) if p.relevant]
-    left_out = split.left_out + len(split.validation) - len(asked)
-    return replace(split, validation=asked, left_out=left_out)
+    users = [p for p in (_ask_warm(p, cold) for p in split.validation) if p.relevant]
+    left_out = split.left_out + len(split.validation) - len(users)
+    return replace(split, validation=users, left_out=left_out)
 
 
 def _ask_warm(user: ColdUser, cold: set[str]) -> ColdUser:

@@ -99,11 +99,11 @@ class WithUserText:
         """Choose the weights; both routes are already fitted."""
         seed = int(rng.integers(2**31))
         for n_support in self.text.model.horizon.shots:
-            asked = requests_at(validation, n_support)
-            if not asked:
+            requests = requests_at(validation, n_support)
+            if not requests:
                 self.weights[n_support] = 0.0
                 continue
-            ours, said = self._ours(asked), self.text.score(asked)
+            ours, by_text = self._ours(requests), self.text.score(requests)
             pools = [user.pool for user in validation]
             known = self.text.model.reader.accepted(pools, self.vocabulary)
             open_BN = known.matrix(len(self.vocabulary)).toarray() == 0
@@ -112,7 +112,7 @@ class WithUserText:
                 places = self.vocabulary.indexes(user.relevant)
                 liked_BN[row, places[places >= 0]] = True
             reached = {
-                weight: _ndcg(ours + weight * said, open_BN, liked_BN, derive(seed, "ties"))
+                weight: _ndcg(ours + weight * by_text, open_BN, liked_BN, derive(seed, "ties"))
                 for weight in WEIGHTS
             }
             self.weights[n_support] = max(reached, key=reached.__getitem__)
@@ -197,12 +197,12 @@ def _places(found: dict[str, Any], name: str) -> str:
         if cell["high"] < 0
     ]
     mean = float(np.mean([cell["mean"] for cell in found[name]]))
-    said = [
+    sentences = [
         f"clearly {how} at {', '.join(places)} known items" if places else ""
         for how, places in (("better", better), ("worse", worse))
     ]
     return f"{mean:+.3f} on average, " + (
-        " and ".join(part for part in said if part)
+        " and ".join(part for part in sentences if part)
         or "nothing clear of chance at any number of known items"
     )
 

@@ -30,9 +30,9 @@ def context_facts(model: Explained, request: Request, items: Sequence[int]) -> l
     if ensemble is None or not hasattr(model, "users"):
         return [{} for _ in items]
     known = model.users([request])[0].context
-    told = _of_request(ensemble.scorers, request)
+    facts = _of_request(ensemble.scorers, request)
     n_friends = len({*request.friends})
-    return [told | _of_item(model, ensemble.scorers, known, item, n_friends) for item in items]
+    return [facts | _of_item(model, ensemble.scorers, known, item, n_friends) for item in items]
 
 
 def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
@@ -40,9 +40,9 @@ def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
     facts, context = {}, scorers.get(CONTEXT)
     if isinstance(context, Context):
         read = context.read_columns
-        told = [f"{name} {request.context[name]}" for name in read if name in request.context]
-        if told:
-            facts[CONTEXT] = f"of how it is chosen at {', '.join(told)}"
+        values = [f"{name} {request.context[name]}" for name in read if name in request.context]
+        if values:
+            facts[CONTEXT] = f"of how it is chosen at {', '.join(values)}"
     if request.searches:
         facts[SEARCH] = f'you searched for "{request.searches[-1]}"'
     return facts

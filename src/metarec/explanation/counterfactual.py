@@ -59,8 +59,8 @@ def counterfactual(
     hidden = hidden_items(model, [request])[0]
     length = len(request.history)
     rows = list(range(length) if among is None else among)
-    asked = [request, without(request, range(length)), without(request, rows)]
-    is_shown, all_gone, some_gone = _stays(model, asked, hidden, column, k)
+    requests = [request, without(request, range(length)), without(request, rows)]
+    is_shown, all_gone, some_gone = _stays(model, requests, hidden, column, k)
     if not is_shown:
         raise BadInput(
             f"item {item_id!r} is not among the first {k} of this request; ask about an item on "

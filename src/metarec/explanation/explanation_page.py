@@ -49,10 +49,10 @@ def explanation_page(why: Explanation, trace: Trace, inner: InnerTrace | None = 
 
 def _answer(why: Explanation) -> str:
     rank = f"rank {why.rank}" if why.rank else "not to be shown"
-    said = [*why.reasons, *why.facts] or [
+    sentences = [*why.reasons, *why.facts] or [
         "nothing about you moves it: its rank is the same for everyone"
     ]
-    lines = [*said, *why.counterfactual_lines()]
+    lines = [*sentences, *why.counterfactual_lines()]
     listed = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return (
         f'<div class="comparison"><b>Why is it there?</b><span>{rank}</span>'

@@ -188,8 +188,8 @@ class _Told:
                 attribute, column = map(
                     self.label, (exclusion.profile_attribute, exclusion.item_column)
                 )
-                said = ", ".join(stated) if len(stated) > 1 else self.said(exclusion)
-                yield (f"{attribute} {said}: not among its {column} ({', '.join(tags) or 'none'})")
+                text = ", ".join(stated) if len(stated) > 1 else self.said(exclusion)
+                yield (f"{attribute} {text}: not among its {column} ({', '.join(tags) or 'none'})")
 
     def _path(self) -> Iterator[str]:
         """Yield the completed prerequisites of the item, and the items that it is a prerequisite

@@ -182,7 +182,7 @@ def map_users(
     places, explained = _plane(
         np.concatenate([v.reshape(len(some), -1) for v in moved.values()], 1)
     )
-    stated = [str(told.get(by) or UNKNOWN) for told in batch.attributes]
+    stated = [str(attributes.get(by) or UNKNOWN) for attributes in batch.attributes]
     return UserMap(learner=name, by=by, places=places, groups=_groups(stated), explained=explained)
 
 

@@ -29,9 +29,9 @@ def likeness(model: Embedded, request: Request, item_id: str) -> np.ndarray:
     """
     own = int(columns_of(model, [item_id])[0])
     events = columns_of(model, [str(event[0]) for event in request.history])
-    asked = np.asarray(model.item_embeddings)[np.concatenate([[own], events])].astype(np.float64)
-    length = np.linalg.norm(asked, axis=1, keepdims=True)
-    unit = np.divide(asked, length, out=np.zeros_like(asked), where=length > 0)
+    vectors = np.asarray(model.item_embeddings)[np.concatenate([[own], events])].astype(np.float64)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
     return np.asarray(unit[1:] @ unit[0])
 
 

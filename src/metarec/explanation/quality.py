@@ -22,9 +22,9 @@ def ndcg_of(
     whatever part of it the request contains.
     """
     columns = vocabulary.indexes(trial.vocabulary.ids)
-    asked = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
+    own = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
     candidates, liked = trial.masks(start, stop)
-    listed = rank(asked, k, np.random.default_rng(start), candidates)
+    listed = rank(own, k, np.random.default_rng(start), candidates)
     return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
 
 

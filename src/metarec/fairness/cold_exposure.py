@@ -68,16 +68,16 @@ def cold_exposure(
         for request, user in zip(requests_at(users, middle), users, strict=True)
     ]
     liked = [set(user.relevant) for user in users]
-    bare, told = (_slates(model, requests, of, seed) for of in (0.0, share))
+    bare, reserved = (_slates(model, requests, of, seed) for of in (0.0, share))
     cold = set(model.vocabulary.names(model.cold_items.tolist()))
-    shown = [[item for slate in slates for item in slate.item_ids] for slates in (bare, told)]
+    shown = [[item for slate in slates for item in slate.item_ids] for slates in (bare, reserved)]
     return ColdExposure(
         n_support=middle,
         share=share,
         cold_items=len(cold),
         places=_pair(shown, lambda items: float(np.mean([item in cold for item in items]))),
         items=_pair(shown, lambda items: len(cold & set(items))),
-        ndcg=_pair([bare, told], lambda slates: _ndcg(slates, liked)),
+        ndcg=_pair([bare, reserved], lambda slates: _ndcg(slates, liked)),
     )
 
 

@@ -96,9 +96,9 @@ class Grouping:
         ordered = np.sort(np.array(stated, dtype=np.float64))
         starts = np.unique(ordered[np.arange(bands) * len(ordered) // bands])
         ends = [ordered[np.searchsorted(ordered, nxt) - 1] for nxt in [*starts[1:], np.inf]]
-        told = _day if are_times(stated) else _number
+        parse = _day if are_times(stated) else _number
         names = [
-            form.format(told(start) if start == end else f"{told(start)} to {told(end)}")
+            form.format(parse(start) if start == end else f"{parse(start)} to {parse(end)}")
             for start, end in zip(starts, ends, strict=True)
         ]
         return cls(name=name, starts=tuple(starts.tolist()), bands=tuple(names))

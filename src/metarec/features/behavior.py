@@ -180,8 +180,8 @@ class Behavior:
     @cached_property
     def targets(self) -> Histories:
         """Liked target events of each training user after the cut: the query of their task."""
-        asked = self.histories.after(self.pools)
-        return asked.where(self.is_wanted(asked))
+        later = self.histories.after(self.pools)
+        return later.where(self.is_wanted(later))
 
     @cached_property
     def is_ordered(self) -> bool:

@@ -81,9 +81,9 @@ class ContextColumns:
         if not any(rows):
             return found
         for place, name in enumerate(self.names):
-            said = [_text(row.get(name)) for row in rows]
-            if any(value is not None for value in said):
-                found[:, place] = self._column(name, pl.Series(said, dtype=pl.Utf8))
+            values = [_text(row.get(name)) for row in rows]
+            if any(value is not None for value in values):
+                found[:, place] = self._column(name, pl.Series(values, dtype=pl.Utf8))
         return found
 
     def _column(self, name: str, column: pl.Series) -> np.ndarray:

@@ -274,13 +274,13 @@ class EventReader:
         events = [parts_of(event) for history in histories for event in history]
         items = vocabulary.indexes(str(event[0]) for event in events)
         unknown = np.bincount(owners[items < 0], minlength=len(histories))
-        said = [(value, kind) for _, value, kind, _ in events]
-        places = {one: place for place, one in enumerate(dict.fromkeys(said))}
+        stated = [(value, kind) for _, value, kind, _ in events]
+        places = {one: place for place, one in enumerate(dict.fromkeys(stated))}
         named = {kind for _, kind in places if kind is not None}
         kinds: dict[str | None, _Meaning] = {kind: self._meaning(kind) for kind in named}
         kinds[None] = self._unnamed
         acts = [self._act(value, kinds[kind]) for value, kind in places]  # few are distinct
-        table = np.array(acts, _ACT)[[places[one] for one in said]]
+        table = np.array(acts, _ACT)[[places[one] for one in stated]]
         arrays = Events(
             n_users=len(histories),
             owners=owners,

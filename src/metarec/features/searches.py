@@ -89,9 +89,9 @@ def _words_and_items(
     index = {word: place for place, word in enumerate(sorted({w for one in words for w in one}))}
     rows = np.repeat(np.arange(len(words)), [len(one) for one in words])
     columns = np.array([index[word] for one in words for word in one], np.int64)
-    said = sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(index)))
+    contains = sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(index)))
     every = np.arange(len(queries))
-    return said, sp.csr_matrix((np.ones(len(every)), (every, items)), (len(every), n_items))
+    return contains, sp.csr_matrix((np.ones(len(every)), (every, items)), (len(every), n_items))
 
 
 def _gain(

@@ -81,8 +81,8 @@ def history_text(
         most: maximum number of items, the latest ones.
     """
     good, bad = _latest(titles, liked, most)
-    said = [f"Liked: {good}" if good else "", f"Disliked: {bad}" if bad else ""]
-    return ". ".join(part for part in said if part)
+    sentences = [f"Liked: {good}" if good else "", f"Disliked: {bad}" if bad else ""]
+    return ". ".join(part for part in sentences if part)
 
 
 def user_text(
@@ -101,11 +101,15 @@ def user_text(
         template: such as `"{profile}. Likes {liked}, not {disliked}"`, checked by
             `check_user_template`.
     """
-    said = profile_text(profile)
+    profile_words = profile_text(profile)
     if template is None:
-        return ". ".join(part for part in (said, history_text(titles, liked)) if part)
+        return ". ".join(part for part in (profile_words, history_text(titles, liked)) if part)
     good, bad = _latest(titles, liked, HISTORY_ITEMS)
-    return template.format(profile=said, liked=good, disliked=bad) if said or good or bad else ""
+    return (
+        template.format(profile=profile_words, liked=good, disliked=bad)
+        if profile_words or good or bad
+        else ""
+    )
 
 
 def check_user_template(template: str) -> None:

@@ -72,7 +72,7 @@ def _of_file(store: Store, connection: sa.Connection) -> list[str]:
     if not store.is_sqlite:
         return []
     try:
-        said = connection.exec_driver_sql("PRAGMA quick_check(5)").scalars().all()
+        problems = connection.exec_driver_sql("PRAGMA quick_check(5)").scalars().all()
     except sa.exc.DatabaseError as error:
-        said = [str(error.orig)]
-    return [f"the file is damaged ({line}); restore a backup" for line in said if line != "ok"]
+        problems = [str(error.orig)]
+    return [f"the file is damaged ({line}); restore a backup" for line in problems if line != "ok"]

@@ -54,12 +54,12 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
         def counted(query: sa.Select[Any]) -> dict[int, int]:
             return {int(day): int(number) for day, number in connection.execute(query)}
 
-        said = [str(kind) for kind in connection.execute(kinds).scalars()]
-        positive = [kind for kind in said if scale.kinds.of(kind).sign == "positive"]
-        listed = scale.targets(said)
+        names = [str(kind) for kind in connection.execute(kinds).scalars()]
+        positive = [kind for kind in names if scale.kinds.of(kind).sign == "positive"]
+        listed = scale.targets(names)
         targets = [kind for kind in positive if scale.kinds.key(kind) in listed]
-        back = [kind for kind in said if scale.kinds.of(kind).sign in {"negative", "undo"}]
-        is_liked = _is_liked(scale, said)
+        back = [kind for kind in names if scale.kinds.of(kind).sign in {"negative", "undo"}]
+        is_liked = _is_liked(scale, names)
         takes = events.kind.in_(targets) & is_liked & ~_taken_back(back)
         converted = counted(answered.where(is_recent, takes).group_by(ago))
         clicks = events.kind.in_(positive) & is_liked

@@ -306,8 +306,8 @@ def _in_reports(models: Registry, user_id: str) -> Place:
     kept = [sorted(folder.glob("reports/*.json")) for folder in models.folders().values()]
     paths = [*chain.from_iterable(kept), *sorted(models.folder.glob("jobs/*.json"))]
     holding = [path.name for path in paths if _names_text(path, user_id)]
-    said = f"the text of the id, in {', '.join(dict.fromkeys(holding))}; see whether it is theirs"
-    return Place(place="reports kept with models", still_holds=said if holding else "")
+    text = f"the text of the id, in {', '.join(dict.fromkeys(holding))}; see whether it is theirs"
+    return Place(place="reports kept with models", still_holds=text if holding else "")
 
 
 def _names_text(path: Path, user_id: str) -> bool:

@@ -50,8 +50,8 @@ def in_data(data: str, user_ids: Collection[str]) -> Place:
     try:
         read = open_tables(data)
     except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
-        said = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
-        return Place(place=f"data source {_shown(data)}", still_holds=said)
+        finding = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
+        return Place(place=f"data source {_shown(data)}", still_holds=finding)
     kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
     rows = sum(
         table.filter(pl.col("user_id").cast(pl.Utf8).is_in(user_ids)).height

@@ -128,12 +128,12 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         .rename({"item_ids": "item_id", "scores": "score"})
         .drop_nulls("item_id")
     )
-    said = events.drop_nulls("slate_id").sort("timestamp", maintain_order=True)
-    said = said.with_columns(scale.acts(said), number=pl.lit(1.0))
-    said = said.filter((pl.col("sign") != 0) | pl.col("is_undo"))
+    acts = events.drop_nulls("slate_id").sort("timestamp", maintain_order=True)
+    acts = acts.with_columns(scale.acts(acts), number=pl.lit(1.0))
+    acts = acts.filter((pl.col("sign") != 0) | pl.col("is_undo"))
     # Outcomes are per slate, so slate ids take the place of user ids in `accepted_items`.
     taken = accepted_items(
-        said.drop("user_id").rename({"slate_id": "user_id"}), scale.relevant_from
+        acts.drop("user_id").rename({"slate_id": "user_id"}), scale.relevant_from
     ).rename({"user_id": "slate_id"})
     return shown.join(
         taken.select("slate_id", "item_id", pl.col("is_relevant").alias("outcome")),

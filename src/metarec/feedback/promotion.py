@@ -154,7 +154,9 @@ def _evaluate(it: Comparison, rails: Guardrails) -> Check:
             it.reading == "clear" and not sure
         )
         limit = f"not more than {margin:.0%} below the champion's"
-    said = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
+    sentence = f"{it.name}: challenger {it.challenger:.4g}, champion {it.champion:.4g}"
     return Check(
-        comparison=it, passed=passed, sentence=said if passed else f"{said}; must be {limit}"
+        comparison=it,
+        passed=passed,
+        sentence=sentence if passed else f"{sentence}; must be {limit}",
     )

@@ -104,10 +104,10 @@ class Attention(nn.Module):
         Returns:
             [B, L, D]
         """
-        asked = x_BLD if memory_BMD is None else memory_BMD
+        keys = x_BLD if memory_BMD is None else memory_BMD
         q_BHLd, k_BHMd, v_BHMd = (
             self._split(f(x))
-            for f, x in ((self.query, x_BLD), (self.key, asked), (self.value, asked))
+            for f, x in ((self.query, x_BLD), (self.key, keys), (self.value, keys))
         )
         visible = self._visible(q_BHLd, k_BHMd, is_real_BM, causal)
         mixed = attended(q_BHLd, k_BHMd, v_BHMd, visible, self.dropout)

@@ -226,9 +226,9 @@ class BertTwoTower:
         self, prior: Params, u: Tensor, items: Tensor, liked: Tensor, real: Tensor
     ) -> Callable[[Params], Tensor]:
         """Squared error on the support and on the anchors as negatives; 0 for an empty support."""
-        asked = torch.cat([items, on_device(self.anchors)])
-        v = on_device(self.text)[asked] @ prior["item"]
-        known = on_device(self.log_popularity)[asked]
+        candidates = torch.cat([items, on_device(self.anchors)])
+        v = on_device(self.text)[candidates] @ prior["item"]
+        known = on_device(self.log_popularity)[candidates]
         count = real.sum()
 
         def loss(own: Params) -> Tensor:
@@ -240,14 +240,14 @@ class BertTwoTower:
         return loss
 
     def query_loss(
-        self, prior: Params, u: Tensor, task: tuple[Tensor, Tensor, Tensor], asked: Tensor
+        self, prior: Params, u: Tensor, task: tuple[Tensor, Tensor, Tensor], query: Tensor
     ) -> Tensor:
-        """Squared error after adaptation, on the query items (the first `max_query` of `asked`,
+        """Squared error after adaptation, on the query items (the first `max_query` of `query`,
         padded with -1) and on the negatives behind them.
         """
         own = self._adapt(prior, u, *task)
         most = self.config.max_query
-        taken, others = asked[:most], asked[most:]
+        taken, others = query[:most], query[most:]
         real = (taken >= 0).float()
         items = torch.cat([taken.clamp(min=0), others])
         v = on_device(self.text)[items] @ prior["item"]
@@ -322,8 +322,8 @@ def _meta_train(
         each = vmap(model.query_loss, in_dims=(None, 0, 0, 0))
         for _ in range(model.config.outer_steps if len(able) else 0):
             rows = rng.integers(0, len(able), model.config.tasks_per_step)
-            task, asked = _drawn(model, behavior, able[rows], rng)
-            loss = each(prior, stated[on_device(rows)], task, asked).mean()
+            task, query = _drawn(model, behavior, able[rows], rng)
+            loss = each(prior, stated[on_device(rows)], task, query).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -89,8 +89,8 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
     try:
         checked = {name: _checked(config, known[name], value) for name, value in given.items()}
     except BadInput as error:  # the author of a table does not know the class
-        said = str(error).replace(f"{config.__name__}.", f"models.{model}.", 1)
-        raise BadInput(said) from error
+        message = str(error).replace(f"{config.__name__}.", f"models.{model}.", 1)
+        raise BadInput(message) from error
     return replace(default, **checked)
 
 

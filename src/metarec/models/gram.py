@@ -56,8 +56,8 @@ class Choices:
 
 def note_of(model: str, left_out: int) -> str:
     """Note for users on the events that a model left out; empty if there are none."""
-    said = f"{model} left out the {left_out:,} oldest events of the longest histories"
-    return said if left_out else ""
+    note = f"{model} left out the {left_out:,} oldest events of the longest histories"
+    return note if left_out else ""
 
 
 def kept_of(most: int, n_items: int) -> int:

@@ -73,11 +73,11 @@ class Search:
         config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where users searched"
         said = [words_of(text) for text in context.texts]
-        asked = [[words_of(query) for query, _ in own] for own in context.queries]
-        words = sorted({w for one in said for w in one} | _shared(asked))
+        queries = [[words_of(query) for query, _ in own] for own in context.queries]
+        words = sorted({w for one in said for w in one} | _shared(queries))
         index = {word: place for place, word in enumerate(words)}
         texts, rarity = _tf_idf(said, index, behavior.n_items)
-        counts = _followed(behavior, asked, index, config)
+        counts = _followed(behavior, queries, index, config)
         total = np.asarray(counts.sum(1)).ravel()
         return cls(
             words=tuple(words),
@@ -132,8 +132,8 @@ class Search:
         """Return the model with new `texts` [C] of the given `items` [C]; the texts of other items,
         which are many, are not read again.
         """
-        said = [words_of(text) for text in texts]
-        changed = _tf_idf(said, self._index, len(texts), self.rarity)[0]
+        words = [words_of(text) for text in texts]
+        changed = _tf_idf(words, self._index, len(texts), self.rarity)[0]
         n_items = self.texts.shape[1]
         kept = np.ones(n_items, np.float32)
         kept[items] = 0.0
@@ -187,9 +187,9 @@ class Search:
         )
 
 
-def _shared(asked: Sequence[Sequence[Sequence[str]]]) -> set[str]:
+def _shared(queries: Sequence[Sequence[Sequence[str]]]) -> set[str]:
     """Return the words that at least `MIN_SEARCHERS` users searched for."""
-    searchers = Counter(word for own in asked for word in {w for query in own for w in query})
+    searchers = Counter(word for own in queries for word in {w for query in own for w in query})
     return {word for word, users in searchers.items() if users >= MIN_SEARCHERS}
 
 
@@ -223,7 +223,7 @@ def _tf_idf(
 
 def _followed(
     behavior: Behavior,
-    asked: Sequence[Sequence[Sequence[str]]],
+    queries: Sequence[Sequence[Sequence[str]]],
     index: Mapping[str, int],
     config: SearchConfig,
 ) -> sp.csr_matrix:
@@ -232,8 +232,8 @@ def _followed(
     assert context is not None
     acts, rows, columns, data = context.acts, [], [], []
     order = np.lexsort((acts.times, acts.owners))
-    starts = np.searchsorted(acts.owners[order], np.arange(len(asked) + 1))
-    for user, own in enumerate(asked):
+    starts = np.searchsorted(acts.owners[order], np.arange(len(queries) + 1))
+    for user, own in enumerate(queries):
         mine = order[starts[user] : starts[user + 1]]
         times = acts.times[mine]
         for words, (_, at) in zip(own, context.queries[user], strict=True):

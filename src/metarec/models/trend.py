@@ -277,12 +277,12 @@ def _gains(
     past = replace(behavior, histories=before, whole=before, cut=None, context=None)
     met = np.bincount(before.items, minlength=n_items) > 0
     is_asked = (whole.times >= cut) & (whole.times < end) & behavior.is_wanted(whole)
-    asked = whole.where(is_asked & met[whole.items])
+    query = whole.where(is_asked & met[whole.items])
     most = min(config.max_users, MAX_CELLS // n_items)
-    able = rng.permutation(np.flatnonzero(asked.lengths))[:most]
+    able = rng.permutation(np.flatnonzero(query.lengths))[:most]
     if not len(able):
         return np.zeros((len(config.tried), 0))
-    base, wanted, gains = _base(past, past.whole.users(able), met, config), asked.users(able), []
+    base, wanted, gains = _base(past, past.whole.users(able), met, config), query.users(able), []
     places = config.ndcg_places
     plain = _ndcg(base, wanted, places)
     for share, damping in product(config.half_lives, config.dampings):

@@ -216,8 +216,8 @@ class _Parser:
                 if self.items.schema[name].is_numeric():  # as text, 100 would be below "20"
                     return _COMPARE[sign](_number(self.items, name), _quoted_number(name, value))
                 # Polars compares text too
-                said = _text(self.items, name)
-                return _COMPARE[sign](said, value.lower())  # type: ignore[arg-type]
+                text = _text(self.items, name)
+                return _COMPARE[sign](text, value.lower())  # type: ignore[arg-type]
             same = _is_text(self.items, name, value)
             return same if sign == "=" else ~same
         return _COMPARE[sign](_number(self.items, name), value)

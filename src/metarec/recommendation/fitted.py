@@ -110,8 +110,8 @@ class FittedModel:
     def notes(self) -> list[str]:
         """Sentences on the fit, such as users that a scorer left out."""
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend, self.retrieval]
-        said = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
-        return [*self.transfer, *(str(note) for note in said if note)]
+        notes = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
+        return [*self.transfer, *(str(note) for note in notes if note)]
 
     @cached_property
     def reads_users(self) -> bool:

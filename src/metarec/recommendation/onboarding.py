@@ -182,8 +182,8 @@ class _Answers:
         item.
         """
         column = self.moved[rows, items]
-        told = column[:, :, None] * column[:, None, :]
-        return np.asarray(uncertain - told / self.variance[rows, items][:, None, None])
+        products = column[:, :, None] * column[:, None, :]
+        return np.asarray(uncertain - products / self.variance[rows, items][:, None, None])
 
 
 def _excluded(requests: Sequence[Request], exclude: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -44,15 +44,15 @@ def predict_ratings(
 
 
 def predict_at(
-    model: FittedModel, ratings: RatingHead, users: UserBatch, asked: Histories
+    model: FittedModel, ratings: RatingHead, users: UserBatch, query: Histories
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted values and standard deviations [E] of items by index; -1 is an unknown item,
     for which the mean is predicted.
     """
-    unknown = asked.items < 0
-    known = replace(asked, items=np.maximum(asked.items, 0)) if unknown.any() else asked
+    unknown = query.items < 0
+    known = replace(query, items=np.maximum(query.items, 0)) if unknown.any() else query
     values, spread = ratings.predict(users.support, known, users.profiles)
     values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
     if model.intervals is not None:
-        spread = spread * model.intervals.factor(users.support.lengths)[asked.owners]
+        spread = spread * model.intervals.factor(users.support.lengths)[query.owners]
     return values, spread

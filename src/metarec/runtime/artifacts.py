@@ -160,9 +160,9 @@ def reading_whole(place: str | Path) -> Iterator[None]:
         raise BrokenArtifact(f"{place}: {error}") from error
     # Polars panics on some damaged files, and a panic is no Exception
     except (Exception, pl.exceptions.PanicException) as error:
-        said = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300]
         raise BrokenArtifact(
-            f"{place} cannot be read ({type(error).__name__}: {said}): it is damaged, or another "
+            f"{place} cannot be read ({type(error).__name__}: {reason}): it is damaged, or another "
             f"version of metarec wrote it; restore it from a copy, or fit again"
         ) from error
 

@@ -57,7 +57,7 @@ def shows_traceback() -> bool:
 
 
 def _answer(name: str) -> bool | None:
-    said = os.environ.get(name, "")
-    if said and said.lower() not in ANSWERS:
-        raise BadEnvironment(f"{name} must be one of {', '.join(ANSWERS)}, got {said!r}")
-    return ANSWERS.get(said.lower())
+    value = os.environ.get(name, "")
+    if value and value.lower() not in ANSWERS:
+        raise BadEnvironment(f"{name} must be one of {', '.join(ANSWERS)}, got {value!r}")
+    return ANSWERS.get(value.lower())

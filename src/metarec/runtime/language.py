@@ -179,11 +179,11 @@ def _line(line: str, language: str, areas: tuple[str, ...]) -> str:
     """Translate a line without its indentation and bullet; in a row of a table, translate each
     column and keep the columns aligned.
     """
-    said = _LEAD.sub("", line, count=1)
-    lead = line[: len(line) - len(said)]
-    if _RANK.match(said):
+    text = _LEAD.sub("", line, count=1)
+    lead = line[: len(line) - len(text)]
+    if _RANK.match(text):
         return line  # a row of a slate: a rank and a title
-    cells, gaps = _GAP.split(said), _GAP.findall(said)
+    cells, gaps = _GAP.split(text), _GAP.findall(text)
     spoken = [translated(cell, language, *areas) for cell in cells]
     widths = [display_width(old) + len(gap) for old, gap in zip(cells, gaps, strict=False)]
     padded = [
@@ -227,10 +227,10 @@ def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) ->
 
 def _filled(to: str, holes: list[str], language: str, areas: tuple[str, ...], depth: int) -> str:
     def one(found: re.Match[str]) -> str:
-        said = holes[int(found[1]) - 1]
+        value = holes[int(found[1]) - 1]
         if not found[2] or depth == 0:
-            return said
-        return _translated(said, language, areas, depth - 1) or said
+            return value
+        return _translated(value, language, areas, depth - 1) or value
 
     return _FILLED.sub(one, to)
 
@@ -238,14 +238,14 @@ def _filled(to: str, holes: list[str], language: str, areas: tuple[str, ...], de
 @cache
 def _table(language: str, area: str) -> Table:
     file = TABLES / language / f"{area}.toml"
-    said = tomllib.loads(file.read_text(encoding="utf-8"))
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
     templates = (
         Template(parts=tuple(english.split(HOLE)), to=to)
-        for english, to in said.items()
+        for english, to in table.items()
         if HOLE in english
     )
     return Table(
-        exact={english: to for english, to in said.items() if HOLE not in english},
+        exact={english: to for english, to in table.items() if HOLE not in english},
         templates=tuple(sorted(templates, key=_order)),
     )
 

@@ -76,5 +76,5 @@ class LoggedProgress:
         if not is_new and (quarter <= self._told[1] or now - self._told[0] < self._seconds):
             return
         self._stage, self._told = stage, (now, quarter)
-        told = {"stage": stage, "done": round(done, 2), **({"note": note} if note else {})}
-        logging.getLogger("metarec.progress").info("progress", extra=told)
+        record = {"stage": stage, "done": round(done, 2), **({"note": note} if note else {})}
+        logging.getLogger("metarec.progress").info("progress", extra=record)

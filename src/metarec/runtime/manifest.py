@@ -67,13 +67,13 @@ def manifest_text(manifest: Manifest) -> str:
         name: {"file": one.file, "size": one.size, "sha256": one.sha256}
         for name, one in manifest.files.items()
     }
-    said = {
+    facts = {
         "format": FORMAT,
         "files": files,
         "contents": {"arrays": manifest.arrays, "tables": manifest.tables},
         **manifest.config,
     }
-    content = json.loads(json.dumps(said, allow_nan=False))  # as it will be parsed
+    content = json.loads(json.dumps(facts, allow_nan=False))  # as it will be parsed
     whole = {"format": FORMAT, "digest": _digest(content), **content}
     return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -117,9 +117,9 @@ def _manifest(content: dict[str, Any], version: int) -> Manifest:
     )
 
 
-def _file_facts(name: str, said: Any) -> FileFacts:
+def _file_facts(name: str, entry: Any) -> FileFacts:
     """Parse the entry of one file; format 1 has its size alone."""
-    known = said if isinstance(said, dict) else {"file": name, "size": said, "sha256": None}
+    known = entry if isinstance(entry, dict) else {"file": name, "size": entry, "sha256": None}
     file, size, sha256 = known["file"], known["size"], known["sha256"]
     for one in (name, file):
         if type(one) is not str or not one or Path(one).name != one or one.startswith("."):

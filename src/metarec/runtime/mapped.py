@@ -42,14 +42,14 @@ def mapped_arrays(path: Path) -> dict[str, np.ndarray]:
     return {name: _array(pages, start, said) for name, said in header.items()}
 
 
-def _array(pages: FilePages, start: int, said: dict[str, Any]) -> np.ndarray:
+def _array(pages: FilePages, start: int, header: dict[str, Any]) -> np.ndarray:
     """Return one array of the mapped file; it is copied only if its bytes are unaligned."""
-    first, last = said["data_offsets"]
-    dtype = np.dtype(DTYPES[said["dtype"]])
+    first, last = header["data_offsets"]
+    dtype = np.dtype(DTYPES[header["dtype"]])
     count, place = (last - first) // dtype.itemsize, start + first
     if not count:
-        return np.zeros(said["shape"], dtype)
+        return np.zeros(header["shape"], dtype)
     if place % dtype.itemsize:  # unaligned, as other writers may leave it
         copied = np.frombuffer(pages[place : start + last], np.uint8).copy()
-        return copied.view(dtype).reshape(said["shape"])
-    return np.frombuffer(pages, dtype, count, place).reshape(said["shape"])
+        return copied.view(dtype).reshape(header["shape"])
+    return np.frombuffer(pages, dtype, count, place).reshape(header["shape"])

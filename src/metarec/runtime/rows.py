@@ -80,8 +80,8 @@ def with_rows(table: np.ndarray, rows: np.ndarray, values: np.ndarray, n_rows: i
         grown[: len(table)] = table
         grown[rows] = values
         return grown
-    told = zip(rows.tolist(), values, strict=True)
-    changed = {**source.changed, **{row: np.array(value) for row, value in told}}
+    pairs = zip(rows.tolist(), values, strict=True)
+    changed = {**source.changed, **{row: np.array(value) for row, value in pairs}}
     return _mapped(table, _Source(**{**vars(source), "changed": changed}), n_rows)
 
 

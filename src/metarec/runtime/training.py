@@ -63,12 +63,12 @@ def train(
     """
     best, waited = Best[State](), 0
     for done in range(1, rounds + 1):
-        told = None
+        loss_value = None
         for loss in losses(done):
-            told = _stepped(loss, optimizer, clip)
+            loss_value = _stepped(loss, optimizer, clip)
         if schedule is not None:
             schedule.step()
-        tell(done, told)
+        tell(done, loss_value)
         if watch is None or (done % watch.every and done < rounds):
             continue
         quality, waited = watch.quality(), waited + 1

@@ -109,11 +109,11 @@ class Start:
                 raise BadInput("slates are not kept (log_slates), so nothing can be counted")
             keep = where.keep_slates_days
             done = begin(opened, Registry(where.model), planned, keep_slates_days=keep)
-            told = heeded_less(Registry(where.model), [one.model for one in done.arms])
-        for line in told:
+            lines = heeded_less(Registry(where.model), [one.model for one in done.arms])
+        for line in lines:
             note(f"metarec: note: {line}")
         arms = ", ".join(f"{one.name} {one.share:.0%} ({one.model})" for one in done.arms)
-        show({**done.as_dict(), "notes": told}, f"{self.name} runs: {arms}", as_json=self.as_json)
+        show({**done.as_dict(), "notes": lines}, f"{self.name} runs: {arms}", as_json=self.as_json)
 
     def _planned(self) -> Experiment:
         """Return the experiment that the options describe.
@@ -287,15 +287,15 @@ def _arm(text: str) -> Arm:
 
     text, _, only = text.partition(",filter=")
     (name, share), *others = pairs_of(text.split(","), "--arm", "NAME=SHARE,SETTING=VALUE,...")
-    name, said = name.strip(), {key.strip(): value.strip() for key, value in others}
-    version = said.pop("model", "")
+    name, options = name.strip(), {key.strip(): value.strip() for key, value in others}
+    version = options.pop("model", "")
     known = ("diversity", "explore", "cold_share")
-    if unknown := [key for key in said if key not in known]:
+    if unknown := [key for key in options if key not in known]:
         raise BadInput(
             f"--arm {name}: an arm sets model, {', '.join(known)} and filter, not {unknown[0]!r}"
         )
     option = f"--arm {name}"
-    numbers = {key: number_of(value, f"{option}: {key}") for key, value in said.items()}
+    numbers = {key: number_of(value, f"{option}: {key}") for key, value in options.items()}
     settings = ArmSettings(**numbers, filter=only or None)
     return Arm(
         name=name, share=number_of(share, f"{option}: share"), model=version, settings=settings

@@ -73,8 +73,8 @@ class Explain(AboutUser):
         why = loaded.explain(request, item_id=self.item)
         if self.out is not None:
             drawn |= _written_page(loaded, request, why, self.learner, self.out)
-        told = [why.to_text(), *(str(one.pop("text")) for one in drawn.values())]
-        show(why.to_json() | drawn, "\n".join(told), as_json=self.as_json)
+        lines = [why.to_text(), *(str(one.pop("text")) for one in drawn.values())]
+        show(why.to_json() | drawn, "\n".join(lines), as_json=self.as_json)
 
     def _check(self) -> None:
         """Refuse options that exclude each other, and files with another extension than the format
@@ -114,8 +114,8 @@ def _drawn_trace(
     inner = _inner_steps(model, request, learner)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(draw(trace(model, request, item), inner), encoding="utf-8")
-    told = str(file) if inner is None else f"{inner.to_text()}\n{file}"
-    return {"trace": {"file": str(file), "text": told, "inner": inner and inner.to_json()}}
+    text = str(file) if inner is None else f"{inner.to_text()}\n{file}"
+    return {"trace": {"file": str(file), "text": text, "inner": inner and inner.to_json()}}
 
 
 def _written_page(

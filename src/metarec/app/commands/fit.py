@@ -317,17 +317,17 @@ class Fit:
         inputs = done.model.item_inputs
         fixed = f"; --encoder {inputs.encoder.name} fixes it" if self.encoder == "auto" else ""
         aside = f"; {done.held_out:,} users kept out" if done.held_out else ""
-        said = list(done.model.notes)
+        notes = list(done.model.notes)
         if done.mitigation is not None:
-            said.append(f"mitigated by {self.mitigate}: {done.mitigation}")
-        said += [*done.tuned.said, *done.tuned.toml()] if done.tuned else []
+            notes.append(f"mitigated by {self.mitigate}: {done.mitigation}")
+        notes += [*done.tuned.said, *done.tuned.toml()] if done.tuned else []
         return "\n".join(
             [
                 f"{self.out}: model {done.model.version}, {done.events:,} events of "
                 f"{done.users:,} users on {len(done.model.catalog):,} items, in "
                 f"{done.seconds:.0f} s{aside}",
                 f"texts read by {inputs.encoder.name} ({inputs.reason}{fixed})",
-                *said,
+                *notes,
                 "policy:",
                 *(f"  {line}" for line in facts_lines(done.policy)),
                 f"other encoders and what they cost here: metarec data check {self.data}",

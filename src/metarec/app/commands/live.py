@@ -141,8 +141,8 @@ def import_(
             both = told_to(job, bars)
             done = import_data(opened, table, loaded.vocabulary, progress=both)
         job.outcome = f"{done.events:,} events stored, {done.known:,} were known or copies"
-    told = [*_imported(done), f"next: metarec serve {where.model}"]
-    show(done.as_dict(), "\n".join(told), as_json=as_json)
+    lines = [*_imported(done), f"next: metarec serve {where.model}"]
+    show(done.as_dict(), "\n".join(lines), as_json=as_json)
 
 
 def _imported(done: Imported) -> list[str]:

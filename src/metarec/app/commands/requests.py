@@ -65,15 +65,15 @@ class AboutUser:
         history = self._history(model)
         stated = {name: _read(value) for name, value in pairs_of(self.profile, "--profile")}
         model.policy_check.refuse_misspelled(stated)
-        told = {name: _read(value) for name, value in pairs_of(self.context, "--context")}
-        refuse_unknown_context(model.context_columns, told, model.policy_check.heeds(told))
+        context = {name: _read(value) for name, value in pairs_of(self.context, "--context")}
+        refuse_unknown_context(model.context_columns, context, model.policy_check.heeds(context))
         return Request(
             history=history,
             wish=self.wish,
             profile=stated,
             friends=self.friend or (),
             location=None if self.near is None else location_of(self.near.split(",")),
-            context=told,
+            context=context,
             searches=self.search or (),
         )
 

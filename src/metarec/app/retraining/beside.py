@@ -30,8 +30,8 @@ def known_relations(store: Store, old: Relations) -> Relations:
     """
     stored = store.friends()
     before = edges_without_forgotten(store, old.friends)
-    said = stored["user_id"].unique().to_list()
-    kept = before.filter(~pl.col("user_id").is_in(said) & ~pl.col("friend_id").is_in(said))
+    user_ids = stored["user_id"].unique().to_list()
+    kept = before.filter(~pl.col("user_id").is_in(user_ids) & ~pl.col("friend_id").is_in(user_ids))
     return Relations(friends=kept, searches=without_forgotten(store, old.searches)).then(
         Relations.of(friends=stored if stored.height else None, searches=store.searches())
     )

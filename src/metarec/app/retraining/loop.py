@@ -110,8 +110,8 @@ def retrain(
                     seed=seed,
                     force=force,
                 ).run(data, fit)
-                said = "promoted" if done.promoted else "refused"
-                job.outcome = f"model {done.challenger} was {said}: {done.decision.reason}"
+                outcome = "promoted" if done.promoted else "refused"
+                job.outcome = f"model {done.challenger} was {outcome}: {done.decision.reason}"
                 _put_away(registry, opened, keep)
             return done
         finally:

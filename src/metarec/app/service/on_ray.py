@@ -169,6 +169,6 @@ def run_on_ray(settings: ServiceSettings) -> None:
 def _why(serve: Any, error: RuntimeError) -> str:
     """Return the last line that a process which could not start reported."""
     states = serve.status().applications[NAME].deployments.values()
-    said = [state.message for state in states if "FAILED" in str(state.status)] or [str(error)]
-    lines = [line.strip() for line in said[0].splitlines() if line.strip()]
+    messages = [state.message for state in states if "FAILED" in str(state.status)] or [str(error)]
+    lines = [line.strip() for line in messages[0].splitlines() if line.strip()]
     return lines[-1] if lines else str(error)

@@ -215,8 +215,8 @@ def _number_lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _without_events(facts: dict[str, Any]) -> str:
     counts = {name: facts[f"{name}_without_events"] for name in ("users", "items")}
-    told = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return f" (and {' and '.join(told)} without events)" if told else ""
+    parts = [f"{count:,} {name}" for name, count in counts.items() if count]
+    return f" (and {' and '.join(parts)} without events)" if parts else ""
 
 
 def _values(values: dict[str, Any]) -> str:

@@ -47,14 +47,14 @@ class TunedRater(Tuned):
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit every setting on `train` and keep the one with the least error on `validation`."""
-        self.table, asked = prepare(train, validation, rng)
+        self.table, held_out = prepare(train, validation, rng)
         variants = self.variants(self.table)
-        if asked is None:
+        if held_out is None:
             self.predict = next(variants)
         else:
             within = train.interactions.value_range
             self.predict = min(
-                variants, key=lambda v: asked.mae(v.score_all(asked.support), within)
+                variants, key=lambda v: held_out.mae(v.score_all(held_out.support), within)
             )
         every = np.ones(len(self.table.events.rows), bool)
         logs = {
@@ -62,7 +62,7 @@ class TunedRater(Tuned):
             for name, counted in (("log events", every), ("log later events", self.table.later))
             if name == "log events" or self.table.knows_later
         }
-        self.chosen = choose_ranker([self.predict], logs, asked)
+        self.chosen = choose_ranker([self.predict], logs, held_out)
 
     def rate(
         self, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]

@@ -129,7 +129,7 @@ class ProfilePopular:
         """Count likes by attribute; choose the smoothing, the weight and which likes to count on
         `validation`.
         """
-        table, asked = prepare(train, validation, rng)
+        table, held_out = prepare(train, validation, rng)
         self.table = table
         profiles = train.users.of_users(table.user_ids)
         self.edges = _band_edges(train.users.frame)
@@ -142,9 +142,9 @@ class ProfilePopular:
         best = -np.inf
         for counted, pull, weight in product(table.priors, (20.0, 100.0), (1.0, 0.5)):
             self._set(table, levels, counted, pull, weight)
-            if asked is None:
+            if held_out is None:
                 return
-            quality = self._quality(asked)
+            quality = self._quality(held_out)
             if quality > best:
                 best, self.settings = quality, {"counted": counted, "pull": pull, "weight": weight}
         self._set(
@@ -155,8 +155,8 @@ class ProfilePopular:
             float(self.settings["weight"]),
         )
 
-    def _quality(self, asked: Validation) -> float:
-        return asked.ndcg(self.score(asked.requests))
+    def _quality(self, held_out: Validation) -> float:
+        return held_out.ndcg(self.score(held_out.requests))
 
     def _set(
         self,

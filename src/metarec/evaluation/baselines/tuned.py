@@ -98,9 +98,9 @@ class Validation:
         candidates[rows, items] = False
         liked = np.zeros(candidates.shape, bool)
         liked[_cells([n.relevant for n in repeated], table.vocabulary)] = True
-        asked = [[e[0] for e in n.rated] for n in repeated]
+        item_ids = [[e[0] for e in n.rated] for n in repeated]
         values = np.array([e[1] for n in repeated for e in n.rated])
-        rows, items = _cells(asked, table.vocabulary, keep_unknown=True)
+        rows, items = _cells(item_ids, table.vocabulary, keep_unknown=True)
         return cls(
             support=table.support(requests),
             requests=requests,
@@ -230,12 +230,12 @@ class TunedRanker(Tuned):
 
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Fit every setting on `train` and keep the best on `validation`."""
-        self.table, asked = prepare(train, validation, rng)
+        self.table, held_out = prepare(train, validation, rng)
         priors = self.table.priors if self.mixes_popularity else {}
-        self.chosen = choose_ranker(self.variants(self.table), priors, asked)
-        for refine in self.refine if asked is not None else ():
+        self.chosen = choose_ranker(self.variants(self.table), priors, held_out)
+        for refine in self.refine if held_out is not None else ():
             self.chosen = choose_ranker(
-                refine(self.table, self.chosen.settings), priors, asked, best=self.chosen
+                refine(self.table, self.chosen.settings), priors, held_out, best=self.chosen
             )
 
 

@@ -58,14 +58,14 @@ def leave_last_out_split(data: Dataset) -> Published:
             f"the protocol {NAME!r} asks for each user's last event, and events of {data.name} "
             f"have no order; give a column timestamp (or seq_pos)"
         )
-    train, asked = _without_last(data)
-    if not asked:
+    train, users = _without_last(data)
+    if not users:
         raise BadInput(f"the protocol {NAME!r} needs users with two items at least; there are none")
     return Published(
         name=NAME,
         train=train,
         validation=[],
-        scenarios={"last event, known users": asked},
+        scenarios={"last event, known users": users},
         cuts=(PLACES,),
         is_graded=False,
     )
@@ -110,28 +110,28 @@ def evaluate_last_out(
 
 
 def measure_last(
-    model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator
+    model: Evaluated, users: Sequence[ColdUser], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Return metric -> [users]; an item that the model does not know is a miss."""
     hits = np.concatenate(
-        [_hits(model, asked[start : start + BATCH], rng) for start in range(0, len(asked), BATCH)]
+        [_hits(model, users[start : start + BATCH], rng) for start in range(0, len(users), BATCH)]
     )
-    one = np.ones(len(asked), np.int64)
+    one = np.ones(len(users), np.int64)
     return {
         f"hit_rate@{PLACES}": np.asarray(hits.any(1), np.float64),
         f"ndcg@{PLACES}": np.asarray(metrics.ndcg(hits, one, PLACES)),
     }
 
 
-def _hits(model: Evaluated, asked: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
+def _hits(model: Evaluated, users: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
     """Return [B, PLACES] whether each place holds the query item."""
-    scores = model.score([Request(history=n.pool, profile=n.profile) for n in asked])
+    scores = model.score([Request(history=n.pool, profile=n.profile) for n in users])
     known = model.vocabulary
     candidates = np.ones(scores.shape, bool)
-    owner = np.repeat(np.arange(len(asked)), [len(n.pool) for n in asked])
-    seen = known.indexes(str(event[0]) for n in asked for event in n.pool)
+    owner = np.repeat(np.arange(len(users)), [len(n.pool) for n in users])
+    seen = known.indexes(str(event[0]) for n in users for event in n.pool)
     candidates[owner[seen >= 0], seen[seen >= 0]] = False
-    wanted = known.indexes(n.query[0][0] for n in asked)
+    wanted = known.indexes(n.query[0][0] for n in users)
     ranked = metrics.rank(scores, PLACES, rng, candidates)
     return np.asarray((ranked == wanted[:, None]) & (wanted >= 0)[:, None])
 
@@ -148,11 +148,11 @@ def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
     last = acts.filter(is_asked & (pl.col("row") > pl.col("row").min().over("user_id")))
     last = last.group_by("user_id", maintain_order=True).last()
     cut = last.select("user_id", pl.col("row").alias("last_row"))
-    asked = as_cold_users(
+    users = as_cold_users(
         data, _before(acts, cut).filter(pl.col("last_row").is_not_null()), last, -np.inf
     )
     events = _before(data.interactions.frame.with_columns(row), cut)
-    return data.with_interactions(events.drop("row", "last_row")), asked
+    return data.with_interactions(events.drop("row", "last_row")), users
 
 
 def _before(events: pl.DataFrame, cut: pl.DataFrame) -> pl.DataFrame:
@@ -165,25 +165,25 @@ def _validation(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, list
     """Return training data without the validation users, and these users with their last event as
     the query.
     """
-    _, asked = _without_last(train)
-    many = min(int(VALIDATION_SHARE * len(asked)), MAX_VALIDATION)
-    chosen = [asked[place] for place in sorted(rng.choice(len(asked), many, replace=False))]
+    _, users = _without_last(train)
+    many = min(int(VALIDATION_SHARE * len(users)), MAX_VALIDATION)
+    chosen = [users[place] for place in sorted(rng.choice(len(users), many, replace=False))]
     ids = pl.Series([n.user_id for n in chosen], dtype=pl.Utf8)
     frame = train.interactions.frame
     return train.with_interactions(frame.filter(~pl.col("user_id").is_in(ids.implode()))), chosen
 
 
 def _row(
-    scenario: str, model: Evaluated, asked: list[ColdUser], rng: np.random.Generator
+    scenario: str, model: Evaluated, users: list[ColdUser], rng: np.random.Generator
 ) -> ProtocolRow:
     """Measure one recommender, with 95% bootstrap intervals over users."""
-    values = measure_last(model, asked, rng)
-    weights = resample(len(asked), derive(0, "bootstrap", scenario))
+    values = measure_last(model, users, rng)
+    weights = resample(len(users), derive(0, "bootstrap", scenario))
     bounds = {name: interval(found[None], weights) for name, found in values.items()}
     return ProtocolRow(
         scenario=scenario,
         model=model.name,
-        users=len(asked),
+        users=len(users),
         means={name: float(found.mean()) for name, found in values.items()},
         intervals={name: (float(low[0]), float(high[0])) for name, (low, high) in bounds.items()},
     )

@@ -134,9 +134,9 @@ def measure_queries(
     owner, actual = queries.owner, queries.actual
     if published.train.interactions.has_values and isinstance(model, Rates):
         predicted = queries.values(model, published.train.interactions.value_range)
-        asked = ~queries.is_shown if published.asks_shown else np.ones(len(actual), bool)
-        predicted = np.where(asked, predicted, actual)
-        found["mae"] = metrics.mae(predicted[asked], actual[asked], owner[asked], users)
+        is_query = ~queries.is_shown if published.asks_shown else np.ones(len(actual), bool)
+        predicted = np.where(is_query, predicted, actual)
+        found["mae"] = metrics.mae(predicted[is_query], actual[is_query], owner[is_query], users)
     else:
         predicted = queries.scores(model)
     if published.is_graded:
@@ -168,13 +168,13 @@ class _Queries:
         """Take everything in the query that these users rated, requested after their support."""
         item_ids = [[item_id for item_id, _ in user.rated] for user in cold_users]
         pools = [{item_id for item_id, *_ in user.pool} for user in cold_users]
-        asked = zip(pools, item_ids, strict=True)
+        lists = zip(pools, item_ids, strict=True)
         return cls(
             requests=[Request(history=user.pool, profile=user.profile) for user in cold_users],
             item_ids=item_ids,
             owner=np.repeat(np.arange(len(cold_users)), list(map(len, item_ids))),
             actual=np.array([value for user in cold_users for _, value in user.rated]),
-            is_shown=np.array([one in pool for pool, ids in asked for one in ids], bool),
+            is_shown=np.array([one in pool for pool, ids in lists for one in ids], bool),
         )
 
     def values(self, model: Rates, value_range: tuple[float, float]) -> np.ndarray:

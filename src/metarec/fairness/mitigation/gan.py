@@ -149,7 +149,7 @@ def train_gan(
             batch = torch.multinomial(
                 evenly, min(config.batch, users), replacement=True, generator=rng
             )
-            told = _update_discriminator(
+            losses = _update_discriminator(
                 discriminator, tell, generator, real[batch], group[batch], length[batch], rng
             )
             wrote = _update_generator(
@@ -163,7 +163,7 @@ def train_gan(
                 rng,
             )
             if report is not None:
-                report(step, told, wrote)
+                report(step, losses, wrote)
     return generator.eval()
 
 

@@ -229,11 +229,11 @@ def _classifier_auc(real: np.ndarray, made: np.ndarray, rng: np.random.Generator
     sides = [side[rng.permutation(len(side))[:size]].astype(np.float32) for side in (real, made)]
     truth = np.repeat([1, 0], size)
     order = rng.permutation(2 * size)
-    told = cross_val_predict(
+    predicted = cross_val_predict(
         LogisticRegression(C=0.1, max_iter=300),
         np.concatenate(sides)[order],
         truth[order],
         cv=3,
         method="decision_function",
     )
-    return float(roc_auc_score(truth[order], told))
+    return float(roc_auc_score(truth[order], predicted))

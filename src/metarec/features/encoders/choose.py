@@ -83,16 +83,16 @@ class Advice:
     def lines(self) -> list[str]:
         """Return the advice as lines for a terminal."""
         survey = self.survey
-        said = [
+        sentences = [
             f"Text: {survey.with_text:,} of {survey.items:,} items"
             + (f", {survey.words:.0f} words each, {survey.language}" if survey.with_text else "")
         ]
         if survey.with_image:
-            said.append(
+            sentences.append(
                 f"Pictures: {survey.with_image:,} of {survey.items:,} items, read by "
                 f"{self.image_encoder}"
             )
-        said.append(f"Encoder: {self.encoder} ({self.reason})")
+        sentences.append(f"Encoder: {self.encoder} ({self.reason})")
         for choice in self.choices:
             cost = (
                 "not on this machine"
@@ -101,8 +101,8 @@ class Advice:
                 if choice.seconds is None
                 else f"about {_duration(choice.seconds)}, {choice.megabytes:.1f} MB"
             )
-            said.append(f"  {choice.encoder:<44} {cost:<24} {choice.note}")
-        return said
+            sentences.append(f"  {choice.encoder:<44} {cost:<24} {choice.note}")
+        return sentences
 
 
 def advise(

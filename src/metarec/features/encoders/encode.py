@@ -190,12 +190,12 @@ def _fit_trained(
         raise BadInput(
             f"encoder {kind!r} learns from behavior: give targets=Targets(vectors=..., weights=...)"
         )
-    said = targets if isinstance(targets, Targets) else targets()
+    resolved = targets if isinstance(targets, Targets) else targets()
     return TrainedEncoder.fit(
         texts,
-        said.vectors[rows],
+        resolved.vectors[rows],
         kind=kind,
-        weights=said.weights[rows],
+        weights=resolved.weights[rows],
         rng=rng,
         progress=progress,
     )
@@ -267,21 +267,22 @@ def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str,
     """
     options = options or PretrainedOptions()
     while "@" in name:
-        model, _, said = name.rpartition("@")
-        if said.isdigit():
-            options = replace(options, max_tokens=int(said))
-        elif said in POOLINGS:
-            options = replace(options, pooling=said)
-        elif said in PRECISIONS:
-            options = replace(options, precision=said)
-        elif said in ENGINES:
-            options = replace(options, engine=said)
-        elif "{text}" in said:
-            options = replace(options, prompt=said)
+        model, _, template = name.rpartition("@")
+        if template.isdigit():
+            options = replace(options, max_tokens=int(template))
+        elif template in POOLINGS:
+            options = replace(options, pooling=template)
+        elif template in PRECISIONS:
+            options = replace(options, precision=template)
+        elif template in ENGINES:
+            options = replace(options, engine=template)
+        elif "{text}" in template:
+            options = replace(options, prompt=template)
         elif model.split("@")[0].lower() in SHORT_NAMES:
             raise BadInput(
-                f"{said!r} in {name!r} says nothing: behind an @ stands a number of tokens, one of "
-                f"{', '.join((*POOLINGS, *PRECISIONS, *ENGINES))}, or a prompt that holds {{text}}"
+                f"{template!r} in {name!r} says nothing: behind an @ stands a number of tokens, "
+                f"one of {', '.join((*POOLINGS, *PRECISIONS, *ENGINES))}, or a prompt that "
+                "holds {text}"
             )
         else:
             break  # the @ is part of the name

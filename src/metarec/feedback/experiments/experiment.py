@@ -289,9 +289,9 @@ def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Exp
 
     def stopped(found: Experiment) -> Experiment:
         if arm is not None:
-            told = {**found.stopped, found.arm_named(arm).name: reason}
-            found = replace(found, stopped=told)
-            left = [one.name for one in found.arms[1:] if one.name not in told]
+            stopped = {**found.stopped, found.arm_named(arm).name: reason}
+            found = replace(found, stopped=stopped)
+            left = [one.name for one in found.arms[1:] if one.name not in stopped]
             if left and arm != found.control.name:
                 return found
         return replace(found, status="stopped", ended_at=time.time(), reason=reason)

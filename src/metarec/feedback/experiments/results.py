@@ -277,7 +277,7 @@ def _difference(
 def _comparisons(
     experiment: Experiment, sums: Mapping[tuple[str, str, str], Sums]
 ) -> list[Comparison]:
-    told = []
+    lines = []
     for arm in experiment.arms[1:]:
         for measure in _VALUES:
             for group in GROUPS:
@@ -288,7 +288,7 @@ def _comparisons(
                     float(np.asarray(one.total)[-1]) / max(1.0, n)
                     for one, n in zip(both, users, strict=True)
                 ]
-                told.append(
+                lines.append(
                     Comparison(
                         arm=arm.name,
                         measure=measure,
@@ -301,17 +301,17 @@ def _comparisons(
                         high=_finite(found.high[-1]),
                     )
                 )
-    return told
+    return lines
 
 
 def _history(
     experiment: Experiment, sums: Mapping[tuple[str, str, str], Sums], until: float
 ) -> list[Moment]:
     width = (until - experiment.started_at) / N_MOMENTS
-    told = []
+    lines = []
     for arm in experiment.arms[1:]:
         found = _difference(experiment, sums, arm.name, experiment.measure, "all")
-        told += [
+        lines += [
             Moment(
                 timestamp=experiment.started_at + width * (at + 1),
                 arm=arm.name,
@@ -321,7 +321,7 @@ def _history(
             )
             for at in range(N_MOMENTS)
         ]
-    return told
+    return lines
 
 
 def _finite(value: float) -> float | None:
@@ -329,15 +329,15 @@ def _finite(value: float) -> float | None:
 
 
 def _warnings(experiment: Experiment, mismatch: float, crossed: int, users: int) -> list[str]:
-    told = []
+    lines = []
     if mismatch < MISMATCH and not experiment.stopped:
-        told.append(
+        lines.append(
             f"the numbers of users do not fit the shares (p = {mismatch:.1g}): some are lost or "
             f"counted twice, so do not trust the comparison"
         )
     if crossed > 0.01 * max(1, users):
-        told.append(f"{crossed:,} users saw two arms and are left out; that is more than 1 in 100")
-    return told
+        lines.append(f"{crossed:,} users saw two arms and are left out; that is more than 1 in 100")
+    return lines
 
 
 def broken_guardrails(experiment: Experiment, found: Results) -> dict[str, str]:

@@ -153,6 +153,6 @@ class UserReads(Connections):
 
 def _place_in(context: str) -> tuple[float, float] | None:
     """Return the location of an event from its context (JSON); None if it has none."""
-    told = json.loads(context)
-    place = (told.get("latitude"), told.get("longitude"))
+    stated = json.loads(context)
+    place = (stated.get("latitude"), stated.get("longitude"))
     return place if all(isinstance(degree, int | float) for degree in place) else None

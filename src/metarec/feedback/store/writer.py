@@ -212,8 +212,8 @@ def passes(error: SQLAlchemyError) -> bool:
 
 
 def _is_lock(error: SQLAlchemyError) -> bool:
-    said = str(getattr(error, "orig", "")).lower()
-    return "locked" in said or "lock timeout" in said
+    message = str(getattr(error, "orig", "")).lower()
+    return "locked" in message or "lock timeout" in message
 
 
 def explained(error: SQLAlchemyError) -> Exception:
@@ -221,11 +221,11 @@ def explained(error: SQLAlchemyError) -> Exception:
     without the values in their messages.
     """
     if isinstance(error, OperationalError):
-        said = first_line(error)
+        message = first_line(error)
         # SQLite's message on a disk so full that it cannot even begin
-        hint = "; is the disk full?" if "disk I/O error" in said else ""
+        hint = "; is the disk full?" if "disk I/O error" in message else ""
         return StoreUnavailable(
-            f"the store could not write ({said}{hint}); nothing of this request was stored"
+            f"the store could not write ({message}{hint}); nothing of this request was stored"
         )
     if is_damaged(error):
         return StoreUnavailable(f"the store is damaged ({first_line(error)}); restore a backup")
@@ -239,8 +239,10 @@ def explained(error: SQLAlchemyError) -> Exception:
 
 def is_damaged(error: SQLAlchemyError) -> bool:
     """Return whether SQLite reports its file as damaged."""
-    said = str(getattr(error, "orig", "")).lower()
-    return isinstance(error, DatabaseError) and ("malformed" in said or "not a database" in said)
+    message = str(getattr(error, "orig", "")).lower()
+    return isinstance(error, DatabaseError) and (
+        "malformed" in message or "not a database" in message
+    )
 
 
 def first_line(error: Exception) -> str:

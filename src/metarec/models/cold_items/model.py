@@ -98,17 +98,17 @@ class NewItems:
             users: users for whom items are scored.
             texts: [items, E] text embeddings of the items, if the model was fitted with any.
         """
-        asked = self.describe(users)
+        features = self.describe(users)
         everyone = ItemFeatures.of(
-            torch.cat([asked, self.describe(rater_histories)]),
+            torch.cat([features, self.describe(rater_histories)]),
             rng=np.random.default_rng(0),
             anchors=self.config.anchors,
         )
-        shown = replace(self.scale.transform(raters, "liking"), items=raters.items + len(asked))
+        shown = replace(self.scale.transform(raters, "liking"), items=raters.items + len(features))
         items = self._adapted(content, texts, shown, everyone)
         return self._scores(
             items,
-            everyone.take(up_to(len(asked), asked)),
+            everyone.take(up_to(len(features), features)),
             self.likeness(items.texts, users),
         )
 
@@ -141,10 +141,12 @@ class NewItems:
             texts=self.placed(content if texts is None else texts),
         )
 
-    def _scores(self, items: AdaptedItems, asked: ItemFeatures, likeness: np.ndarray) -> np.ndarray:
+    def _scores(
+        self, items: AdaptedItems, features: ItemFeatures, likeness: np.ndarray
+    ) -> np.ndarray:
         """[users, items] weighted sum of the score components."""
         with torch.no_grad():
-            scores = self.learner.score(self.prior, items.params, asked)
+            scores = self.learner.score(self.prior, items.params, features)
         parts = scores, items.params["expected"], *on_device(likeness)
         weights, confident_at = on_device(self.weights), self.config.confident_at
         return in_memory(weighed(parts, items.raters, weights, confident_at).T)

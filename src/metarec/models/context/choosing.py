@@ -46,19 +46,19 @@ def chosen_for(
     other two.
     """
     acts, held = context.acts, rng.random(len(context.members)) < 1 / 3
-    kept, asked = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
-    asked = _one_of_each(asked.where(rng.permutation(len(asked.items))))
-    asked = asked.where(rng.permutation(len(asked.items))[: config.max_acts])
-    return likeliest(kept, asked, context.columns.sizes, content, config)
+    kept, query = acts.where(~held[acts.owners]), acts.where(held[acts.owners])
+    query = _one_of_each(query.where(rng.permutation(len(query.items))))
+    query = query.where(rng.permutation(len(query.items))[: config.max_acts])
+    return likeliest(kept, query, context.columns.sizes, content, config)
 
 
 def likeliest(
-    kept: Acts, asked: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
+    kept: Acts, query: Acts, sizes: np.ndarray, content: np.ndarray, config: ContextConfig
 ) -> Choice:
     """The shrinkage of each column and the weight of all that have the highest likelihood of the
-    events `asked`, by lifts counted over the events `kept`.
+    events `query`, by lifts counted over the events `kept`.
     """
-    if not len(asked.items) or not len(kept.items):
+    if not len(query.items) or not len(kept.items):
         return Choice(ways=[None] * len(sizes), weight=config.weights[-1])
     shares = popularity_of(kept, len(content))
     tables, best = tables_of(kept, sizes, len(content)), list[_Tried]()
@@ -66,18 +66,18 @@ def likeliest(
         if not _is_possible(prior, tables, content):
             continue
         _, ratios = ratios_towards(prior, tables, content, config.min_ratio)
-        columns = list(zip(tables, ratios, asked.codes.T, strict=True))
+        columns = list(zip(tables, ratios, query.codes.T, strict=True))
         for way in alike:
             tried = [
-                _Tried(way=way, gain=_gain(shrunk(table, ratio, way.damping), codes, asked, shares))
+                _Tried(way=way, gain=_gain(shrunk(table, ratio, way.damping), codes, query, shares))
                 for table, ratio, codes in columns
             ]
             best = [max(p, key=_Tried.mean) for p in zip(best or tried, tried, strict=True)]
     ways = [
-        one.way if _t_statistic(one.gain, asked.owners) > config.min_t else None for one in best
+        one.way if _t_statistic(one.gain, query.owners) > config.min_t else None for one in best
     ]
     lifts = lifts_of(tables, content, ways, config.min_ratio)[0]
-    totals = _total_gains(lifts, sizes, asked, shares, config.weights)
+    totals = _total_gains(lifts, sizes, query, shares, config.weights)
     return Choice(ways=ways, weight=config.weights[int(np.argmax(totals))])
 
 
@@ -111,19 +111,19 @@ def _one_of_each(acts: Acts) -> Acts:
     return acts.where(first)
 
 
-def _gain(ratios: np.ndarray, codes: np.ndarray, asked: Acts, popularity: np.ndarray) -> np.ndarray:
+def _gain(ratios: np.ndarray, codes: np.ndarray, query: Acts, popularity: np.ndarray) -> np.ndarray:
     """[A] gain in log-likelihood of each event by one column, whose P(value | item) / P(value) are
     `ratios` [S, N].
     """
     norms = np.log(ratios @ popularity)
-    gain = np.log(ratios[codes, asked.items]) - norms[codes]
+    gain = np.log(ratios[codes, query.items]) - norms[codes]
     return np.asarray(np.where(codes > 0, gain, 0.0))
 
 
 def _total_gains(
     lifts: np.ndarray,
     sizes: np.ndarray,
-    asked: Acts,
+    query: Acts,
     popularity: np.ndarray,
     weights: tuple[float, ...],
 ) -> list[float]:
@@ -131,9 +131,9 @@ def _total_gains(
     `MAX_SCORES` are computed.
     """
     some = slice(0, min(1000, max(50, MAX_SCORES // len(popularity))))
-    items, starts = asked.items[some], np.cumsum(sizes) - sizes
+    items, starts = query.items[some], np.cumsum(sizes) - sizes
     total = np.zeros((len(items), len(popularity)), np.float32)
-    for codes, start in zip(asked.codes[some].T, starts, strict=True):
+    for codes, start in zip(query.codes[some].T, starts, strict=True):
         total += lifts[start + codes]
     chosen = total[np.arange(len(items)), items]
     return [

@@ -86,8 +86,8 @@ class Context:
         """Note on the columns that are read and those that are not."""
         read = self.read_columns
         unread = [name for name in self.names if name not in read]
-        said = f"context read: {', '.join(read) or 'none'}"
-        return f"{said}; not used, since it tells nothing: {', '.join(unread)}" if unread else said
+        line = f"context read: {', '.join(read) or 'none'}"
+        return f"{line}; not used, since it tells nothing: {', '.join(unread)}" if unread else line
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 evidence for every item; zero for users without a known circumstance."""

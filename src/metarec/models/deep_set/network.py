@@ -265,8 +265,8 @@ def _episode_loss(
     histories = behavior.histories.users(users)
     histories = histories if behavior.is_ordered else histories.shuffled(rng)
     pools = behavior.pools[users]
-    pool, asked = histories.first(pools), histories.after(pools)
-    liked = asked.where(behavior.is_wanted(asked))
+    pool, query = histories.first(pools), histories.after(pools)
+    liked = query.where(behavior.is_wanted(query))
     items_ND = network.items()
     embedded = network.users(
         *padded_support(pool, network.pool), on_device(behavior.profiles[users]), items_ND

@@ -77,8 +77,8 @@ def near_of(
     if behavior.context is None or not behavior.context.has_places:
         return None
     able = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
-    asked = np.sort(able[: min(config.max_choosing, len(able) // 5)])
-    if len(asked) < config.min_choosing:
+    users = np.sort(able[: min(config.max_choosing, len(able) // 5)])
+    if len(users) < config.min_choosing:
         return None
     counts = np.bincount(choices.compared.indices, minlength=behavior.n_items)
     by_count = np.argsort(-counts, kind="stable")[: config.max_items]
@@ -86,7 +86,7 @@ def near_of(
     around = surroundings(places[items], counts[items], config.place_scales, config.landmarks, rng)
     near = Near(items=items, surroundings=around, share=0.0, ridge=ridge)
     head = np.sort(by_count[: config.choosing_items])
-    trial = _Trial.of(behavior, choices, asked, head, ridge, config)
+    trial = _Trial.of(behavior, choices, users, head, ridge, config)
     plain = trial.quality(near)
     gains = {
         share: trial.quality(replace(near, share=share)) - plain for share in config.place_shares
@@ -122,18 +122,18 @@ class _Trial:
         cls,
         behavior: Behavior,
         choices: Choices,
-        asked: np.ndarray,
+        users: np.ndarray,
         head: np.ndarray,
         ridge: float,
         config: EaseConfig,
     ) -> _Trial:
-        """Build the trial of the users `asked`, over the items of the head."""
-        others = np.setdiff1d(np.arange(len(behavior.histories)), asked)
+        """Build the trial of the `users`, over the items of the head."""
+        others = np.setdiff1d(np.arange(len(behavior.histories)), users)
         shown = points_of(behavior.horizon.pool)[:2][-1]
         events = choices.events[others]
         diagonal = diagonal_of(events, behavior.users(others), int(shown), config) + ridge
-        known = behavior.histories.users(asked).first(np.minimum(shown, behavior.pools[asked]))
-        wanted = behavior.targets.users(asked).matrix(behavior.n_items)[:, head]
+        known = behavior.histories.users(users).first(np.minimum(shown, behavior.pools[users]))
+        wanted = behavior.targets.users(users).matrix(behavior.n_items)[:, head]
         return cls(
             support=known.matrix(behavior.n_items)[:, head].toarray(),
             wanted=wanted.toarray() > 0,

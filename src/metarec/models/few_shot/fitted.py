@@ -191,8 +191,8 @@ class FittedLearner:
                 return ridge.scores(self.scale.transform(some, self.view), items)
             with torch.no_grad():
                 params = learner.adapt(self.prior, self.support(some, profiles), self._served)
-                asked = self._served if items is None else self._served.take(on_device(items))
-                return in_memory(learner.score(self.prior, params, asked))
+                items_read = self._served if items is None else self._served.take(on_device(items))
+                return in_memory(learner.score(self.prior, params, items_read))
 
         n_asked = len(self.items) if items is None else len(items)
         parts = parts_of(histories.lengths, n_asked)

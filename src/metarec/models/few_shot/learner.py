@@ -173,8 +173,8 @@ class Gaussian:
         """
         if self.objective == "ranking":
             return adapted_loss(self, prior, batch, question, items)
-        params, asked = self.adapt(prior, batch.support, items), question.items
-        mean, spread = self.score(prior, params, asked), self.spread(prior, params, asked)
+        params, queried = self.adapt(prior, batch.support, items), question.items
+        mean, spread = self.score(prior, params, queried), self.spread(prior, params, queried)
         return gaussian_loss(mean, spread, question)
 
 

@@ -49,8 +49,8 @@ def _both_scores(
 ) -> tuple[Tensor, Tensor]:
     """Return the scores of the support and of the anchors by the body's own `keep` and `score`."""
     whole = params | body.keep(params, support, items)
-    asked = items.take(support.items), items.take(items.anchors)
-    own, anchors = (body.score(whole, some) for some in asked)
+    rows = items.take(support.items), items.take(items.anchors)
+    own, anchors = (body.score(whole, some) for some in rows)
     return own, anchors
 
 

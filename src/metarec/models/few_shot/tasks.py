@@ -168,16 +168,16 @@ class FewShotTasks:
 
 
 def _query(
-    asked: Histories,
+    query: Histories,
     tasks: FewShotTasks,
     rng: np.random.Generator,
     is_candidate: np.ndarray,
 ) -> Query:
     if tasks.liked_only:
-        asked = asked.where((asked.values > 0) & asked.is_target)
-    if asked.lengths.max(initial=0) > tasks.query_most:
-        asked = asked.shuffled(rng).first(tasks.query_most)
-    rows = asked.padded()
+        query = query.where((query.values > 0) & query.is_target)
+    if query.lengths.max(initial=0) > tasks.query_most:
+        query = query.shuffled(rng).first(tasks.query_most)
+    rows = query.padded()
     return Query(
         items=on_device(rows.items),
         values=on_device(rows.values),

@@ -86,8 +86,8 @@ def meta_train(
 
     def tell(done: int, loss: float | None) -> None:
         if done % training.evaluate_every == 0 or done == training.outer_steps:
-            said = f"{learner.objective} loss {loss:.3f}"
-            progress(learner.name, done / training.outer_steps, said)
+            note = f"{learner.objective} loss {loss:.3f}"
+            progress(learner.name, done / training.outer_steps, note)
 
     best = train(
         training.outer_steps,

@@ -156,8 +156,8 @@ def choose_chain(
     tasks, best = [*_held_out(behavior, rng, config)], Chain.of(config)
     if not tasks:
         return best
-    asked = np.unique(np.concatenate([users for users, _, _ in tasks]))
-    rest = behavior.users(np.setdiff1d(np.arange(len(behavior.histories)), asked))
+    held_out = np.unique(np.concatenate([users for users, _, _ in tasks]))
+    rest = behavior.users(np.setdiff1d(np.arange(len(behavior.histories)), held_out))
     counts = Counts.of(rest, best.recency, config, near)
 
     def quality(chain: Chain, counts: Counts) -> np.ndarray:

@@ -92,21 +92,21 @@ def shortly_known(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, His
     return behavior.batch_of(users, support), behavior.targets.users(users)
 
 
-def log_likelihood(evidence: np.ndarray, asked: Histories) -> float:
+def log_likelihood(evidence: np.ndarray, query: Histories) -> float:
     """Mean over users of the mean log share of evidence [B, N] that falls on what they took."""
-    taken, totals = evidence[asked.owners, asked.items], evidence.sum(1)
-    return float(log_likelihoods(taken[:, None], totals[:, None], asked).mean())
+    taken, totals = evidence[query.owners, query.items], evidence.sum(1)
+    return float(log_likelihoods(taken[:, None], totals[:, None], query).mean())
 
 
-def log_likelihoods(taken: np.ndarray, totals: np.ndarray, asked: Histories) -> np.ndarray:
+def log_likelihoods(taken: np.ndarray, totals: np.ndarray, query: Histories) -> np.ndarray:
     """[B, P] mean log share of the evidence that falls on what each user took, under each of P
     settings.
 
     Args:
         taken: [E, P] evidence of the items that users took.
         totals: [B, P] sum of the evidence over all items.
-        asked: what each user took.
+        query: what each user took.
     """
-    shares = taken / np.maximum(totals, 1e-30)[asked.owners]
-    sums = asked.sums(np.log(np.maximum(shares, 1e-9)))
-    return np.asarray(sums / np.maximum(asked.lengths, 1)[:, None])
+    shares = taken / np.maximum(totals, 1e-30)[query.owners]
+    sums = query.sums(np.log(np.maximum(shares, 1e-9)))
+    return np.asarray(sums / np.maximum(query.lengths, 1)[:, None])

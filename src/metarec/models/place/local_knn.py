@@ -281,9 +281,9 @@ class LocalKnn:
                 own[block] = np.sqrt(np.maximum(themselves + pairs * stand_for[block], 1e-12))
         return found
 
-    def likelihood(self, batch: UserBatch, asked: Histories, themselves: np.ndarray) -> float:
+    def likelihood(self, batch: UserBatch, query: Histories, themselves: np.ndarray) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
-        return log_likelihood(self._evidence(batch, None, themselves), asked)
+        return log_likelihood(self._evidence(batch, None, themselves), query)
 
     def with_places(self, places: np.ndarray) -> LocalKnn:
         """Return the model for a catalog with items at `places` [N', 2]."""
@@ -369,12 +369,12 @@ def _likeliest(
     config = start.config
     asked_of = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
     users = np.sort(asked_of[: config.max_choosing])
-    batch, asked = shortly_known(behavior, users)
+    batch, query = shortly_known(behavior, users)
     place = np.full(len(behavior.histories), -1)
     place[kept] = np.arange(len(kept))
 
     def likelihood(tried: LocalKnn) -> float:
-        return tried.likelihood(batch, asked, place[users]) if len(users) else 0.0
+        return tried.likelihood(batch, query, place[users]) if len(users) else 0.0
 
     decays = list(product(config.scales, config.powers))
     near = _best(start.with_decays(decays, sample), likelihood)

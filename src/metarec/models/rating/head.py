@@ -241,7 +241,7 @@ class RatingHead:
         )
 
     def process(
-        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+        self, support: Histories, query: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the process at each query event [E], from each user's support
         and profile [B, P].
@@ -249,26 +249,26 @@ class RatingHead:
         support = support if support.is_rated.all() else support.where(support.is_rated)
         start = self.prior.of(profiles, len(support)) + self.choices.of(support)
         longest = min(int(support.lengths.max(initial=1)), self.config.newest)
-        numbers = (self.features.shape[1] + 2 * longest) * int(asked.lengths.max(initial=1))
+        numbers = (self.features.shape[1] + 2 * longest) * int(query.lengths.max(initial=1))
         step = max(1, NUMBERS_AT_ONCE // max(numbers, 1))
         if step >= len(support):
-            return self._process(support, asked, start)
+            return self._process(support, query, start)
         rows = np.arange(len(support))
         some = np.split(rows, range(step, len(rows), step))
-        parts = [self._process(support.users(p), asked.users(p), start[p]) for p in some]
+        parts = [self._process(support.users(p), query.users(p), start[p]) for p in some]
         means, variances = zip(*parts, strict=True)
         return np.concatenate(means), np.concatenate(variances)
 
     def _process(
-        self, support: Histories, asked: Histories, start: np.ndarray
+        self, support: Histories, queried: Histories, start: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         if support.lengths.max(initial=0) > self.config.newest:
             first = np.repeat(support.lengths - self.config.newest, support.lengths)
             support = support.where(support.positions >= first)
-        newest, query = support.padded(), asked.padded()
+        newest, query = support.padded(), queried.padded()
         is_real = newest.is_real.astype(np.float32)
         seen_BSF = self.features[newest.items] * is_real[..., None]
-        asked_BQF = self.features[query.items]
+        query_BQF = self.features[query.items]
         residual = (
             (newest.values - self.mean) / self.unit
             - self.item_bias[newest.items]
@@ -278,45 +278,45 @@ class RatingHead:
             seen_BSF,
             residual,
             is_real,
-            asked_BQF,
+            query_BQF,
             offset_variance=self.offset_variance,
             noise=self.config.noise,
         )
-        mean = mean + weighted(start, asked_BQF)
+        mean = mean + weighted(start, query_BQF)
         return mean[query.is_real], variance[query.is_real]
 
     def predict(
-        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+        self, support: Histories, query: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the predicted rating and its standard deviation for each query event [E], user by
-        user, in the order of `asked`.
+        user, in the order of `query`.
         """
-        steps, spread = self.steps(support, asked, profiles)
-        steps = self.curves.of(steps, ratings_of(support)[asked.owners])
+        steps, spread = self.steps(support, query, profiles)
+        steps = self.curves.of(steps, ratings_of(support)[query.owners])
         values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
         return values, self.unit * spread
 
     def steps(
-        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+        self, support: Histories, query: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the prediction for each query event [E] in steps from the mean, before the median
         curve and the limits of the scale, and its standard deviation.
         """
-        columns, variance = self.columns(support, asked, profiles)
-        of_event = self._by_events.after(ratings_of(support))[asked.owners]
+        columns, variance = self.columns(support, query, profiles)
+        of_event = self._by_events.after(ratings_of(support))[query.owners]
         steps = np.einsum("ec,ec->e", of_event[:, :-1], columns)
         return steps, np.sqrt(of_event[:, -1] ** 2 + variance)
 
     def columns(
-        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+        self, support: Histories, query: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the regression columns [E, C] and the process's variance [E] at query events."""
-        process, variance = self.process(support, asked, profiles)
+        process, variance = self.process(support, query, profiles)
         support = support if support.is_rated.all() else support.where(support.is_rated)
         left = (support.values - self.mean) / self.unit - self.item_bias[support.items]
         spread = spread_of(support, left, self.config.noise)
-        bias, fame = self.item_bias[asked.items], self.fame[asked.items]
-        return columns_of(bias, process, fame, spread[asked.owners]), variance
+        bias, fame = self.item_bias[query.items], self.fame[query.items]
+        return columns_of(bias, process, fame, spread[query.owners]), variance
 
     @cached_property
     def _by_events(self) -> Interpolation:

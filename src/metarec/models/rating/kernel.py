@@ -105,13 +105,13 @@ def choose_damping(
     errors = np.zeros(len(tried))
     for rest, part in folds:
         known = behavior.users(rest)
-        asked = behavior.histories.users(part).after(behavior.pools[part])
-        if not len(asked.items):
+        query = behavior.histories.users(part).after(behavior.pools[part])
+        if not len(query.items):
             return tried[0]
         for place, damping in enumerate(tried):
-            left = offsets_of_ratings(known, damping, unit, config).residuals(asked)
-            size = np.abs(left) / np.maximum(asked.lengths, 1)[asked.owners]
-            errors[place] += float(behavior.weights_of(part)[asked.owners] @ size)
+            left = offsets_of_ratings(known, damping, unit, config).residuals(query)
+            size = np.abs(left) / np.maximum(query.lengths, 1)[query.owners]
+            errors[place] += float(behavior.weights_of(part)[query.owners] @ size)
     return tried[int(errors.argmin())]
 
 

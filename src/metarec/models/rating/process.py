@@ -11,7 +11,7 @@ def adapted(
     seen_BSF: np.ndarray,
     residual: np.ndarray,
     is_real: np.ndarray,
-    asked_BQF: np.ndarray,
+    query_BQF: np.ndarray,
     *,
     offset_variance: float,
     noise: float,
@@ -22,7 +22,7 @@ def adapted(
         seen_BSF: features of the rated items, 0 where padded.
         residual: [B, S] ratings less their prior mean, 0 where padded.
         is_real: [B, S] mask: 1 for an event, 0 for padding.
-        asked_BQF: features of the query items.
+        query_BQF: features of the query items.
         offset_variance: variance of users' offsets.
         noise: noise variance of a rating.
     """
@@ -30,7 +30,7 @@ def adapted(
     kernel = seen_BSF @ turned
     kernel += offset_variance * is_real[:, :, None] * is_real[:, None, :]
     np.einsum("bss->bs", kernel)[...] += noise
-    cross = asked_BQF @ turned
+    cross = query_BQF @ turned
     cross += offset_variance * is_real[:, None, :]
     # One solve for both: the first column gives the mean, the others the variance that the support
     # explains at each query event.
@@ -38,7 +38,7 @@ def adapted(
         kernel, np.concatenate([residual[..., None], cross.transpose(0, 2, 1)], axis=2)
     )
     explained = np.einsum("bqs,bsq->bq", cross, solved[:, :, 1:])
-    before = np.einsum("bqf,bqf->bq", asked_BQF, asked_BQF) + offset_variance
+    before = np.einsum("bqf,bqf->bq", query_BQF, query_BQF) + offset_variance
     return (cross @ solved[:, :, :1])[..., 0], np.maximum(before - explained, 0.0)
 
 

@@ -47,7 +47,7 @@ class Head(Protocol):
         ...
 
     def columns(
-        self, support: Histories, asked: Histories, profiles: np.ndarray | None = None
+        self, support: Histories, query: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the regression columns [E, C] and the variance of the process [E] at each query
         event.
@@ -103,8 +103,8 @@ class Rehearsal:
             _rehearse(head, behavior, part) for head, (_, part) in zip(heads, folds, strict=True)
         ]
         users = np.concatenate([part for _, part in folds])
-        asked = behavior.histories.users(users).after(behavior.pools[users])
-        share = behavior.weights_of(users) / np.maximum(asked.lengths, 1)
+        query = behavior.histories.users(users).after(behavior.pools[users])
+        share = behavior.weights_of(users) / np.maximum(query.lengths, 1)
         columns, variance, targets = zip(*parts, strict=True)
         return cls(
             shots=behavior.horizon.shots,
@@ -112,8 +112,8 @@ class Rehearsal:
             columns=np.concatenate(columns, axis=1),
             variance=np.concatenate(variance, axis=1),
             targets=np.concatenate(targets),
-            owners=asked.owners,
-            weights=share[asked.owners],
+            owners=query.owners,
+            weights=share[query.owners],
             users=len(users),
         )
 
@@ -181,13 +181,13 @@ def _rehearse(
     the users `part`.
     """
     histories, pools = behavior.histories.users(part), behavior.pools[part]
-    asked = histories.after(pools)
+    query = histories.after(pools)
     found = [
-        head.columns(histories.first(np.minimum(shots, pools)), asked, behavior.profiles[part])
+        head.columns(histories.first(np.minimum(shots, pools)), query, behavior.profiles[part])
         for shots in behavior.horizon.shots
     ]
     columns = np.stack([columns.astype(np.float32) for columns, _ in found])
-    targets = (asked.values - head.mean) / head.unit
+    targets = (query.values - head.mean) / head.unit
     return columns, np.stack([variance for _, variance in found]), targets
 
 

@@ -48,17 +48,17 @@ def _leading_sparse(
     Martinsson and Tropp 2011, "Finding structure with randomness", algorithm 4.4).
     """
     scale = np.ones(targets.shape[0]) if roots is None else np.asarray(roots, np.float64)
-    asked = np.flatnonzero(np.diff(targets.tocsc().indptr))  # all other columns are empty
-    rows = sp.csr_matrix(sp.diags_array(scale) @ targets[:, asked]).astype(np.float32)
-    middle, scale = mean[asked], scale.astype(np.float32)
-    drawn = np.random.default_rng(seed).normal(size=(len(asked), rank + OVERSAMPLED))
+    filled = np.flatnonzero(np.diff(targets.tocsc().indptr))  # all other columns are empty
+    rows = sp.csr_matrix(sp.diags_array(scale) @ targets[:, filled]).astype(np.float32)
+    middle, scale = mean[filled], scale.astype(np.float32)
+    drawn = np.random.default_rng(seed).normal(size=(len(filled), rank + OVERSAMPLED))
     basis = drawn.astype(np.float32)
     for _ in range(1 + POWER_ITERATIONS):
         left = np.linalg.qr(rows @ basis - np.outer(scale, middle @ basis))[0]
         basis = rows.T @ left - np.outer(middle, scale @ left)
     along, strength, small = np.linalg.svd(basis.T, full_matrices=False)
     directions = np.zeros((rank, len(mean)), np.float32)
-    directions[:, asked] = small[:rank]
+    directions[:, filled] = small[:rank]
     return (left @ along)[:, :rank], strength[:rank], directions
 
 

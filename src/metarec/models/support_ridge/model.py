@@ -317,8 +317,8 @@ def _tasks(
     tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
     targets = []
     for histories in tasks:
-        asked = histories.after(part.pools)
-        targets.append(asked.where(part.is_wanted(asked)).matrix(behavior.n_items))
+        query = histories.after(part.pools)
+        targets.append(query.where(part.is_wanted(query)).matrix(behavior.n_items))
     roots = (
         None
         if part.weights is None

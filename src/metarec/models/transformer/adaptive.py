@@ -64,13 +64,13 @@ class AdaptiveDecoder(Transformer):
         behavior: Behavior,
         reader: SequenceReader,
         data: TrainingSet,
-        asked: TrainingSet,
+        held_out: TrainingSet,
         rng: np.random.Generator,
         config: TransformerConfig,
     ) -> Self:
         """Pre-train the decoder, then meta-train it."""
         assert isinstance(config, AdaptiveConfig), "the registry checks whose config it is"
-        network = Transformer._trained(behavior, reader, data, asked, rng, config).network
+        network = Transformer._trained(behavior, reader, data, held_out, rng, config).network
         liked_from = (behavior.relevant_from - reader.value_mean) / reader.value_spread - 1e-4
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
@@ -87,7 +87,7 @@ class AdaptiveDecoder(Transformer):
             found = cls(network=network, reader=reader, inner=inner, config=config)
             if config.outer_steps:
                 with one_thread():
-                    MetaTraining.of(found, data, asked, rng).run()
+                    MetaTraining.of(found, data, held_out, rng).run()
         return found
 
     def scores(self, shown: Mapping[str, Tensor]) -> Tensor:

@@ -246,8 +246,8 @@ class InnerLoop(nn.Module):
         params = self._merged(network, own)
         if "states" in row:
             head = {name.removeprefix(HEAD): value for name, value in params.items()}
-            said: Tensor = functional_call(network.out, head, (row["states"],))
-            return said
+            output: Tensor = functional_call(network.out, head, (row["states"],))
+            return output
         one = {name: value[None] for name, value in row.items()}
         whole: Tensor = functional_call(network, params, (one, vectors.read_ND))
         return whole[0]

@@ -152,9 +152,9 @@ class Objective:
             self._sampled(self.training.sampled or CANDIDATES, rng),
         )
         scores_BP, scores_BK = (
-            model.score_candidates(memory_BLD, is_real_BL, model.score_vectors()[asked])
-            + model.item_bias[asked]
-            for asked in (positive_BP, sampled_K[None])
+            model.score_candidates(memory_BLD, is_real_BL, model.score_vectors()[items])
+            + model.item_bias[items]
+            for items in (positive_BP, sampled_K[None])
         )
         left_out_BPK = (sampled_K == positive_BP[..., None]) | seen_BN[some][:, sampled_K][:, None]
         return samples_loss(

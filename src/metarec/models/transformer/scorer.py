@@ -136,8 +136,8 @@ class Transformer:
     ) -> Self:
         """Train on the training users' tasks, with early stopping on a few held-out users."""
         config, reader = config or cls.config, SequenceReader.fit(behavior)
-        data, asked = _split(behavior, reader, config, rng)
-        return cls._trained(behavior, reader, data, asked, rng, config)
+        data, held_out = _split(behavior, reader, config, rng)
+        return cls._trained(behavior, reader, data, held_out, rng, config)
 
     @classmethod
     def _trained(
@@ -145,11 +145,11 @@ class Transformer:
         behavior: Behavior,
         reader: SequenceReader,
         data: TrainingSet,
-        asked: TrainingSet,
+        held_out: TrainingSet,
         rng: np.random.Generator,
         config: TransformerConfig,
     ) -> Self:
-        """Train on `data`, and keep the state with the best likelihood on `asked`."""
+        """Train on `data`, and keep the state with the best likelihood on `held_out`."""
         network = train_sequence(
             data,
             behavior.content,
@@ -159,7 +159,7 @@ class Transformer:
             training=config.training(),
             factors=config.factors,
             rng=rng,
-            validate=_likelihood(asked, config.max_held_out) if asked.targets.nnz else None,
+            validate=_likelihood(held_out, config.max_held_out) if held_out.targets.nnz else None,
         )
         return cls(network=network, reader=reader, config=config)
 
@@ -336,13 +336,13 @@ def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -
     return sp.vstack(rows, format="csr") if rows else targets
 
 
-def _likelihood(asked: TrainingSet, most: int) -> Callable[[SequenceTransformer], float]:
+def _likelihood(held_out: TrainingSet, most: int) -> Callable[[SequenceTransformer], float]:
     """Return a function from a network to its mean log-likelihood of the targets of up to `most` of
     these users.
     """
-    rows = np.arange(asked.targets.shape[0])
+    rows = np.arange(held_out.targets.shape[0])
     rows = rows[:: max(1, len(rows) // most)][:most]
-    wanted = on_device(asked.targets[rows].toarray().astype(np.float32))
-    profile = None if asked.profile is None else asked.profile[rows]
-    shown = as_tensors(asked.inputs.rows(rows), profile)
+    wanted = on_device(held_out.targets[rows].toarray().astype(np.float32))
+    profile = None if held_out.profile is None else held_out.profile[rows]
+    shown = as_tensors(held_out.inputs.rows(rows), profile)
     return lambda network: -float(softmax_loss(network.score(shown), wanted))

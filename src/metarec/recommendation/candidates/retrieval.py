@@ -104,15 +104,15 @@ class Retrieval:
 
     def _liked(self, asking: Asking) -> np.ndarray:
         """[C] cells, best first by the higher score of their two leaders."""
-        asked, place = self._leaders
-        scores = asking.scores(asked)[0][place].reshape(2, -1).max(0)
+        leaders, place = self._leaders
+        scores = asking.scores(leaders)[0][place].reshape(2, -1).max(0)
         return np.argsort(-scores, kind="stable")
 
     @cached_property
     def _leaders(self) -> tuple[np.ndarray, np.ndarray]:
         """All leaders, ascending and unique, and the position of each cell's leaders among them."""
-        asked, place = np.unique(self.cells.leaders, return_inverse=True)
-        return asked, place
+        leaders, place = np.unique(self.cells.leaders, return_inverse=True)
+        return leaders, place
 
     def _deeper(self, cells: Cells, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Return more members of the cells that contain the best items."""

@@ -124,11 +124,11 @@ class Asking:
         ensemble, base = self.ensemble, self.ensemble.base_of(items)
         shares = self._shares(items, names)
         silent = np.zeros((len(self.users), len(items)), np.float32)
-        told = {name: shares.get(name, silent) for name in ensemble.gate.names}
+        shares_of = {name: shares.get(name, silent) for name in ensemble.gate.names}
         known = np.zeros_like(base)
         known[0] = base[0]
         at = ensemble.gate.at(self.users.support.lengths)["popularity_weight"]
-        found = ensemble.gate.score_some(known, told, self.users.support.lengths)
+        found = ensemble.gate.score_some(known, shares_of, self.users.support.lengths)
         return np.asarray(found - at[:, None] * base[0])
 
     @cached_property
@@ -183,8 +183,8 @@ class Asking:
         vars(other).update({**vars(self), "_own_sums": sums.accepted})
         vars(other).pop("_totals", None)
         if self._refusing is not None:
-            told = Sums(accepted=sums.refused, refused={})
-            vars(other)["_refusing"] = self._refusing.knowing(told)
+            sums_refused = Sums(accepted=sums.refused, refused={})
+            vars(other)["_refusing"] = self._refusing.knowing(sums_refused)
         return other
 
     @cached_property

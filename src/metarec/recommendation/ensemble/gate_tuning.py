@@ -151,8 +151,8 @@ def with_mixing(
     models, mixing = len(gate.names), []
     with one_thread():
         for point, (some, more) in enumerate(zip(tasks, served, strict=True)):
-            at, asked = _at(gate, point, models), (some, more if len(more.shares) else some)
-            first, last = (_best(at, of, config.ndcg_places) for of in asked)
+            at, task_sets = _at(gate, point, models), (some, more if len(more.shares) else some)
+            first, last = (_best(at, of, config.ndcg_places) for of in task_sets)
             mixing.append(_mixing(first, last, some))
     return replace(gate, mixing=np.array(mixing))
 

@@ -119,8 +119,8 @@ def _read_as(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     as words for yes and no, as on reading data.
     """
     if column.dtype == pl.Utf8 and dtype == pl.Boolean:
-        said = [None if cell is None else can_be_had(cell) for cell in column.to_list()]
-        return pl.Series(column.name, said, dtype)
+        cells = [None if cell is None else can_be_had(cell) for cell in column.to_list()]
+        return pl.Series(column.name, cells, dtype)
     if column.dtype == pl.Utf8 and dtype.is_numeric():
         numbers = pl.Series(column.name, numbers_of(column.to_list(), unit_in(column.name)))
         return numbers.fill_nan(None).cast(dtype, strict=False)

@@ -280,9 +280,9 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
     if "markov" in models:
         reads_text = work.settings.encoder != "none"
         compared = float(min(n_items, MAX_COMPARED) ** 2) if reads_text else 0.0
-        asked = choosing(len(work.lengths), n_items, work.chain)
+        held_out = choosing(len(work.lengths), n_items, work.chain)
         # One fit more, on which all others' constants are chosen
-        seconds["markov"] = CHOICE_SECONDS * asked + (2 + folds) * (
+        seconds["markov"] = CHOICE_SECONDS * held_out + (2 + folds) * (
             FOLLOWER_SECONDS * work.followers + ALIKE_SECONDS * compared
         )
     if "support_ridge" in models:
@@ -346,24 +346,24 @@ def _memory(work: _Work, *, has_values: bool) -> float:
 
 def _thinned(work: _Work) -> list[str]:
     """Sentences on what is left out because of its size."""
-    said, parts, wanted = [], work.settings.parts, work.knn.neighbors
+    notes, parts, wanted = [], work.settings.parts, work.knn.neighbors
     cut = int((work.lengths - work.compared).sum())
     counted = [name for name in ("item_knn", "ease") if name in parts]
     if cut and counted:
         most = gram.longest_compared(work.lengths)
-        said.append(
+        notes.append(
             f"{' and '.join(counted)} compare the newest {most:,} events of each user ({cut:,} "
             f"older ones left out)"
         )
     if "item_knn" in parts and work.kept < wanted:
-        said.append(f"item_knn keeps {work.kept:,} neighbors of each item instead of {wanted:,}")
+        notes.append(f"item_knn keeps {work.kept:,} neighbors of each item instead of {wanted:,}")
     if "markov" in parts and work.window < work.chain.window:
-        said.append(
+        notes.append(
             f"markov counts {work.window} events that follow each instead of {work.chain.window}"
         )
     if "support_ridge" in parts and work.tasks > work.most_tasks:
-        said.append(f"support_ridge learns from {work.most_tasks:,} of {work.tasks:,} users")
+        notes.append(f"support_ridge learns from {work.most_tasks:,} of {work.tasks:,} users")
     teachers, _ = work.teachers
     if 0 < teachers < work.able:
-        said.append(f"the gate learns from {teachers:,} of {work.able:,} users")
-    return said
+        notes.append(f"the gate learns from {teachers:,} of {work.able:,} users")
+    return notes

@@ -78,8 +78,8 @@ def deep_set(config: DeepSetConfig, *, users: int, pool: int, n_items: int, late
     """Return the CPU seconds of the deep-set network; `later` is the mean number of a user's items
     after the support.
     """
-    asked = config.users_per_step * later / 2  # the rest is not liked, or shared between users
-    scored = n_items if n_items <= MAX_LOGITS else min(config.sampled + asked, n_items)
+    targets = config.users_per_step * later / 2  # the rest is not liked, or shared between users
+    scored = n_items if n_items <= MAX_LOGITS else min(config.sampled + targets, n_items)
     width, of_users = config.dim / 64, config.users_per_step / 64
     step = STEP_SECONDS + SHOWN_SECONDS * pool * of_users * width
     step += SCORED_SECONDS * scored * of_users * config.prefixes / 5 * width

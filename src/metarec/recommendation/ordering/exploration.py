@@ -165,11 +165,11 @@ def posterior_std(
         rows = np.arange(start, min(start + at_once, len(support)))
         some = known.users(rows).padded()
         seen_BSD = directions[some.items] * some.is_real[..., None]
-        asked = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
+        columns = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
         factor = np.linalg.cholesky(
             seen_BSD @ seen_BSD.transpose(0, 2, 1) + np.eye(seen_BSD.shape[1], dtype=np.float32)
         )
-        explained = np.square(np.linalg.solve(factor, seen_BSD) @ asked).sum(1)
+        explained = np.square(np.linalg.solve(factor, seen_BSD) @ columns).sum(1)
         spread[rows] = np.sqrt(np.maximum(1.0 - explained, 1e-6))
     return spread
 

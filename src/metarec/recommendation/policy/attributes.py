@@ -139,8 +139,8 @@ class PolicyAttributes:
         for name in profile:
             if bare(name) in self._known_attributes:
                 continue
-            asked = nearest(name, Needed.by(self.policy).users, NEAR)
-            near = asked or nearest(name, self._known_attributes.values(), NEAR)
+            known = nearest(name, Needed.by(self.policy).users, NEAR)
+            near = known or nearest(name, self._known_attributes.values(), NEAR)
             hint = f"; did you mean {near!r}?" if near is not None else ""
             yield name, f"attribute {name!r} is not known{hint}"
 

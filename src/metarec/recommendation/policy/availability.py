@@ -46,8 +46,8 @@ def can_be_had(cell: Any) -> bool | None:
     number = number_of(cell)
     if number == number:
         return number > 0
-    said = truth_of(cell)
-    return _said(str(cell)) if said is None else said
+    value = truth_of(cell)
+    return _said(str(cell)) if value is None else value
 
 
 def _said(text: str) -> bool | None:

@@ -36,8 +36,8 @@ def fulfills(kind: str, kinds: Kinds, only: Sequence[str] = ()) -> bool:
     """
     if only:
         return kinds.key(kind) in {kinds.key(one) for one in only}
-    said = kinds.of(kind)
-    return said.sign == "positive" and said.strength >= TAKES_FROM and not gives_up(kind, kinds)
+    use = kinds.of(kind)
+    return use.sign == "positive" and use.strength >= TAKES_FROM and not gives_up(kind, kinds)
 
 
 def gives_up(kind: str, kinds: Kinds) -> bool:

@@ -94,7 +94,7 @@ class PolicyNotes:
         """Notes on attribute values that no item has in the column of their exclusion, and on
         values that are not usable as numbers.
         """
-        said: list[str] = []
+        notes: list[str] = []
         profile = self.attributes.profile(request)
         for exclusion in self.policy.exclusions:
             column = self.columns.column(exclusion.item_column)
@@ -103,21 +103,21 @@ class PolicyNotes:
                 continue
             single, items = [t for t in stated if is_single(t)], self.columns.items_of_tag[column]
             for tag in [t for t in single if t not in items][:MAX_GUESSED]:
-                said += self._odd_value(exclusion, column, tag)
+                notes += self._odd_value(exclusion, column, tag)
             for tag in single:
-                said += self._also_hidden(exclusion, column, tag)
+                notes += self._also_hidden(exclusion, column, tag)
         for name, number in self._numbers_asked(profile).items():
             value = profile[name]
             if number != number:
-                said.append(
+                notes.append(
                     f"{name} = {value!r} is no number, so the rules that ask for it say nothing"
                 )
             elif may_part_thousands([value])[0]:
-                said.append(
+                notes.append(
                     f"{name} = {value!r} was read with a decimal point; where its dot parts "
                     "thousands, write it without"
                 )
-        return said
+        return notes
 
     def _odd_value(self, exclusion: Exclusion, column: str, tag: str) -> Iterator[str]:
         """Yield the note on a value that no item has."""
@@ -148,7 +148,7 @@ class PolicyNotes:
         """Return stated attributes that a rule compares with a number; NaN where they are not
         numbers.
         """
-        asked = [
+        needed = [
             (part.of_user or part.name, part.stated_by(profile))
             for rule in self.columns.rules
             for part in (
@@ -156,7 +156,7 @@ class PolicyNotes:
                 *(p for p in rule.items if p.of_user is not None),
             )
         ]
-        return {name: number for name, number in asked if tags_of(profile.get(name)) is not None}
+        return {name: number for name, number in needed if tags_of(profile.get(name)) is not None}
 
     def _empty_cells(self, request: Request, shown: Sequence[int]) -> list[str]:
         """Notes on items of a slate with empty cells in columns that apply to this user, and on

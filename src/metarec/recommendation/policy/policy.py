@@ -134,7 +134,7 @@ class PolicyCheck:
         item = int(self.columns.vocabulary.indexes([item_id])[0])
         if item < 0:
             return []
-        why = [said for said, items in self._forbidden(request) if item in items]
+        why = [reason for reason, items in self._forbidden(request) if item in items]
         if not self.policy.repeats_allowed and any(str(e[0]) == item_id for e in request.history):
             why.append("it was seen before")
         if self.columns.unavailable is not None and item in self.columns.unavailable:

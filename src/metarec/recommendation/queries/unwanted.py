@@ -62,12 +62,12 @@ def unwanted_notes(query: str, texts: Sequence[str], encoder: str) -> list[str]:
     for phrase in unwanted_in(query):
         count = int(named(phrase, texts).sum())
         if count == 0:
-            said = "no item names it, so items about it may still be shown"
+            effect = "no item names it, so items about it may still be shown"
         elif count == 1:
-            said = "1 item that names it comes after all others"
+            effect = "1 item that names it comes after all others"
         else:
-            said = f"{count} items that name it come after all others"
-        notes.append(f"not wanted: {phrase!r}; {said}")
+            effect = f"{count} items that name it come after all others"
+        notes.append(f"not wanted: {phrase!r}; {effect}")
     reads = encoder == "none" or "multilingual" in encoder or "e5" in encoder
     if _UNSPACED.search(query) and any(name in encoder.lower() for name in MADE_FOR_ENGLISH):
         notes.append(

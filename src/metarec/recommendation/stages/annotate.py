@@ -112,8 +112,8 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
         notes += unread_notes(words, model.item_inputs.encoder)
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
-    told = [*_profile_notes(model, request), *_context_notes(model, request)]
-    return [*notes, *told, *model.policy_notes(request, shown)]
+    more = [*_profile_notes(model, request), *_context_notes(model, request)]
+    return [*notes, *more, *model.policy_notes(request, shown)]
 
 
 def _pin_notes(
@@ -166,21 +166,21 @@ def _profile_notes(model: FittedModel, request: Request) -> list[str]:
 
 def _context_notes(model: FittedModel, request: Request) -> list[str]:
     """Return notes on context, friends, location and searches that were ignored."""
-    told = request.context, request.friends, request.searches
+    context = request.context, request.friends, request.searches
     is_home = request.location is None and PLACE in model.ensemble.scorers
     home = home_notes(request.profile) if is_home and request.profile else []
-    if request.location is None and not any(map(len, told)):
+    if request.location is None and not any(map(len, context)):
         return home
     scorer = model.ensemble.scorers.get(CONTEXT)
     read = scorer.read_columns if isinstance(scorer, Context) else []
     heeded = model.policy_check.heeds(request.context)
-    asked = {name: value for name, value in request.context.items() if name not in heeded}
+    unread = {name: value for name, value in request.context.items() if name not in heeded}
     return home + context_notes(
-        replace(request, context=asked),
+        replace(request, context=unread),
         model.ensemble.scorers,
-        {name: value for name, value in asked.items() if name not in read},
+        {name: value for name, value in unread.items() if name not in read},
         model.request_reader.unknown_friends(request),
-        model.request_reader.unknown_values(asked, read),
+        model.request_reader.unknown_values(unread, read),
         _unknown_searches(model, request),
         reads_text=bool(model.text.shape[1]),
     )

@@ -103,8 +103,8 @@ def fit_retrieval(model: FittedModel, behavior: Behavior, rng: np.random.Generat
     a sample of training users.
     """
     retrieval = Retrieval.of(model.ensemble, rng)
-    asked = _some_users(behavior, rng)
-    users = [asked.rows(np.array([row])) for row in range(len(asked))]
+    sample = _some_users(behavior, rng)
+    users = [sample.rows(np.array([row])) for row in range(len(sample))]
     exact = [_scores_of_all(model, user) for user in users]
     for size in SIZES:
         found = replace(retrieval, size=size)

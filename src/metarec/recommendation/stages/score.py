@@ -72,7 +72,7 @@ def score_components(model: FittedModel, requests: Sequence[Request]) -> dict[st
         parts[PART] = model.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
     words = [words_asked(request, model.ensemble.scorers) for request in requests]
     if any(words):
-        parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, said) for said in words])
+        parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, query) for query in words])
     return parts
 
 
@@ -83,8 +83,8 @@ def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
     found = predicted_of_given(model, users)
     if found is None:
         return None
-    part, asked = np.zeros((len(users), len(model.catalog)), np.float32), users.given
-    part[asked.owners, asked.items] = found
+    part, given = np.zeros((len(users), len(model.catalog)), np.float32), users.given
+    part[given.owners, given.items] = found
     return part
 
 

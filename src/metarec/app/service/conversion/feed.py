@@ -42,6 +42,6 @@ def _item(number: int, line: bytes) -> tuple[str, dict[str, Any]]:
         told = {**row, **nested} if isinstance(nested, dict) else nested
         return _ID.validate_python(item_id), _ATTRIBUTES.validate_python(told)
     except ValidationError as error:
-        said = error.errors()[0]
-        where = ".".join(map(str, said["loc"][:1])) or "item_id"
-        raise BadInput(f"line {number}, {where}: {said['msg']}; nothing was stored") from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"][:1])) or "item_id"
+        raise BadInput(f"line {number}, {where}: {first['msg']}; nothing was stored") from error

@@ -110,15 +110,15 @@ class Alerts:
         answers, mark = now.answers - before.answers, self._settings.alert_errors
         share = (now.failures - before.failures) / answers if answers > 0 else 0.0
         if answers >= MIN_ANSWERS and 0.0 < mark < share:
-            said = f"{share:.1%} of the answers of the last 10 minutes failed (mark {mark:.1%})"
-            yield Alert(name="errors", sentence=said, value=share, mark=mark)
+            message = f"{share:.1%} of the answers of the last 10 minutes failed (mark {mark:.1%})"
+            yield Alert(name="errors", sentence=message, value=share, mark=mark)
         slowest, mark = slow_end(before, now), self._settings.alert_slate_seconds
         if 0.0 < mark <= slowest:  # the slates counted took longer than the edge
-            said = (
+            message = (
                 f"one in a hundred slates of the last 10 minutes took {slowest:g} seconds or more "
                 f"(mark {mark:g})"
             )
-            yield Alert(name="slow_slates", sentence=said, value=slowest, mark=mark)
+            yield Alert(name="slow_slates", sentence=message, value=slowest, mark=mark)
 
     def _of_store(self, now: float) -> Iterator[Alert]:
         rows, most = self._store.waiting, self._settings.alert_rows_waiting

@@ -221,9 +221,9 @@ async def _called(
         errors = [{**one, "loc": ("arguments", *one["loc"])} for one in error.errors()]
         return _said(validation_message(errors, given, "application/json"), is_error=True)
     except REFUSED as error:
-        said = str(error.detail if isinstance(error, HTTPException) else error)
+        message = str(error.detail if isinstance(error, HTTPException) else error)
         is_telling = tell_details or not isinstance(error, StoreUnavailable)
-        return _said(said if is_telling else without_details(said), is_error=True)
+        return _said(message if is_telling else without_details(message), is_error=True)
     finally:
         IS_REMEMBERED.reset(before)
     return {**_said(answer.decode()), "structuredContent": orjson.loads(answer)}

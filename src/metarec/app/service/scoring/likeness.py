@@ -44,11 +44,11 @@ class ItemLikeness:
         `bought_together` counts target events, `also_viewed` other positive ones.
         """
         events = self.model.training.interactions
-        said = events.frame.with_columns(events.acts().select("sign", "is_target"))
-        said = said.filter(pl.col("sign") > 0)
+        acts = events.frame.with_columns(events.acts().select("sign", "is_target"))
+        acts = acts.filter(pl.col("sign") > 0)
         return {
-            "also_viewed": self._users_in_common(said.filter(~pl.col("is_target"))),
-            "bought_together": self._users_in_common(said.filter(pl.col("is_target"))),
+            "also_viewed": self._users_in_common(acts.filter(~pl.col("is_target"))),
+            "bought_together": self._users_in_common(acts.filter(pl.col("is_target"))),
         }
 
     def _users_in_common(self, events: pl.DataFrame) -> csr_matrix:

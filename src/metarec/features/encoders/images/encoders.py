@@ -164,9 +164,9 @@ class PretrainedImageEncoder:
                 out = model.get_image_features(**pixels)
                 out = out if isinstance(out, torch.Tensor) else out.pooler_output
             else:
-                said = model(**pixels)
-                pooled = getattr(said, "pooler_output", None)
-                hidden = said.last_hidden_state
+                output = model(**pixels)
+                pooled = getattr(output, "pooler_output", None)
+                hidden = output.last_hidden_state
                 out = (
                     hidden[:, 0]
                     if hidden.dim() == 3

@@ -170,12 +170,12 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
     is_cold[cold] = True
     centered = vectors - vectors[~is_cold].mean(axis=0)
     taken = sp.csr_matrix(liked > 0, dtype=np.float32)
-    known, asked = taken[:, ~is_cold], taken[:, cold].toarray() > 0
-    rows = np.flatnonzero((asked.sum(axis=1) > 0) & (known.getnnz(axis=1) > 0))
+    known, targets = taken[:, ~is_cold], taken[:, cold].toarray() > 0
+    rows = np.flatnonzero((targets.sum(axis=1) > 0) & (known.getnnz(axis=1) > 0))
     if not len(rows):
         return 0.0
     scores = (known[rows] @ centered[~is_cold]) @ centered[cold].T
-    return float(ndcg_of_scores(scores, asked[rows], k).mean())
+    return float(ndcg_of_scores(scores, targets[rows], k).mean())
 
 
 @dataclass(kw_only=True)
@@ -211,8 +211,8 @@ class _Tuner:
             return self._loss(read, items, known, rng)
 
         def tell(done: int, loss: float | None) -> None:
-            said = "" if loss is None else f"loss {loss:.3f}"
-            progress("fine-tune text encoder", done / options.steps, said)
+            note = "" if loss is None else f"loss {loss:.3f}"
+            progress("fine-tune text encoder", done / options.steps, note)
 
         found = train(
             options.steps,
