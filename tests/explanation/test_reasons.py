@@ -273,7 +273,7 @@ def test_an_item_that_must_be_left_out_with_all_its_events_is_named_once():
         title="Bread",
         relative_score=1.0,
         rank=1,
-        parts={},
+        components={},
         events=[*twice, other],
         shares=[],
         features=[],
