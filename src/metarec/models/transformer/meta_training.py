@@ -136,7 +136,7 @@ class MetaTraining:
 
     model: Adapting
     data: TrainingSet
-    held_out: TrainingSet
+    validation_set: TrainingSet
     folds: list[Fold]
     rng: np.random.Generator
 
@@ -160,7 +160,7 @@ class MetaTraining:
             for fold in range(n)
         ]
         folds = [fold for fold in folds if len(fold.users)]
-        return cls(model=model, data=data, held_out=held_out, folds=folds, rng=rng)
+        return cls(model=model, data=data, validation_set=held_out, folds=folds, rng=rng)
 
     def run(self) -> None:
         """Train, and keep the state of best quality on held-out users, the initial one included."""
@@ -303,13 +303,16 @@ class MetaTraining:
     def _quality(self) -> float:
         """Return the mean NDCG of held-out users over prefixes of several lengths."""
         self.model.network.eval()
-        rows = np.arange(self.held_out.targets.shape[0])
+        rows = np.arange(self.validation_set.targets.shape[0])
         most = self.model.config.max_held_out
         rows = rows[:: max(1, len(rows) // most)][:most]
         if not len(rows):
             return 0.0
-        lengths, shown = self.held_out.inputs.is_real[rows].sum(axis=1), self.held_out.shown(rows)
-        objective, found = self._objective(self.held_out), []
+        lengths, shown = (
+            self.validation_set.inputs.is_real[rows].sum(axis=1),
+            self.validation_set.shown(rows),
+        )
+        objective, found = self._objective(self.validation_set), []
         places = self.model.config.ndcg_places
         for share in self.model.config.asked_after:
             prefix = np.ceil(share * lengths).astype(np.int64)
