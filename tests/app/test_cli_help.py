@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from metarec.app.cli import app
-from metarec.app.help_language import speak, translated_help
+from metarec.app.help_language import translate_help, translated_help
 from metarec.runtime.language import broken, display_width
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "cli_help.txt"
@@ -79,7 +79,7 @@ def test_help_is_chinese_where_that_is_asked_for() -> None:
         if translated_help(text, "zh") == " ".join(text.split())
     }
     assert not missing, "add them to translations/zh/help.toml"
-    speak(root, "zh")
+    translate_help(root, "zh")
     for words in paths(root):
         page = command_at(root, words).get_help(
             typer.Context(command_at(root, words), info_name="metarec", terminal_width=80)

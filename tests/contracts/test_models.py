@@ -20,7 +20,7 @@ from metarec.data.cleaning_config import OFF
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import READABLE, GrowsByRows, Model, ScoresSome, dense
+from metarec.models.base import READABLE, GrowsByRows, Model, ScoresSubset, dense
 from metarec.models.few_shot.learners import LEARNERS
 from metarec.models.registry import (
     ADAPTIVE_DECODERS,
@@ -199,7 +199,7 @@ def test_some_items_get_what_they_get_among_all(
     fitted: tuple[str, Model], asked: UserBatch
 ) -> None:
     model, items = fitted[1], np.array([1, 5, 11, 20, 26, 30, 44, 47])
-    if not isinstance(model, ScoresSome):
+    if not isinstance(model, ScoresSubset):
         return
     whole, some = evidence(model, asked)[:, items], model.evidence_of(asked, items)
     share, wanted = (of / np.maximum(of.sum(1, keepdims=True), 1e-12) for of in (some, whole))

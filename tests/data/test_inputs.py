@@ -21,7 +21,7 @@ from metarec.data.findings import Finding
 from metarec.data.ingest import ingest
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput, DataWarning, Interactions
-from metarec.data.sources.text.delimited import sunk_as_it_should_be
+from metarec.data.sources.text.delimited import written_as_parquet
 
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
@@ -636,7 +636,7 @@ def test_reading_in_bounded_memory_leaves_such_rows_to_the_careful_reader(tmp_pa
     rows, target = "a,x,view\n" * 9, tmp_path / "sunk.parquet"
     for last, is_sunk in (("", True), ("user,item,kind\na,y,view\n", False), ("Sum,9,\n", False)):
         table(tmp_path, f"user,item,kind\n{rows}{last}")
-        sunk = sunk_as_it_should_be(tmp_path / "interactions.csv", target)
+        sunk = written_as_parquet(tmp_path / "interactions.csv", target)
         assert (sunk is not None) == is_sunk
 
 

@@ -8,7 +8,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.report import to_text
-from metarec.evaluation.users_as_text import WEIGHTS, TextRoute, what_helped, with_user_text
+from metarec.evaluation.users_as_text import WEIGHTS, TextRoute, compare_text_routes, with_user_text
 from metarec.recommendation.slate import Request
 from world import tiny_world
 
@@ -48,7 +48,7 @@ def test_together_is_the_weighted_sum_at_the_nearest_number_of_events(evaluated)
 
 def test_the_report_says_which_helped(evaluated):
     own, text, both, found = evaluated
-    said = what_helped(found, [text, both])
+    said = compare_text_routes(found, [text, both])
     assert found.models == [own.name, text.name, both.name] and text.name in to_text(found)
     gaps = found.curve.per_user[text.name]["ndcg@10"] - found.curve.per_user[own.name]["ndcg@10"]
     np.testing.assert_allclose(
@@ -59,7 +59,7 @@ def test_the_report_says_which_helped(evaluated):
     found.curve.per_user[text.name]["ndcg@10"][:] = 0.0
     assert (
         f"clearly worse at {', '.join(map(str, found.curve.support_sizes))} known items"
-        in what_helped(found, [text, both])["sentence"]
+        in compare_text_routes(found, [text, both])["sentence"]
     )
 
 

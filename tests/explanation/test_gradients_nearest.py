@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metarec.explanation.gradients import AttributionInput, integrated_gradients
-from metarec.explanation.nearest import likeness, nearest
+from metarec.explanation.nearest import item_similarities, nearest
 from metarec.recommendation.slate import Request
 
 torch = pytest.importorskip("torch")
@@ -41,7 +41,7 @@ def test_likeness_is_the_cosine_of_embeddings(model, rated_world):
     request = Request(history=[("s00", 5.0), ("g00", 5.0)])
     e = model.item_embeddings[model.vocabulary.indexes(["s07", "s00", "g00"])]
     by_hand = [e[0] @ x / np.linalg.norm(e[0]) / np.linalg.norm(x) for x in e[1:]]
-    np.testing.assert_allclose(likeness(model, request, "s07"), by_hand, atol=1e-9)
+    np.testing.assert_allclose(item_similarities(model, request, "s07"), by_hand, atol=1e-9)
     assert nearest(model, request, "s07", most=1)[0][0] == 0
 
 
@@ -53,4 +53,6 @@ def test_an_item_without_embedding_is_like_nothing(model):
             model.catalog.frame.clear(), on="item_id", how="left"
         )
     )
-    np.testing.assert_array_equal(likeness(grown, Request(history=[("s00", 5.0)]), "new"), [0.0])
+    np.testing.assert_array_equal(
+        item_similarities(grown, Request(history=[("s00", 5.0)]), "new"), [0.0]
+    )

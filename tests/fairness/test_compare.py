@@ -15,7 +15,7 @@ from fairness.conftest import Blind
 from metarec.data.cold_users import ColdUserSplit, Horizon
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import Trial
-from metarec.fairness.audited_users import SEEN, trial_on, unseen_users
+from metarec.fairness.audited_users import SEEN, trial_of_users, unseen_users
 from metarec.fairness.mitigation.compare import compare_mitigations
 from metarec.fairness.mitigation.debiasing import STRENGTHS, PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
@@ -200,7 +200,7 @@ def test_a_name_that_is_no_mitigation_is_refused(split):
 
 def test_users_asked_about_are_audited_and_the_others_stay_in_training():
     data = biased_data(many=40, few=20)
-    trial, horizon, cautions = trial_on(
+    trial, horizon, cautions = trial_of_users(
         data, ["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0)
     )
     assert {n.user_id for n in trial.cold_users} == {"u1", "u2", "u45"}
@@ -217,14 +217,16 @@ def test_unseen_users_are_those_without_training_events():
 
 def test_when_everyone_may_have_been_seen_a_caution_is_given_and_the_number_is_bounded():
     data = biased_data(many=40, few=20)
-    trial, _, cautions = trial_on(data, most=15, rng=np.random.default_rng(0))
+    trial, _, cautions = trial_of_users(data, most=15, rng=np.random.default_rng(0))
     assert len(trial.cold_users) == 15 and cautions == [SEEN]
     assert len(trial.train.interactions) == len(data.interactions)
 
 
 def test_data_of_unseen_users_only_are_their_own_catalog():
     data = biased_data(many=4, few=2)
-    trial, _, cautions = trial_on(data, [f"u{n}" for n in range(6)], rng=np.random.default_rng(0))
+    trial, _, cautions = trial_of_users(
+        data, [f"u{n}" for n in range(6)], rng=np.random.default_rng(0)
+    )
     assert len(trial.cold_users) == 6 and cautions == []
     assert len(trial.vocabulary) == data.interactions.frame["item_id"].n_unique()
 
@@ -235,4 +237,4 @@ def test_users_without_enough_events_are_refused():
         data.interactions.frame.group_by("user_id", maintain_order=True).head(2)
     )
     with pytest.raises(BadInput, match="none of the 10 users asked about has the 5 events needed"):
-        trial_on(few, rng=np.random.default_rng(0))
+        trial_of_users(few, rng=np.random.default_rng(0))

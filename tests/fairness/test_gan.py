@@ -11,7 +11,7 @@ from fairness.biased_world import biased_data
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput, Profiles
 from metarec.fairness.mitigation.augment import augment_with_gan, interaction_vectors
-from metarec.fairness.mitigation.gan import GanConfig, make_up, train_gan
+from metarec.fairness.mitigation.gan import GanConfig, generate_users, train_gan
 from metarec.fairness.mitigation.gan_checks import check, membership_advantage, nearest_distance
 
 SMALL = GanConfig(steps=250, width=64, batch=48, noise=16)
@@ -36,7 +36,7 @@ def generator():
 
 def test_made_up_users_have_their_length_and_the_taste_of_their_group(generator):
     labels, lengths = np.repeat([0, 1], 100), np.tile([5, 12], 100)
-    made = make_up(generator, labels, lengths, 2, torch.Generator().manual_seed(1))
+    made = generate_users(generator, labels, lengths, 2, torch.Generator().manual_seed(1))
     np.testing.assert_array_equal(made.sum(1), lengths)
     first_half = made[:, :30].sum(1) / lengths
     assert first_half[labels == 0].mean() > 0.75 and first_half[labels == 1].mean() < 0.25
@@ -44,7 +44,7 @@ def test_made_up_users_have_their_length_and_the_taste_of_their_group(generator)
 
 def test_users_the_gan_makes_up_pass_its_own_checks(generator):
     real, unseen = users(200, 0)[0], users(100, 1)[0]
-    made = make_up(
+    made = generate_users(
         generator, np.arange(200) % 2, np.full(200, 10), 2, torch.Generator().manual_seed(2)
     )
     report = check(real, unseen, made, np.random.default_rng(0))
@@ -55,7 +55,7 @@ def test_users_the_gan_makes_up_pass_its_own_checks(generator):
 def test_the_same_seed_makes_up_the_same_users():
     vectors, labels = users(40, 0)
     made = [
-        make_up(
+        generate_users(
             train_gan(
                 vectors,
                 labels,

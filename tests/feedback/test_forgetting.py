@@ -27,7 +27,7 @@ from metarec.feedback.forgetting import (
     waiting_in_model,
     without_forgotten,
 )
-from metarec.feedback.forgotten_rows import clean_folder, remove_user, tidy
+from metarec.feedback.forgotten_rows import clean_folder, remove_leftovers, remove_user
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.tombstones import all_asked
 from metarec.runtime.artifacts import Artifact, read_artifact, write_artifact
@@ -365,10 +365,10 @@ def test_a_start_finishes_what_a_kill_left_undone(store, models):
     """Killed between the tombstone and the folders; or a folder came back from a backup."""
     forget(store, "ann-secret")
     assert b"ann-secret" in held_in(models.folder)
-    done = tidy(store, models)
+    done = remove_leftovers(store, models)
     assert done["rows"] == {"first": 3, "second": 3, "third": 3}
     assert b"ann-secret" not in held_in(models.folder)
-    assert tidy(store, models) == {"swept": [], "rows": {}, "problems": []}
+    assert remove_leftovers(store, models) == {"swept": [], "rows": {}, "problems": []}
 
 
 def test_a_start_finishes_the_erasing_that_a_kill_left_undone(tmp_path, models):
@@ -376,9 +376,9 @@ def test_a_start_finishes_the_erasing_that_a_kill_left_undone(tmp_path, models):
         fill(store, ["ann-secret", "bob"], events=300)
         store.call(partial(_dig, user_id="ann-secret")).result()  # as far as a killed process came
         assert waiting_for_erasure(store) == 1
-        assert tidy(store, models)["erased"]
+        assert remove_leftovers(store, models)["erased"]
         assert waiting_for_erasure(store) == 0
-        assert "erased" not in tidy(store, models)
+        assert "erased" not in remove_leftovers(store, models)
     for file in tmp_path.glob("events.db*"):
         assert b"ann-secret" not in file.read_bytes()
 

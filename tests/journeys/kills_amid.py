@@ -29,7 +29,7 @@ from metarec.feedback.checks import check_store
 from metarec.feedback.erasing import erase_server
 from metarec.feedback.events import Event
 from metarec.feedback.forgetting import forget
-from metarec.feedback.forgotten_rows import tidy
+from metarec.feedback.forgotten_rows import remove_leftovers
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.engines import known_url
 from metarec.feedback.store.event_store import Store
@@ -231,7 +231,7 @@ def kill_forgetting(
         asked = [line.split()[1] for line in lines if line.startswith("asked")]
         told = {line.split()[1] for line in lines if line.startswith("told")}
         with closing(open_store(url)) as store:
-            tidy(store, Registry(model))  # as a start does
+            remove_leftovers(store, Registry(model))  # as a start does
             stored = set(store.as_frame()["user_id"])
         held = held_users(model)
         gone |= {user for user in asked if user not in stored}
@@ -275,7 +275,7 @@ def kill_retraining(model: Path, url: str, kills: int, *, seed: int = 0) -> Left
             ).result()
         _, is_at_work = _kill_amid(RETRAIN, [str(model), url, str(100 * number)], seconds)
         with closing(open_store(url)) as store:
-            tidy(store, Registry(model))
+            remove_leftovers(store, Registry(model))
         left.problems += [str(path) for path in model.rglob(".*draft*")]
         left.problems += _whole(Registry(model))
         left.kills, left.in_midst = left.kills + 1, left.in_midst + is_at_work

@@ -30,7 +30,7 @@ from metarec.models.context.lifts import (
 )
 from metarec.models.context.model import Context
 from metarec.models.friends import Friends, FriendsConfig
-from metarec.models.place.known_places import log_likelihood, shortly_known
+from metarec.models.place.known_places import log_likelihood, users_of_short_support
 from metarec.models.place.model import Place, PlaceConfig, _log_likelihoods
 from metarec.models.search import Search, _tf_idf
 from metarec.recommendation.fitting.reading import Reading
@@ -132,7 +132,7 @@ def test_the_setting_is_chosen_under_which_the_evidence_is_likeliest() -> None:
     config = PlaceConfig(scales=(0.1, 1.0, 9.0), locations=(0.1, 1.0), floor=0.01)
     chosen = Place.fit(reading.behavior, np.random.default_rng(0), config)
 
-    users, asked = shortly_known(reading.behavior, np.arange(72))
+    users, asked = users_of_short_support(reading.behavior, np.arange(72))
     fields = "scale", "power", "location", "exponent"
     lists = config.scales, config.powers, config.locations, config.exponents
     tried = [replace(chosen, **dict(zip(fields, one, strict=True))) for one in product(*lists)]

@@ -10,7 +10,7 @@ import pytest
 from metarec.data.cold_users import SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating.columns import columns_of, fame_of, spread_of
+from metarec.models.rating.columns import columns_of, log_popularity, spread_of
 from metarec.models.rating.curve import MedianCurves, bend, median_curve
 from metarec.models.rating.head import RatingHead
 
@@ -98,7 +98,7 @@ def test_users_and_items_scale_what_is_said() -> None:
     support = Histories.of_indexes([np.array([0, 1, 2]), np.array([0, 1]), np.zeros(0, int)])
     left = np.array([2.0, -2.0, 1.0, 0.1, -0.1])
 
-    spread, fame = spread_of(support, left, 0.64), fame_of(support.items, 4)
+    spread, fame = spread_of(support, left, 0.64), log_popularity(support.items, 4)
 
     assert spread[0] == pytest.approx(((9.0 + 3 * 0.64) / 6) ** 0.5 - 0.8)
     assert spread[1] < 0 == spread[2]

@@ -9,7 +9,7 @@ from metarec.recommendation.policy.fulfillment import (
     fulfills,
     gives_up,
     listed_items,
-    parted,
+    split_ids,
 )
 
 KINDS = pack_kinds(domain("education"))
@@ -82,4 +82,4 @@ def test_ids_in_a_cell(cell: object, ids: list[str]) -> None:
     ],
 )
 def test_ids_that_one_cell_joins_are_parted_where_all_are_known(cell: str, ids: list[str]) -> None:
-    assert parted(listed_items(cell), Vocabulary(["a", "b", "c", "R & D", "R", "D"])) == ids
+    assert split_ids(listed_items(cell), Vocabulary(["a", "b", "c", "R & D", "R", "D"])) == ids

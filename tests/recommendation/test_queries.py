@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from metarec.recommendation.queries.pseudo_events import Phrase, read_wish, wish_scores
+from metarec.recommendation.queries.pseudo_events import Phrase, parse_query, query_scores
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ from metarec.recommendation.queries.pseudo_events import Phrase, read_wish, wish
     ],
 )
 def test_phrases_and_signs(wish: str, wanted: list[str], unwanted: list[str]) -> None:
-    phrases = read_wish(wish)
+    phrases = parse_query(wish)
     assert [p.text for p in phrases if p.sign > 0] == wanted
     assert [p.text for p in phrases if p.sign < 0] == unwanted
 
@@ -68,15 +68,15 @@ def test_wanted_rises_and_unwanted_sinks(dense: bool) -> None:
         vectors = reader.transform(texts)
         return vectors.toarray() if dense else vectors
 
-    scores = wish_scores("slow science fiction, no gore", encode(TEXTS), encode)
+    scores = query_scores("slow science fiction, no gore", encode(TEXTS), encode)
     assert scores.argmax() == 0
     assert scores.argmin() == 3
-    assert scores[1] < wish_scores("slow science fiction", encode(TEXTS), encode)[1]
+    assert scores[1] < query_scores("slow science fiction", encode(TEXTS), encode)[1]
 
 
 def test_being_unlike_what_is_unwanted_is_no_merit() -> None:
     angle = np.linspace(0, np.pi, 9)
-    scores = wish_scores(
+    scores = query_scores(
         "no thing",
         np.column_stack([np.cos(angle), np.sin(angle)]),
         lambda texts: np.array([[1.0, 0.0]] * len(texts)),
@@ -89,18 +89,18 @@ def test_being_unlike_what_is_unwanted_is_no_merit() -> None:
 def test_a_wish_that_tells_nothing_apart_changes_nothing() -> None:
     reader = TfidfVectorizer().fit(TEXTS)
     vectors = reader.transform(TEXTS)
-    assert (wish_scores("xyzzy", vectors, reader.transform) == 0).all()
-    assert (wish_scores("no", vectors, reader.transform) == 0).all()
+    assert (query_scores("xyzzy", vectors, reader.transform) == 0).all()
+    assert (query_scores("no", vectors, reader.transform) == 0).all()
 
 
 def test_lengths_of_vectors_do_not_matter() -> None:
     rng = np.random.default_rng(0)
     vectors, phrase = rng.normal(size=(30, 5)), rng.normal(size=(1, 5))
-    plain = wish_scores("a", vectors, lambda texts: np.repeat(phrase, len(texts), 0))
-    assert len(read_wish("thing")) == 1
-    assert wish_scores(
+    plain = query_scores("a", vectors, lambda texts: np.repeat(phrase, len(texts), 0))
+    assert len(parse_query("thing")) == 1
+    assert query_scores(
         "thing", vectors * rng.uniform(1, 9, (30, 1)), lambda texts: phrase * 7
-    ) == pytest.approx(wish_scores("thing", vectors, lambda texts: phrase), abs=1e-5)
+    ) == pytest.approx(query_scores("thing", vectors, lambda texts: phrase), abs=1e-5)
     assert plain.shape == (30,)
 
 

@@ -23,7 +23,7 @@ import polars as pl
 
 from metarec.data.dataset import Dataset
 from metarec.data.errors import BadInput
-from metarec.data.relations import SPENT_AFTER, still_asked
+from metarec.data.relations import SPENT_AFTER, active_searches
 from metarec.recommendation.slate import Request
 from metarec.runtime.folders import write_text
 from metarec.runtime.jobs import check_backend, run_jobs
@@ -158,7 +158,7 @@ def requests_of(
                 for one in friends.get(user, ())
                 if one["weight"] > 0
             },
-            searches=still_asked(
+            searches=active_searches(
                 [tuple(one.values()) for one in searches.get(user, ())],
                 acts.get(user, ()) if events.has_time else (),
                 searches_last,

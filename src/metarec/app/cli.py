@@ -29,8 +29,8 @@ from metarec.app.commands import (
     store,
     study,
 )
-from metarec.app.commands.options import colored, fitted, note, spoken
-from metarec.app.help_language import speak
+from metarec.app.commands.options import colored, command_language, fitted, note
+from metarec.app.help_language import translate_help
 from metarec.runtime.device import ENVIRONMENT as DEVICE
 from metarec.runtime.device import named_device
 from metarec.runtime.environment import HOME, ONLINE, TRACEBACK, home, online, shows_traceback
@@ -106,7 +106,7 @@ def main(args: Sequence[str] | None = None) -> None:
         is_traced = shows_traceback()
         words = _with_current_options(sys.argv[1:] if args is None else args)
         command = typer.main.get_command(app)
-        speak(command, spoken())
+        translate_help(command, command_language())
         code = command(args=words, standalone_mode=False)
     # All errors: users see a traceback only where they asked for it.
     except BaseException as error:
@@ -124,7 +124,7 @@ def _check_environment() -> None:
     """Check all variables before anything is done, also those that the command does not read: else
     the next command would use them and, say, compute on another device than intended.
     """
-    for check in (spoken, named_device, home, online, shows_traceback):
+    for check in (command_language, named_device, home, online, shows_traceback):
         check()
     if any(name.startswith("METAREC_") for name in os.environ.keys() - READ_BY_ALL):
         from metarec.app.service.settings_sources import refuse_misspelled
@@ -191,7 +191,7 @@ def _of_a_place(error: OSError) -> str:
 
 
 def _in_language(line: str, error: BaseException) -> str:
-    language = ENGLISH if isinstance(error, UnknownLanguage) else spoken()
+    language = ENGLISH if isinstance(error, UnknownLanguage) else command_language()
     return translated(line, language, ERRORS, SAID)
 
 

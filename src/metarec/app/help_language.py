@@ -20,7 +20,7 @@ HEADINGS = ("Usage:", "Options:", "Commands:", "Arguments:", "[OPTIONS]", "COMMA
 _EXTRA = re.compile(r"\s*\[(required|default: [^\]]*)\]$")
 
 
-def speak(command: Any, language: str) -> None:
+def translate_help(command: Any, language: str) -> None:
     """Translate the help of a command and of its subcommands."""
     if language == ENGLISH:
         return
@@ -34,7 +34,7 @@ def speak(command: Any, language: str) -> None:
             parameter.help = _lines(say(parameter.help), OF_OPTION)
     command.get_help = partial(_with_headings, command.get_help, language=language)
     for inner in getattr(command, "commands", {}).values():
-        speak(inner, language)
+        translate_help(inner, language)
 
 
 def translated_help(text: str, language: str) -> str:

@@ -193,7 +193,7 @@ def cold_users_of(
     pool. Items that will be `hidden` do not count: the pool goes on until it has that many others.
     """
     users = pl.DataFrame({"user_id": user_ids}, schema={"user_id": pl.Utf8})
-    acts = telling_acts(data.interactions).join(
+    acts = preference_events(data.interactions).join(
         users, on="user_id", how="semi", maintain_order="left"
     )
     is_new = pl.struct("user_id", "item_id").is_first_distinct()
@@ -207,7 +207,7 @@ def cold_users_of(
     return as_cold_users(data, pools, later)
 
 
-def telling_acts(events: Interactions) -> pl.DataFrame:
+def preference_events(events: Interactions) -> pl.DataFrame:
     """Positive, negative and undo events, with the columns of `Interactions.acts` and `number`
     (the value of an implicit event, 1 where it has none; null where values are ratings).
     """
@@ -227,8 +227,8 @@ def as_cold_users(
     as their query set; users without a relevant query item are left out.
 
     Args:
-        pools: rows of `telling_acts`.
-        later: rows of `telling_acts` on items that may be in a query set.
+        pools: rows of `preference_events`.
+        later: rows of `preference_events` on items that may be in a query set.
         relevant_from: the rating from which an item counts as liked; None takes that of `data`.
     """
     events = data.interactions

@@ -82,7 +82,7 @@ RELATIONS = ("shares", "equals", "at_most", "at_least")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saying:
+class SentenceTemplate:
     """Template of a sentence for explanations about an item and a user, with the condition under
     which it is true.
     """
@@ -136,7 +136,7 @@ class DomainPack:
     metric_why: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Column or attribute -> its spelling for display: `hba1c` is shown as HbA1c."""
-    says: tuple[Saying, ...] = ()
+    says: tuple[SentenceTemplate, ...] = ()
     """Sentences of explanations, each used where its condition holds."""
     example: Example | None = None
 
@@ -183,7 +183,7 @@ def domain(name: str) -> DomainPack:
         metric=content["metric"]["name"],
         metric_why=content["metric"]["why"],
         labels=content.get("labels", {}),
-        says=tuple(Saying(**one) for one in content.get("says", ())),
+        says=tuple(SentenceTemplate(**one) for one in content.get("says", ())),
         example=_example(content["example"], f"examples/domains/{name}"),
     )
 

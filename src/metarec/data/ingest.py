@@ -36,25 +36,25 @@ from metarec.data.sources.acts.kind_columns import likely_kind
 from metarec.data.sources.canonical_tables import Reading
 from metarec.data.sources.columns.id_columns import likely_ids, without_row_ids
 from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
-from metarec.data.sources.files.containers import laid_out
+from metarec.data.sources.files.containers import unpacked_tables
 from metarec.data.sources.files.file_roles import Files, files_of
 from metarec.data.sources.files.folder_files import tables_in
 from metarec.data.sources.files.joined_files import Joined
-from metarec.data.sources.files.kind_by_file_name import kind_called, refusing
+from metarec.data.sources.files.kind_by_file_name import kind_of_name, refusing
 from metarec.data.sources.files.legends import (
     Legends,
     coded_by,
+    legend_finding,
     legend_of,
     name_of_acts,
     named_by,
-    told_of,
 )
 from metarec.data.sources.files.single_file import read_table
 from metarec.data.sources.files.suffixes import PARQUET_SUFFIXES, suffix_of
 from metarec.data.sources.layouts.data_folder import read_sides
 from metarec.data.sources.rows.impressions import of_impressions
 from metarec.data.sources.rows.log_envelopes import only_events, opened
-from metarec.data.sources.text.delimited import sunk_as_it_should_be
+from metarec.data.sources.text.delimited import written_as_parquet
 from metarec.data.sources.text.encoding import as_utf8
 from metarec.data.sources.values.cell_types import flat
 from metarec.data.sources.values.rating_columns import with_grades
@@ -100,7 +100,7 @@ def ingest(
     if rows_at_once < 1:
         raise BadInput(f"rows_at_once must be 1 or more, got {rows_at_once}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with laid_out(source) as (where, found):
+    with unpacked_tables(source) as (where, found):
         return _into_folder(where, folder, config, rows_at_once, progress, found)
 
 
@@ -165,7 +165,7 @@ def _files_of(source: Path) -> Files:
         listed = ", ".join(path.name for path in (*files.refusals, *beside))
         why = f"not read a share of the users at a time: {listed}; join them to their events first"
         left = [Finding(rule="columns", rows=0, action="noted", why=why)] if listed else []
-        acts = partial(kind_called, kinds=Kinds.default())
+        acts = partial(kind_of_name, kinds=Kinds.default())
         legends = {p: codes for p in tables_in(source) if (codes := legend_of(p, acts))}
         return files._replace(findings=[*files.findings, *left], legends=legends)
     if not source.is_file():
@@ -243,7 +243,7 @@ def _by_legends(
         scan, head = scan.with_columns(said), head.with_columns(said)
         if said.meta.output_name() != column:
             scan, head = scan.drop(column), head.drop(column)
-        findings.append(told_of(column, place, path))
+        findings.append(legend_finding(column, place, path))
     return scan, head, findings
 
 
@@ -267,7 +267,7 @@ def _as_parquet(path: Path, target: Path) -> tuple[pl.LazyFrame, Place, list[Fin
         if isinstance(source, bytes):
             source = target.with_suffix(".utf8")
             source.write_bytes(as_utf8(path)[0])  # type: ignore[arg-type]  # as asked above
-        if (sunk := sunk_as_it_should_be(source, target)) is not None:
+        if (sunk := written_as_parquet(source, target)) is not None:
             scan, more = sunk
             return scan, Place(path.name, "line", 2), [*findings, *more]
     # `read_table` understands more formats, but holds the whole table in memory.

@@ -18,8 +18,8 @@ from metarec.data.frames import id_order
 from metarec.data.merged_users import with_merged_users
 from metarec.data.schema import BadInput
 from metarec.data.sources.canonical_tables import Reading
-from metarec.data.sources.columns.id_joins import loose_tables
-from metarec.data.sources.files.containers import AS_CSV, inmost, laid_out
+from metarec.data.sources.columns.id_joins import unmatched_id_findings
+from metarec.data.sources.files.containers import AS_CSV, innermost_folder, unpacked_tables
 from metarec.data.sources.files.file_roles import table_file
 from metarec.data.sources.files.suffixes import (
     ARCHIVE_SUFFIXES,
@@ -54,7 +54,7 @@ def open_tables(
     tables = read_source(source, rules, reading, domain)
     tables = _with_unread_items(with_merged_users(tables))
     named = tables.policy if domain is None else tables.policy or pack.policy
-    loose = loose_tables(tables.interactions, tables.items, tables.users)
+    loose = unmatched_id_findings(tables.interactions, tables.items, tables.users)
     found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
     return replace(tables, policy=named, findings=found)
 
@@ -105,7 +105,7 @@ def read_source(
             f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
             f"database URL"
         )
-    with laid_out(path) as (where, found):
+    with unpacked_tables(path) as (where, found):
         opened = _open_folder if where.is_dir() else _open_file
         tables = opened(where, reading, rules, domain)
     return replace(tables, findings=[*found, *tables.findings])
@@ -124,7 +124,7 @@ def _open_folder(
         return read_recbole(folder, reading)
     if any(is_movielens(folder / name) for name in LAYOUTS):
         return read_movielens(folder, reading)
-    where = inmost(folder)
+    where = innermost_folder(folder)
     if where == folder:
         return read_folder(folder, reading)  # which says what is missing
     opened = _open_folder if where.is_dir() else _open_file

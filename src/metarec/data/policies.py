@@ -175,14 +175,14 @@ def canonical_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needed:
+class RequiredColumns:
     """Item columns and user attributes that a policy reads."""
 
     items: tuple[str, ...]
     users: tuple[str, ...]
 
     @classmethod
-    def by(cls, policy: Policy) -> Needed:
+    def by(cls, policy: Policy) -> RequiredColumns:
         """Collect the columns and attributes of a policy, each once."""
         rules = [read_rule(text) for text in policy.rules]
         single = [name for name in (policy.prerequisite_column, policy.available) if name]

@@ -14,9 +14,9 @@ from metarec.data.dataset import Dataset
 from metarec.data.domains import DEFAULT_POLICY, Policy
 from metarec.data.names.column_names import plain
 from metarec.data.names.countries import same_country
-from metarec.data.policies import Needed, bare, column_of, policy_lines
+from metarec.data.policies import RequiredColumns, bare, column_of, policy_lines
 from metarec.data.policy_rules import read_rule
-from metarec.data.policy_values import is_single, may_part_thousands, tags_of
+from metarec.data.policy_values import is_single, may_be_thousands_separators, tags_of
 from metarec.data.tag_words import TagWords
 
 AVAILABLE = frozenset(
@@ -39,7 +39,7 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
     """
     is_named = policy is not None or data.policy is not None
     policy = policy or data.policy or DEFAULT_POLICY
-    needed, items = Needed.by(policy), data.items.frame.columns
+    needed, items = RequiredColumns.by(policy), data.items.frame.columns
     stated = {bare(name) for name in data.users.attributes}
     there = {name: column_of(name, items, policy) is not None for name in needed.items}
     known = {name: bare(name) in stated for name in needed.users}
@@ -118,7 +118,7 @@ def _unsure(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
         if column is None or not isinstance(part.value, float):
             continue
         cells = data.items.frame[column].to_list()
-        open_ones = np.flatnonzero(may_part_thousands(cells))
+        open_ones = np.flatnonzero(may_be_thousands_separators(cells))
         if len(open_ones):
             one = {"column": column, "cell": cells[open_ones[0]], "n_items": len(open_ones)}
             found[column] = one

@@ -100,10 +100,12 @@ def readings_of(cells: Sequence[Any], unit: str | None) -> np.ndarray:
     times that where its dot may be a thousands separator.
     """
     numbers = np.array(numbers_of(cells, unit), np.float64)
-    return np.stack([numbers, np.where(may_part_thousands(cells), 1000.0 * numbers, numbers)])
+    return np.stack(
+        [numbers, np.where(may_be_thousands_separators(cells), 1000.0 * numbers, numbers)]
+    )
 
 
-def may_part_thousands(cells: Sequence[Any]) -> np.ndarray:
+def may_be_thousands_separators(cells: Sequence[Any]) -> np.ndarray:
     """[N] bool: whether the dot of a cell may be a thousands separator, as in `1.200 mg`. False for
     all where other cells show that dots are decimal points: `0.250`, or `1.5` and no `1.200`,
     since programs write trailing zeros in all cells or in none.

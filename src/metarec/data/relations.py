@@ -50,7 +50,7 @@ class Relations:
         )
 
 
-def still_asked(
+def active_searches(
     searches: Sequence[tuple[str, float]], acts: Sequence[float] | np.ndarray, last: int
 ) -> list[str]:
     """Return the newest of a user's searches that fewer than `last` acts followed, oldest first.

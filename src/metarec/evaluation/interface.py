@@ -80,7 +80,7 @@ class Rates(Protocol):
 
 
 @runtime_checkable
-class KnowsItsUncertainty(Protocol):
+class PredictsUncertainty(Protocol):
     """A recommender that also states the uncertainty of each predicted value."""
 
     def rate_std(

@@ -15,7 +15,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import KnowsItsUncertainty, Rates, Scores, requests_at
+from metarec.evaluation.interface import PredictsUncertainty, Rates, Scores, requests_at
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
@@ -375,7 +375,7 @@ def _of_ratings(
         "rmse": metrics.rmse(predicted, actual, owner, users),
         "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
     }
-    if isinstance(model, KnowsItsUncertainty):
+    if isinstance(model, PredictsUncertainty):
         spread = np.concatenate(model.rate_std(requests, item_ids))
         values["covered@90"] = metrics.interval_coverage(
             predicted, spread, actual, owner, users, 0.9

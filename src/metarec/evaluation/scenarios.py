@@ -31,8 +31,8 @@ from metarec.data.cold_users import (
     choose_horizon,
     cold_users_of,
     items_of_users,
+    preference_events,
     split_cold_users,
-    telling_acts,
 )
 from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
@@ -104,7 +104,7 @@ def prepare(
     return _warm(data, rng, seed, horizon, most)
 
 
-def prepare_unmet(
+def prepare_unseen(
     data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None
 ) -> Setting:
     """Return a setting for a model that is already fitted, with users it has not seen: a third of
@@ -312,7 +312,7 @@ def _known_users(
     """
     of = data.interactions.keep(events)
     marked = events.select(is_asked.alias("asked"), "user_id")
-    acts = telling_acts(replace(of, frame=events.with_columns(marked["asked"])))
+    acts = preference_events(replace(of, frame=events.with_columns(marked["asked"])))
     pools, later = acts.filter(~pl.col("asked")), acts.filter("asked")
     later = later.filter(pl.col("item_id").is_in(list(catalog)))
     pair = ["user_id", "item_id"]

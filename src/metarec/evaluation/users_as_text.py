@@ -21,7 +21,7 @@ from metarec.evaluation.interface import requests_at
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import interval
-from metarec.models.user_text import NO_ENCODER, UserText, nobody_reads
+from metarec.models.user_text import NO_ENCODER, UserText, no_reader_error
 from metarec.recommendation.slate import Request
 from metarec.runtime.rng import derive
 
@@ -153,12 +153,14 @@ def with_user_text(own: OwnRecommender) -> list[TextRoute | WithUserText]:
         BadInput: before anything is fitted, if there is no encoder to read users with.
     """
     if own.encoder == NO_ENCODER:
-        raise nobody_reads(own.encoder)
+        raise no_reader_error(own.encoder)
     text = TextRoute(beside=own)
     return [text, WithUserText(text=text)]
 
 
-def what_helped(evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]) -> dict[str, Any]:
+def compare_text_routes(
+    evaluation: Evaluation, rows: Sequence[TextRoute | WithUserText]
+) -> dict[str, Any]:
     """Return paired differences in NDCG@10 to the first model at each number of events, with a
     sentence that says which route helped.
     """

@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 
 from metarec.data.schema import BadInput
 from metarec.explanation.influence import leave_one_out, shapley
-from metarec.explanation.nearest import Embedded, likeness
+from metarec.explanation.nearest import Embedded, item_similarities
 from metarec.explanation.network_inputs import event_gradients, has_network
 from metarec.explanation.quality import Mean
 from metarec.explanation.relative_score import (
@@ -128,7 +128,7 @@ def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
     if hasattr(model, "item_embeddings"):
         embedded = cast(Embedded, model)
         found["likeness"] = lambda requests, items: [
-            likeness(embedded, r, i) for r, i in zip(requests, items, strict=True)
+            item_similarities(embedded, r, i) for r, i in zip(requests, items, strict=True)
         ]
     if has_network(model):
         whole = cast("Recommender", model)

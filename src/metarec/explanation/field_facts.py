@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from metarec.data.domains import NO_DOMAIN, DomainPack, Exclusion, Policy, Saying, domain
+from metarec.data.domains import NO_DOMAIN, DomainPack, Exclusion, Policy, SentenceTemplate, domain
 from metarec.data.policies import bare, column_of
 from metarec.data.policy_rules import Comparison, PolicyRule, read_rule
 from metarec.data.policy_values import number_of, tags_of
@@ -64,7 +64,7 @@ def labels_of(model: Explained) -> Mapping[str, str]:
     return NO_DOMAIN.labels if policy is None else _pack(policy).labels
 
 
-def told_by_policy(model: Explained) -> frozenset[str]:
+def policy_columns(model: Explained) -> frozenset[str]:
     """Return the columns and attributes that the policy's exclusions read: they are reported as
     facts, not as reasons to like an item.
     """
@@ -135,7 +135,7 @@ class _Told:
 
     # Sentences
 
-    def _said(self, saying: Saying) -> Iterator[str]:
+    def _said(self, saying: SentenceTemplate) -> Iterator[str]:
         cell, stated = self.cell(saying.item), self.stated(saying.user)
         if cell is None or stated is None:
             return

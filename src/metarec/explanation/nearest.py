@@ -23,7 +23,7 @@ class Embedded(Explained, Protocol):
         """Float [N, D], in vocabulary order."""
 
 
-def likeness(model: Embedded, request: Request, item_id: str) -> np.ndarray:
+def item_similarities(model: Embedded, request: Request, item_id: str) -> np.ndarray:
     """[L] cosine in [-1, 1] of each event's item with `item_id`; 0 where either embedding is
     zero.
     """
@@ -41,5 +41,5 @@ def nearest(
     """Return (position in the history, cosine) of the events most similar to the item, best
     first.
     """
-    cosines = likeness(model, request, item_id)
+    cosines = item_similarities(model, request, item_id)
     return [(int(row), float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:most]]

@@ -9,7 +9,7 @@ import numpy as np
 from metarec.explanation.decomposition import Ablation
 from metarec.explanation.faithfulness import GRID, Faithfulness
 from metarec.explanation.quality import Mean
-from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, themed
+from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, svg_for_page
 
 FAR = 4.0
 """A component gets its own scale if it reaches more than this many times the median of all
@@ -60,7 +60,7 @@ def draw_ablation(found: Ablation) -> str:
         axes.set_visible(False)
     figure.supxlabel("events seen", fontsize=8)
     figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 def _draw_losses(axes: Any, losses: list[Mean], tint: str) -> None:
@@ -120,4 +120,4 @@ def draw_faithfulness(found: Faithfulness) -> str:
         axes.legend(fontsize=7, frameon=False)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    return themed(figure)
+    return svg_for_page(figure)

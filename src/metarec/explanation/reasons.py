@@ -10,7 +10,7 @@ import numpy as np
 from metarec.data.arguments import check_type, check_whole, refused
 from metarec.explanation.context_facts import context_facts
 from metarec.explanation.counterfactual import counterfactual
-from metarec.explanation.field_facts import field_facts, labels_of, told_by_policy
+from metarec.explanation.field_facts import field_facts, labels_of, policy_columns
 from metarec.explanation.importance import (
     MAX_FEATURES,
     circumstance_effects,
@@ -166,7 +166,7 @@ def _reasons(
     """Return the effects as sentences, without features that the policy's facts mention already."""
     return sentences(
         events,
-        [one for one in features if one.name not in told_by_policy(model)],
+        [one for one in features if one.name not in policy_columns(model)],
         components_shown(stands.components, is_new=not request.history),
         liked_from=_liked_from(model),
         facts=context_facts(model, request, [column])[0],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metarec.explanation.inner_steps import InnerTrace, UserMap
 from metarec.explanation.trace import Trace
-from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, themed, to_png, to_svg
+from metarec.runtime.drawing import COLORS, QUIET, color, new_figure, svg_for_page, to_png, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def draw_for_page(trace: Trace, inner: InnerTrace | None = None) -> str:
     rows = 4 if inner is None else 6
     figure = new_figure(NARROW, 2.6 * rows, extra="explain")
     _draw_panels(figure.subplots(rows, 1), trace, inner)
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 def draw_effects(effects: Mapping[str, float]) -> str:
@@ -66,7 +66,7 @@ def draw_effects(effects: Mapping[str, float]) -> str:
     axes.axvline(0, color=QUIET, linewidth=0.8)
     axes.set_xlabel("log-score above what a new user is shown", fontsize=8)
     _finish(axes, "", "")
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
 from metarec.fairness.groups import NOT_STATED
-from metarec.runtime.drawing import QUIET, color, new_figure, ramp, themed
+from metarec.runtime.drawing import QUIET, color, new_figure, ramp, svg_for_page
 
 MAX_LINES = 6
 """Groups drawn as curves, at most, the largest ones (twice as many for bands of numbers); the panel
@@ -45,7 +45,7 @@ def draw_groups(audit: Audit, by: str, metric: str) -> str:
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,4 +159,4 @@ def draw_exposure(audit: Audit, by: str) -> str:
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    return themed(figure)
+    return svg_for_page(figure)

@@ -33,7 +33,7 @@ def unseen_users(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
     )
 
 
-def trial_on(
+def trial_of_users(
     data: Dataset,
     users: Sequence[str] | None = None,
     *,

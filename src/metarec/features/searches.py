@@ -31,7 +31,7 @@ def words_of(text: str) -> list[str]:
     return words
 
 
-def acts_that_follow(
+def events_after_queries(
     own: Sequence[Sequence[tuple[str, float]]], times: Sequence[np.ndarray], starts: np.ndarray
 ) -> tuple[list[str], np.ndarray]:
     """Return the queries with a time and a later event, and the indexes [Q, SPENT_AFTER] of the
@@ -53,7 +53,7 @@ def acts_that_follow(
     return queries, np.array(rows, np.int64).reshape(-1, SPENT_AFTER)
 
 
-def lasting(queries: Sequence[str], taken: np.ndarray, popularity: np.ndarray) -> int:
+def informative_length(queries: Sequence[str], taken: np.ndarray, popularity: np.ndarray) -> int:
     """Return the number of events, 1 to SPENT_AFTER, for which a search is informative: as long as
     items that others took right after the same words predict the event at least half as well
     (`STILL`) as the first event after the search.

@@ -13,12 +13,12 @@ import scipy.sparse as sp
 from metarec.data.dataset import Dataset
 from metarec.data.places import LATITUDE, degrees_of, is_placed
 from metarec.data.regions import Regions
-from metarec.data.relations import SPENT_AFTER, still_asked
+from metarec.data.relations import SPENT_AFTER, active_searches
 from metarec.data.schema import Catalog
 from metarec.features.context_columns import ContextColumns, with_clock
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
-from metarec.features.searches import acts_that_follow, lasting
+from metarec.features.searches import events_after_queries, informative_length
 
 SEARCHED = 0.5
 """Share of the users with searches whose task is an event right after a search, if there is one:
@@ -147,7 +147,7 @@ class TrainingContext:
         """
         own, acts = self.queries[user], self._times[user]
         before = [(text, at) for text, at in own if not at >= time]
-        return still_asked(before, acts[: np.searchsorted(acts, time)], self.searches_last)
+        return active_searches(before, acts[: np.searchsorted(acts, time)], self.searches_last)
 
     @cached_property
     def _times(self) -> list[np.ndarray]:
@@ -186,14 +186,14 @@ class TrainingContext:
         """
         order = np.lexsort((self.acts.times, self.acts.owners))
         starts = np.searchsorted(self.acts.owners[order], np.arange(len(self.members)))
-        queries, places = acts_that_follow(self.queries, self._times, starts)
+        queries, places = events_after_queries(self.queries, self._times, starts)
         return queries, np.where(places >= 0, order[places], -1)
 
     def _lasting(self) -> int:
         queries, acts = self._after_searches
         counts = np.bincount(self.acts.items, minlength=len(self.places)) + 0.5
         taken = np.where(acts >= 0, self.acts.items[acts], -1)
-        return lasting(queries, taken, counts / counts.sum())
+        return informative_length(queries, taken, counts / counts.sum())
 
     def taken_then(self, users: np.ndarray, targets: Histories, acts: np.ndarray) -> np.ndarray:
         """Return a mask [B, N] of the items of `targets` (U users) that each of `users` took in the

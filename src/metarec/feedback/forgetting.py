@@ -33,7 +33,7 @@ from metarec.feedback.registry import Registry
 from metarec.feedback.store import tables
 from metarec.feedback.store.aliases import id_now
 from metarec.feedback.store.event_store import Store
-from metarec.feedback.store.tombstones import digest_of, hold_off_writers, read_key
+from metarec.feedback.store.tombstones import block_writers, digest_of, read_key
 
 __all__ = [
     "ForgetReceipt",
@@ -152,7 +152,7 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
     The tombstones are dated `HOLD_SECONDS` ahead, so that no process stores anything of the user
     while files are rewritten. `_close` dates them back to the present.
     """
-    hold_off_writers(connection)
+    block_writers(connection)
     until, user_id = time.time() + HOLD_SECONDS, id_now(connection, user_id)
     merges = tables.merges
     earlier = connection.execute(
@@ -192,7 +192,7 @@ def _close(
     """Delete once more, and allow new events of the user from now on; return that time and the rows
     deleted. If no model learned from the user, the tombstones do not wait for a retraining.
     """
-    hold_off_writers(connection)
+    block_writers(connection)
     # Old data date an event by the sender's clock, which may be ahead of ours
     at, buried = max(time.time(), grave.newest), tables.forgotten
     connection.execute(

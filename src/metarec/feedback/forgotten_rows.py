@@ -102,7 +102,7 @@ def remove_user(folder: Path, user_id: str) -> int:
     return sum(rewrite_tables(folder, change).values())
 
 
-def tidy(store: Store, registry: Registry) -> dict[str, Any]:
+def remove_leftovers(store: Store, registry: Registry) -> dict[str, Any]:
     """Remove leftovers of killed processes from a registry, rows of forgotten users from all model
     folders, and bytes of deleted rows from SQLite's file; return what was done and what failed.
 

@@ -25,7 +25,7 @@ from metarec.feedback.store import tables
 from metarec.feedback.store.aliases import id_now, ids_now_among
 from metarec.feedback.store.event_store import Store
 from metarec.feedback.store.exposures import merge_exposures
-from metarec.feedback.store.tombstones import asked_at, digest_of, hold_off_writers, read_key
+from metarec.feedback.store.tombstones import asked_at, block_writers, digest_of, read_key
 
 _SAME = ("item_id", "kind", "value", "query")
 
@@ -64,7 +64,7 @@ def merge_user(store: Store, user_id: str, into: str) -> Merged:
 
 def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
     """Merge two users in the transaction of `connection`."""
-    hold_off_writers(connection)  # a write must be committed before the merge or see it
+    block_writers(connection)  # a write must be committed before the merge or see it
     into = id_now(connection, named)
     if user_id == into:
         whom = f"{named!r} became that user" if named != into else f"name whom {into!r} became"

@@ -21,10 +21,10 @@ from typing import Any
 
 from metarec.data.schema import BadInput
 from metarec.feedback.registry_files import (
+    check_with_probe,
     is_name,
     is_readable,
     locked,
-    probed,
     promotion_of,
 )
 from metarec.runtime.artifacts import (
@@ -237,7 +237,7 @@ class Registry:
         except BrokenArtifact as error:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
         if probe is not None:
-            probed(version, place, probe)
+            check_with_probe(version, place, probe)
         with self.changing():
             if not place.is_dir():
                 raise BadInput(f"model version {version!r} was removed meanwhile")

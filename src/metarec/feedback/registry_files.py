@@ -23,7 +23,7 @@ class CannotServe(BadInput):
     """A model with intact files that still cannot make a slate."""
 
 
-def probed(version: str, place: Path, probe: Callable[[Path], object]) -> None:
+def check_with_probe(version: str, place: Path, probe: Callable[[Path], object]) -> None:
     """Check that a model can make a slate.
 
     Raises:

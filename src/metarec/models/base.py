@@ -180,7 +180,7 @@ class GrowsByRows(Model, Protocol):
 
 
 @runtime_checkable
-class ScoresSome(Model, Protocol):
+class ScoresSubset(Model, Protocol):
     """A model that can score a subset of the catalog without scoring all of it."""
 
     def evidence_of(

@@ -179,7 +179,7 @@ def context_models(behavior: Behavior) -> tuple[str, ...]:
     known = behavior.context
     if known is None:
         return ()
-    return taught_by(
+    return models_for_inputs(
         friends=known.has_friends,
         places=known.has_places,
         circumstances=known.has_circumstances,
@@ -187,7 +187,7 @@ def context_models(behavior: Behavior) -> tuple[str, ...]:
     )
 
 
-def taught_by(
+def models_for_inputs(
     *, friends: bool, places: bool, circumstances: bool, searches: bool
 ) -> tuple[str, ...]:
     """Models of `READ_CONTEXT` that take part where the data has the given inputs."""

@@ -274,11 +274,11 @@ def _words_of(behavior: Behavior) -> UsersInWords:
     """
     words = behavior.words
     if words is None or not words.encoder.dim:
-        raise nobody_reads(NO_ENCODER if words is None else words.encoder.name)
+        raise no_reader_error(NO_ENCODER if words is None else words.encoder.name)
     return words
 
 
-def nobody_reads(encoder: str) -> BadInput:
+def no_reader_error(encoder: str) -> BadInput:
     """Return the error for an encoder that reads nothing."""
     return BadInput(
         f"users cannot be written as text with encoder {encoder!r}, which reads nothing; name one, "

@@ -114,7 +114,7 @@ def _listed(context: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in context.items())
 
 
-def words_asked(request: Request, models: Sequence[str] | Collection[str]) -> str | None:
+def query_words(request: Request, models: Sequence[str] | Collection[str]) -> str | None:
     """Return the words to match with the items' texts: the request's `wish`; else the newest search
     query, where no model of the ensemble reads searches.
     """

@@ -18,7 +18,7 @@ from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request, Slate, checked_requests
 from metarec.recommendation.stages.annotate import annotate
-from metarec.recommendation.stages.cold_share import set_aside
+from metarec.recommendation.stages.cold_share import reserved_cold_items
 from metarec.recommendation.stages.order import order
 from metarec.recommendation.stages.restrict import restrict
 from metarec.recommendation.stages.retrieve import retrieve
@@ -76,7 +76,7 @@ def recommend_each(
 def _finished(
     model: FittedModel, ranking: Ranking, options: SlateOptions, rng: np.random.Generator
 ) -> list[Slate]:
-    reserve = set_aside(model, ranking, options)
+    reserve = reserved_cold_items(model, ranking, options)
     if reserve is None:
         return annotate(model, order(model, ranking, options, rng), options)
     ordered = order(model, reserve.hidden(ranking), options, rng).ordered

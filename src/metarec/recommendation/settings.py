@@ -13,7 +13,7 @@ from metarec.features.text import check_user_template
 from metarec.models.config import ModelConfig
 from metarec.models.names import current_id
 from metarec.models.registry import JOIN_BY_DATA, USER_TEXT, check_learner, is_model
-from metarec.models.user_text import NO_ENCODER, nobody_reads
+from metarec.models.user_text import NO_ENCODER, no_reader_error
 from metarec.recommendation.configs import BESIDE, configs_of
 
 PRESETS: dict[str, tuple[str, ...]] = {
@@ -82,7 +82,7 @@ class Settings:
         if self.user_template is not None:
             check_user_template(self.user_template)
         if self.encoder == NO_ENCODER and USER_TEXT in self.parts:
-            raise nobody_reads(self.encoder)
+            raise no_reader_error(self.encoder)
 
     def over(self, models: Mapping[str, ModelConfig | Mapping[str, Any]]) -> Settings:
         """Return these settings, with the hyper-parameters of the data's file where these settings

@@ -1,9 +1,9 @@
 """Slates of a catalog split into shards, which are scored separately and merged.
 
 A shard scores the items of its slice. Scores need the sum of each model's evidence over the whole
-catalog, so shards first return their partial sums (`AskedShard.sums`) and score once they know the
-total (`AskedShard.offers`). Each offers the best items that may be shown, as many as a slate is
-made from, and the items that later stages need: pins, cold items, and the new items that are
+catalog, so shards first return their partial sums (`ShardRequest.sums`) and score once they know
+the total (`ShardRequest.offers`). Each offers the best items that may be shown, as many as a slate
+is made from, and the items that later stages need: pins, cold items, and the new items that are
 reranked after merging. `merged` places the offers in an array of scores of the whole catalog;
 order, reserved positions and notes then follow as for any other slate.
 """
@@ -64,11 +64,11 @@ class Shard:
         ends = n_items * np.arange(n_shards + 1) // n_shards
         return cls(model=model, items=np.arange(ends[number], ends[number + 1]))
 
-    def ask(self, requests: Sequence[Request]) -> AskedShard:
+    def ask(self, requests: Sequence[Request]) -> ShardRequest:
         """Return the shard with the users of these requests."""
         users, unknown = self.model.users(requests)
         own = StandIns(items=self.items, weights=np.ones(len(self.items), np.float32))
-        return AskedShard(
+        return ShardRequest(
             shard=self,
             requests=requests,
             users=users,
@@ -88,7 +88,7 @@ def check_shards(n_shards: int, n_items: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedShard:
+class ShardRequest:
     """A shard and the users of some requests."""
 
     shard: Shard

@@ -97,7 +97,7 @@ def on_device(array: np.ndarray | torch.Tensor) -> torch.Tensor:
     return (tensor.float() if halved else tensor).to(name)
 
 
-def up_to(count: int, like: torch.Tensor) -> torch.Tensor:
+def arange_like(count: int, like: torch.Tensor) -> torch.Tensor:
     """Return 0 to `count` - 1 on the device of `like`."""
     import torch
 

@@ -81,7 +81,7 @@ def to_png(figure: Figure) -> bytes:
     return image.getvalue()
 
 
-def themed(figure: Figure) -> str:
+def svg_for_page(figure: Figure) -> str:
     """Return the figure as SVG for a report's page: its black and dark gray take the color of the
     page's text, its first color the page's own, and its background is transparent.
     """

@@ -23,7 +23,7 @@ def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001
     """Ignore all reports."""
 
 
-def told_to(*listeners: Progress) -> Progress:
+def combined_progress(*listeners: Progress) -> Progress:
     """Return one listener that calls all of these."""
 
     def tell(stage: str, done: float, note: str = "") -> None:

@@ -16,12 +16,12 @@ import typer
 from metarec.app.commands.options import (
     Json,
     Model,
+    command_language,
     command_of,
     note,
     number_of,
     pairs_of,
     show,
-    spoken,
     table,
 )
 from metarec.runtime.language import translated_page
@@ -183,7 +183,7 @@ def one(
             raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
         found = results(opened, known, time.time())
     if out is not None:
-        out.write_text(translated_page(_page(known, found), spoken()), encoding="utf-8")
+        out.write_text(translated_page(_page(known, found), command_language()), encoding="utf-8")
     show(
         {"experiment": known.as_dict(), "results": found.as_dict()},
         _told(known, found),

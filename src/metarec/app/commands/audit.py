@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.audited import attributes_of, fit_like, whom_to_evaluate
+from metarec.app.commands.audited import attributes_of, fit_like, users_to_evaluate
 from metarec.app.commands.options import (
     Device,
     Json,
@@ -22,9 +22,9 @@ from metarec.app.commands.options import (
     Source,
     as_json_text,
     choose_device,
+    command_language,
     command_of,
     show,
-    spoken,
 )
 from metarec.app.commands.options import note as tell
 from metarec.runtime.language import translated_page
@@ -174,7 +174,7 @@ class AuditModel:
         loaded, (table, _) = Recommender.load(self.model), read_clean(self.data)  # as `fit` cleans
         check_asked(table, self.by or (), self.items_by or (), self.metric)
         with on_terminal(show=not self.as_json) as progress:
-            evaluated, trial, support_sizes, cautions = whom_to_evaluate(
+            evaluated, trial, support_sizes, cautions = users_to_evaluate(
                 loaded, table, self.seed, self.as_is, progress
             )
         names = self.by or attributes_of(trial)
@@ -245,7 +245,7 @@ class AuditModel:
             (out / "card.md").write_text(card, encoding="utf-8")
         trade_offs = None if tried is None else tried.table
         page = to_html(looked.found, trade_offs=trade_offs, further=told.sections)
-        (out / "audit.html").write_text(translated_page(page, spoken()), encoding="utf-8")
+        (out / "audit.html").write_text(translated_page(page, command_language()), encoding="utf-8")
         _write_json(out / "audit.json", told.result)
         told.texts.append(str(out / "audit.html"))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from metarec.runtime.progress import Progress
 
 
-def whom_to_evaluate(
+def users_to_evaluate(
     model: Recommender, data: Dataset, seed: int, as_is: bool, progress: Progress
 ) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
     """Return the model to evaluate, the trial of its users, the support sizes and caveats in
@@ -24,12 +24,12 @@ def whom_to_evaluate(
     """
     from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.measure import Trial
-    from metarec.fairness.audited_users import trial_on, unseen_users
+    from metarec.fairness.audited_users import trial_of_users, unseen_users
     from metarec.runtime.rng import derive
 
     unseen = unseen_users(data, model.trained_on)
     if unseen or as_is:
-        trial, horizon, cautions = trial_on(
+        trial, horizon, cautions = trial_of_users(
             data, unseen or None, rng=derive(seed, "audit", "people")
         )
         return model, trial, horizon.shots, cautions

@@ -44,13 +44,13 @@ def to_all(
     from metarec.app.jobs import BATCH, recorded
     from metarec.data.errors import BadInput
     from metarec.data.read import read
-    from metarec.runtime.progress import on_terminal, told_to
+    from metarec.runtime.progress import combined_progress, on_terminal
 
     if out is None:
         raise BadInput("--all-users needs --out DIR, the folder that the slates are written to")
     data = read(source)
     with recorded(model, BATCH) as job, on_terminal(show=not as_json) as bars:
-        both = told_to(job, bars)
+        both = combined_progress(job, bars)
         summary = recommend_all(
             model, data, out, config, workers=workers, backend=backend, progress=both
         )

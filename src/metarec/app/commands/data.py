@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from metarec.app.commands.options import Domain, Json, Pictures, Source, note, show, spoken
+from metarec.app.commands.options import (
+    Domain,
+    Json,
+    Pictures,
+    Source,
+    command_language,
+    note,
+    show,
+)
 from metarec.runtime.language import translated_page
 
 app = typer.Typer(no_args_is_help=True, help="Get public data sets, list them, examine your own.")
@@ -90,7 +98,7 @@ def check(
     advice = advise(cleaned.items, pictures=pictures)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(translated_page(report.to_html(), spoken()), encoding="utf-8")
+        html.write_text(translated_page(report.to_html(), command_language()), encoding="utf-8")
     uses = column_use(cleaned)
     plans = {name: plan_fit(cleaned, Settings(preset=name)) for name in PRESETS}
     text = "\n\n".join(

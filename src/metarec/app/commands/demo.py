@@ -14,10 +14,10 @@ from metarec.app.commands.options import (
     Json,
     Preset,
     Seed,
+    command_language,
     command_of,
     note,
     show,
-    spoken,
 )
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ def _written(
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.evaluation.report import write_report
 
-    page = write_report(place / "report.html", found, data_report=report, language=spoken())
+    page = write_report(
+        place / "report.html", found, data_report=report, language=command_language()
+    )
     model = _saved(ours, place / "model")
     keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")
     keep_report(model, DATA, report.to_dict(), by="metarec demo")
@@ -143,7 +145,7 @@ def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seco
     likes = " ".join(f"--like {item_id}" for item_id in _popular(ours.model, 2))
     return "\n".join(
         [
-            to_text(found, language=spoken()),
+            to_text(found, language=command_language()),
             f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
             f"report: {page}",
             f"model:  {model}",

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from metarec.app.commands.evaluate_options import Options
 from metarec.app.commands.evaluations import (
-    aimed_at,
     by_protocol,
     cross_validated,
     domain_cold,
     overfitting_of,
+    with_target_kind,
 )
 from metarec.app.commands.options import (
     check_pictures,
     choose_device,
+    command_language,
     command_of,
     note,
     show,
-    spoken,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Answer:
         """Return the result of a learning curve."""
         from metarec.evaluation.report import to_text
 
-        return cls(found.to_json(), to_text(found, language=spoken()), found)
+        return cls(found.to_json(), to_text(found, language=command_language()), found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Evaluate(Options):
         from metarec.features.pictures import with_pictures
 
         table, report = read_clean(self.data)
-        table = table if self.kind is None else aimed_at(table, self.kind)
+        table = table if self.kind is None else with_target_kind(table, self.kind)
         note(f"{report.events_read:,} events read, {report.removed:,} removed by cleaning")
         if self.pictures is not None:
             table, missed = with_pictures(table, self.pictures, encoder=self.picture_encoder)
@@ -130,11 +130,11 @@ class Evaluate(Options):
         """Evaluate a saved model beside baselines fitted on its training data."""
         from metarec.evaluation.evaluate import MAX_EVALUATED, evaluate
         from metarec.evaluation.own_recommender import SavedRecommender
-        from metarec.evaluation.scenarios import prepare_unmet
+        from metarec.evaluation.scenarios import prepare_unseen
         from metarec.recommender import Recommender
 
         loaded = Recommender.load(model)
-        setting = prepare_unmet(data, loaded.training, seed=self.seed, most=MAX_EVALUATED)
+        setting = prepare_unseen(data, loaded.training, seed=self.seed, most=MAX_EVALUATED)
         return evaluate(
             data,
             models=[SavedRecommender(model=loaded)],
@@ -151,7 +151,7 @@ class Evaluate(Options):
         users as text.
         """
         from metarec.evaluation.evaluate import evaluate
-        from metarec.evaluation.users_as_text import what_helped, with_user_text
+        from metarec.evaluation.users_as_text import compare_text_routes, with_user_text
 
         ours, *learners = models
         written = with_user_text(ours) if self.user_text else []
@@ -168,7 +168,7 @@ class Evaluate(Options):
         answer = Answer.of(found)
         if not written:
             return answer
-        helped = what_helped(found, written)
+        helped = compare_text_routes(found, written)
         return replace(
             answer,
             result=answer.result | {"user_text": helped},
@@ -182,7 +182,7 @@ class Evaluate(Options):
 
         result, text, found = answer.result, answer.text, answer.found
         if self.out is not None and found is not None:
-            place = write_report(self.out, found, data_report=report, language=spoken())
+            place = write_report(self.out, found, data_report=report, language=command_language())
             result, text = result | {"report": str(place)}, f"{text}\n{place}"
         show(result, text, as_json=self.as_json)
         if self.model is not None and found is not None:

@@ -50,7 +50,7 @@ def overfitting_of(asked: Options) -> None:
     from metarec.runtime.progress import on_terminal
 
     table, _ = read_clean(asked.data)
-    table = table if asked.kind is None else aimed_at(table, asked.kind)
+    table = table if asked.kind is None else with_target_kind(table, asked.kind)
     with on_terminal(show=not asked.as_json) as progress:
         found = measure_overfitting(
             table,
@@ -124,7 +124,7 @@ def cross_validated(
     return {**curve.to_json(), "folds": asked.folds, "left_out": curve.left_out}, text
 
 
-def aimed_at(data: Dataset, kind: str) -> Dataset:
+def with_target_kind(data: Dataset, kind: str) -> Dataset:
     """Return the data with one kind of event as the only target.
 
     Raises:

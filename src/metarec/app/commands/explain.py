@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, command_of, show, spoken
+from metarec.app.commands.options import Json, command_language, command_of, show
 from metarec.app.commands.requests import AboutUser
 from metarec.runtime.language import translated_page
 
@@ -128,7 +128,7 @@ def _written_page(
     inner = _inner_steps(model, request, learner)
     page = explanation_page(why, trace(model, request, why.item_id), inner)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(translated_page(page, spoken()), encoding="utf-8")
+    file.write_text(translated_page(page, command_language()), encoding="utf-8")
     return {"page": {"file": str(file), "text": str(file)}}
 
 

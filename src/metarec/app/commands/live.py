@@ -129,7 +129,7 @@ def import_(
     from metarec.feedback import open_store
     from metarec.feedback.registry import Registry
     from metarec.recommender import Recommender
-    from metarec.runtime.progress import on_terminal, told_to
+    from metarec.runtime.progress import combined_progress, on_terminal
 
     where = load_settings(settings, model=_named(model), store=store)
     registry = Registry(where.model)
@@ -138,7 +138,7 @@ def import_(
         table = loaded.training_data() if data is None else read_clean(data)[0]
         loaded.policy_check.refuse_misspelled(dict.fromkeys(table.users.attributes))
         with closing(open_store(where.store_url)) as opened:
-            both = told_to(job, bars)
+            both = combined_progress(job, bars)
             done = import_data(opened, table, loaded.vocabulary, progress=both)
         job.outcome = f"{done.events:,} events stored, {done.known:,} were known or copies"
     lines = [*_imported(done), f"next: metarec serve {where.model}"]

@@ -209,9 +209,9 @@ def command_of(options: type[Command]) -> Callable[..., None]:
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result, as JSON or as text."""
     if not as_json:
-        typer.echo(translated_lines(text, spoken(), OUTPUT, SAID))
+        typer.echo(translated_lines(text, command_language(), OUTPUT, SAID))
         return
-    typer.echo(as_json_text(translated_answer(result, spoken())))
+    typer.echo(as_json_text(translated_answer(result, command_language())))
 
 
 def as_json_text(result: dict[str, Any]) -> str:
@@ -229,7 +229,9 @@ def _unknown(constant: str) -> None:
 
 def note(line: str) -> None:
     """Print a line on stderr, so that stdout has the result alone."""
-    typer.echo(fitted(translated_lines(line, spoken(), OUTPUT, SAID), sys.stderr), err=True)
+    typer.echo(
+        fitted(translated_lines(line, command_language(), OUTPUT, SAID), sys.stderr), err=True
+    )
 
 
 def fitted(text: str, stream: TextIO) -> str:
@@ -282,7 +284,7 @@ def number_of(text: str, option: str) -> float:
         raise BadInput(f"{option}: {text!r} is not a number") from error
 
 
-def spoken() -> str:
+def command_language() -> str:
     """Return the language of the command line: METAREC_LANG."""
     return language_of(os.environ.get(ENVIRONMENT, ""))
 

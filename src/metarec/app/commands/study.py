@@ -17,10 +17,10 @@ from metarec.app.commands.options import (
     Json,
     Workers,
     choose_device,
+    command_language,
     command_of,
     note,
     show,
-    spoken,
 )
 from metarec.runtime.language import translated_page
 
@@ -82,7 +82,9 @@ class CompareAll:
                 progress=progress,
             )
         page = self.out / "report.html"
-        page.write_text(translated_page(study_page(asked, found), spoken()), encoding="utf-8")
+        page.write_text(
+            translated_page(study_page(asked, found), command_language()), encoding="utf-8"
+        )
         result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
         text = f"{found.text()}\n{self.out / 'table.csv'}\n{page}"
         show(result, text, as_json=self.as_json)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from metarec.data.cold_users import ColdUser, Horizon, as_cold_users, telling_acts
+from metarec.data.cold_users import ColdUser, Horizon, as_cold_users, preference_events
 from metarec.data.dataset import Dataset
 from metarec.evaluation.measure import Trial, measure
 from metarec.evaluation.significance import interval, resample
@@ -53,7 +53,7 @@ def as_holdout_users(
         known: items that both models know; others are left out.
         relevant_from: rating from which an item counts as liked.
     """
-    acts = telling_acts(data.interactions).filter(pl.col("item_id").is_in(list(known)))
+    acts = preference_events(data.interactions).filter(pl.col("item_id").is_in(list(known)))
     is_new = pl.struct("user_id", "item_id").is_first_distinct()
     acts = acts.with_columns(met=is_new.cum_sum().over("user_id"))
     half = (pl.col("met").max().over("user_id") // 2).clip(upper_bound=MAX_SHOWN)

@@ -25,7 +25,7 @@ from metarec.feedback import open_store
 from metarec.feedback.erasing import free_space
 from metarec.feedback.experiments.experiment import versions_in_use
 from metarec.feedback.forgetting import mark_left_model, without_forgotten
-from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, tidy
+from metarec.feedback.forgotten_rows import clean_folder, edges_without_forgotten, remove_leftovers
 from metarec.feedback.promotion import Decision, Guardrails, decide, too_few
 from metarec.feedback.registry import KEEP_VERSIONS, Registry
 from metarec.feedback.store.event_store import Store
@@ -99,7 +99,7 @@ def retrain(
     with registry.retraining():
         opened = open_store(store, create=False)
         try:
-            tidy(opened, registry)
+            remove_leftovers(opened, registry)
             with recorded(registry.folder, RETRAINING) as job:
                 done = Round(
                     began=time.time(),

@@ -18,7 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from metarec import __version__
 from metarec.app.service.conversion.requests import ScoreRequest, answer_all
-from metarec.app.service.http.addresses import let_addresses_hold_ids, refuse_unknown_parameters
+from metarec.app.service.http.addresses import refuse_unknown_parameters, register_id_addresses
 from metarec.app.service.http.errors import ErrorAnswers
 from metarec.app.service.http.middleware import Middleware
 from metarec.app.service.http.shortcut import Shortcut
@@ -26,7 +26,7 @@ from metarec.app.service.http.translation import Translation
 from metarec.app.service.monitoring.metrics import Metrics
 from metarec.app.service.monitoring.monitor import DAY, Monitor
 from metarec.app.service.parts import Service
-from metarec.app.service.processes.retraining import StartedHere
+from metarec.app.service.processes.retraining import LocalRetrainings
 from metarec.app.service.processes.shards import OtherShards, ShardCalls
 from metarec.app.service.routes.base import Routes
 from metarec.app.service.routes.events import EventRoutes
@@ -143,7 +143,7 @@ def _service_of(settings: ServiceSettings, store: Store, shards: Sequence[ShardC
         pools=Pools(settings),
         monitor=Monitor(settings, store, live, metrics),
         arms=Arms(store, live, settings),
-        started_here=StartedHere(settings),
+        started_here=LocalRetrainings(settings),
         answer=answer,
     )
 
@@ -174,7 +174,7 @@ async def _lifespan(service: Service, _app: FastAPI, *, owned: bool) -> AsyncIte
 
 def _routes_of(service: Service) -> list[BaseRoute]:
     """Return all routes, in the order in which they are tried."""
-    let_addresses_hold_ids()
+    register_id_addresses()
     routes = [one for subject in SUBJECTS for one in subject(service).all()]
     if service.settings.mcp:
         routes += McpRoutes(service, routes).all()

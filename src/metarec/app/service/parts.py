@@ -12,7 +12,7 @@ import numpy as np
 from metarec.app.service.conversion.requests import ScoreRequest
 from metarec.app.service.monitoring.metrics import Metrics
 from metarec.app.service.monitoring.monitor import Monitor
-from metarec.app.service.processes.retraining import StartedHere
+from metarec.app.service.processes.retraining import LocalRetrainings
 from metarec.app.service.scoring.arms import Arms
 from metarec.app.service.scoring.batching import Batcher
 from metarec.app.service.scoring.live_model import LiveModel
@@ -38,7 +38,7 @@ class Service:
     pools: Pools
     monitor: Monitor
     arms: Arms
-    started_here: StartedHere
+    started_here: LocalRetrainings
     answer: Callable[[Sequence[ScoreRequest], np.random.Generator], list[Slate]]
     """Makes the slates of several requests at once, with scores computed here or by shards."""
     forgotten_at: dict[str, float] = field(default_factory=dict)

@@ -236,13 +236,13 @@ def _tidy(settings: ServiceSettings) -> None:
     service already answers.
     """
     from metarec.feedback import open_store
-    from metarec.feedback.forgotten_rows import tidy
+    from metarec.feedback.forgotten_rows import remove_leftovers
     from metarec.feedback.registry import Registry
 
     log = logging.getLogger("metarec.service")
     try:
         with closing(open_store(settings.store_url)) as store:
-            done = tidy(store, Registry(settings.model))
+            done = remove_leftovers(store, Registry(settings.model))
     except (BadInput, OSError, ValueError) as error:
         log.warning("the models' folder was not tidied", extra={"reason": str(error)})
         return

@@ -24,7 +24,7 @@ from metarec.data.names.column_names import (
     names_another_date,
     plain,
 )
-from metarec.data.names.languages import all_called, language_of, names_in
+from metarec.data.names.languages import language_of, names_in, names_in_languages
 from metarec.data.names.missing_columns import listed, refuse_missing
 from metarec.data.names.traditional import with_traditional
 
@@ -40,12 +40,12 @@ _SUMS = (
 
 def is_amount(column: str) -> bool:
     """Whether a column's name is that of a bought quantity; below 0 it counts returns."""
-    return plain(column) in _AMOUNTS or plain(column) in all_called("quantities")
+    return plain(column) in _AMOUNTS or plain(column) in names_in_languages("quantities")
 
 
 def is_sum(column: str) -> bool:
     """Whether a column's name is that of a paid sum."""
-    return plain(column) in _SUMS or plain(column) in all_called("sums")
+    return plain(column) in _SUMS or plain(column) in names_in_languages("sums")
 
 
 def spoken(columns: Sequence[str]) -> str | None:
@@ -130,13 +130,13 @@ def _by_synonyms(
             column = next((c for c in keys if c is not None and c not in taken), column)
         names[column] = name
     item = next((c for c, name in names.items() if name == "item_id"), "")
-    noun = noun_beside(item, [c for c in columns if c not in names])
+    noun = title_column_of(item, [c for c in columns if c not in names])
     if noun is not None and "title" in {*CANONICAL[table]} - {*names.values(), *columns}:
         names[noun] = "title"
     return names
 
 
-def noun_beside(item: str, columns: Sequence[str]) -> str | None:
+def title_column_of(item: str, columns: Sequence[str]) -> str | None:
     """Return the column of titles where the item id is named by a noun: `Product` or `Product name`
     for the id `Product code`; None without one.
     """

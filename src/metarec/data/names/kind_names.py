@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from metarec.data.names.languages import all_called
+from metarec.data.names.languages import names_in_languages
 from metarec.data.names.traditional import with_traditional
 
 _IRREGULAR = {
@@ -196,7 +196,11 @@ def words_of(name: str) -> list[str]:
 
 def _is_object(word: str) -> bool:
     bare = word.removesuffix("s")
-    return word in _OBJECTS or bare in _OBJECTS or not {word, bare}.isdisjoint(all_called("items"))
+    return (
+        word in _OBJECTS
+        or bare in _OBJECTS
+        or not {word, bare}.isdisjoint(names_in_languages("items"))
+    )
 
 
 def _stems(word: str) -> Iterator[str]:

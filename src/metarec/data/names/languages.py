@@ -148,7 +148,7 @@ def ratings_in(language: str | None) -> frozenset[str]:
 
 
 @cache
-def all_called(what: str) -> frozenset[str]:
+def names_in_languages(what: str) -> frozenset[str]:
     """Return the names of `users`, `items`, `quantities` or `sums` in all these languages, as
     `plain` returns them.
     """

@@ -34,13 +34,13 @@ from metarec.data.sources.columns.id_columns import (
 )
 from metarec.data.sources.columns.id_joins import better_key
 from metarec.data.sources.columns.inconsistent_item_columns import nearly_of_items
-from metarec.data.sources.columns.item_and_user_columns import belonging_to, taken_out
+from metarec.data.sources.columns.item_and_user_columns import belonging_to, moved_to_table
 from metarec.data.sources.columns.relation_tables import relation_of
 from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
-from metarec.data.sources.files.kind_by_file_name import kind_called
+from metarec.data.sources.files.kind_by_file_name import kind_of_name
 from metarec.data.sources.rows.event_shapes import one_row_an_event
-from metarec.data.sources.rows.id_lists import look_alikes, one_row_each
+from metarec.data.sources.rows.id_lists import ambiguous_id_findings, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_itemless
 from metarec.data.sources.rows.not_acts import without_others
 from metarec.data.sources.rows.queries import with_queries
@@ -55,7 +55,7 @@ from metarec.data.sources.values.rating_aspects import with_aspects
 from metarec.data.sources.values.rating_columns import with_grades
 from metarec.data.sources.values.tags import with_tags
 from metarec.data.sources.values.time_columns import with_moment
-from metarec.data.sources.values.time_zones import with_offsets, zones_told
+from metarec.data.sources.values.time_zones import time_zone_findings, with_offsets
 from metarec.data.sources.values.unrated_zeros import without_zeros
 from metarec.data.tables import Tables, side_findings
 
@@ -178,7 +178,7 @@ def _split_sides(
         found["item_id"] += nearly
     for key, columns in found.items():
         if columns:
-            frame, side, noted = taken_out(frame, key, columns, place.name, told=nearly)
+            frame, side, noted = moved_to_table(frame, key, columns, place.name, told=nearly)
             sides[key] = (side, place, noted)
     return frame, sides["item_id"], sides["user_id"], more
 
@@ -225,7 +225,7 @@ def _events(
     )
     frame, place, others = without_others(frame, place)
     findings = [*findings, *lists, *others]
-    findings += look_alikes(frame, names, reading.columns, place.name)
+    findings += ambiguous_id_findings(frame, names, reading.columns, place.name)
     frame, rated = _rated(frame, raw[0].columns, place.name, reading)
     findings = [*findings, *rated]
     given = {canonical: column for column, canonical in names.items()}
@@ -235,7 +235,7 @@ def _events(
     if "timestamp" not in reading.columns:
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
-    findings = [*findings, *zones_told(frame, given, place.name)]
+    findings = [*findings, *time_zone_findings(frame, given, place.name)]
     frame, place, of_kinds = _with_events_and_kinds(frame, place, reading, given)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
@@ -301,7 +301,7 @@ def _with_kinds(
         frame = frame.with_columns(pl.lit(reading.kind).alias("kind"))
     elif (
         "kind" not in frame.columns
-        and (kind := kind_called(reading.kind_by_name, reading.kinds)) is not None
+        and (kind := kind_of_name(reading.kind_by_name, reading.kinds)) is not None
     ):
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place} are taken as of kind {kind!r}, by its name"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from metarec.data.cold_users import ColdUser, as_cold_users, telling_acts
+from metarec.data.cold_users import ColdUser, as_cold_users, preference_events
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation import metrics
@@ -141,7 +141,7 @@ def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:
     query.
     """
     row = pl.int_range(pl.len()).alias("row")
-    acts = telling_acts(
+    acts = preference_events(
         data.interactions.keep(data.interactions.frame.with_columns(row))
     ).with_columns(is_new=pl.struct("user_id", "item_id").is_first_distinct())
     is_asked = (pl.col("sign") > 0) & pl.col("is_target") & pl.col("is_new")

@@ -9,7 +9,7 @@ import numpy as np
 
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.measure import METRICS
-from metarec.runtime.drawing import COLORS, QUIET, arms, new_figure, themed
+from metarec.runtime.drawing import COLORS, QUIET, arms, new_figure, svg_for_page
 
 if TYPE_CHECKING:
     from metarec.evaluation.evaluate import Evaluation
@@ -52,7 +52,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
     ends = {m: float(curve.mean(m, metric)[-1]) for m in named}
     _label_ends(axes, ends, styles, x[-1])
     _dress(axes, curve, metric)
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]]:
@@ -172,7 +172,7 @@ def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | N
         f"the line: {ours} is better",
         fontsize=9,
     )
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 def draw_character(evaluation: Evaluation) -> str | None:
@@ -210,7 +210,7 @@ def draw_character(evaluation: Evaluation) -> str | None:
         fontsize=8.5,
         frameon=False,
     )
-    return themed(figure)
+    return svg_for_page(figure)
 
 
 def draw_calibration(evaluation: Evaluation) -> str | None:
@@ -248,4 +248,4 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
     axes.set_xlabel("items known of each user", fontsize=9)
     axes.set_xticks(x, [str(k) for k in curve.support_sizes])
     quiet_axes(axes)
-    return themed(figure)
+    return svg_for_page(figure)

@@ -18,7 +18,7 @@ import torch
 from metarec.data.dataset import Dataset
 from metarec.data.schema import EVENT_COLUMNS, BadInput
 from metarec.fairness.groups import NOT_STATED, Groups
-from metarec.fairness.mitigation.gan import GanConfig, make_up, train_gan
+from metarec.fairness.mitigation.gan import GanConfig, generate_users, train_gan
 from metarec.fairness.mitigation.gan_checks import GanReport, check
 from metarec.fairness.mitigation.reweighting import training_groups
 from metarec.fairness.mitigation.upsampling import missing_users, with_users
@@ -81,7 +81,7 @@ def augment_with_gan(
     lengths = np.array(
         [rng.choice(seen[labels[~is_held_out] == label].sum(axis=1)) for label in wanted]
     )
-    made = make_up(generator, wanted, lengths, len(names), drawing)
+    made = generate_users(generator, wanted, lengths, len(names), drawing)
     small = np.isin(labels, np.unique(wanted))
     report = check(vectors[~is_held_out & small], vectors[is_held_out & small], made, rng)
     events = _events(train, users, groups, [names[label] for label in wanted], made, item_ids, rng)

@@ -234,7 +234,7 @@ def _update_generator(
 
 
 @torch.no_grad()
-def make_up(
+def generate_users(
     generator: Generator, labels: np.ndarray, lengths: np.ndarray, groups: int, rng: torch.Generator
 ) -> np.ndarray:
     """Return 0/1 vectors [M, N] of synthetic users of the given groups with exactly the given

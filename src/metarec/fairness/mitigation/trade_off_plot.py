@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metarec.fairness.disparity import more_is_better
 from metarec.fairness.mitigation.trade_off import AS_IS, MAX_COST, TradeOffTable
-from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, themed
+from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, svg_for_page
 
 
 def draw_trade_offs(table: TradeOffTable) -> str:
@@ -42,4 +42,4 @@ def draw_trade_offs(table: TradeOffTable) -> str:
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    return themed(figure)
+    return svg_for_page(figure)

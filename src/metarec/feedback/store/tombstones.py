@@ -32,13 +32,13 @@ def read_key(connection: sa.Connection) -> bytes:
     return bytes.fromhex(connection.execute(query).scalar_one())
 
 
-def hold_off_forgetting(connection: sa.Connection) -> None:
+def block_forgetting(connection: sa.Connection) -> None:
     """Block forgetting until this transaction ends; SQLite has one writer at a time anyway."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
 
 
-def hold_off_writers(connection: sa.Connection) -> None:
+def block_writers(connection: sa.Connection) -> None:
     """Wait until no writer is in a transaction, and block writers until this transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")

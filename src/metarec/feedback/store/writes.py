@@ -31,7 +31,7 @@ from metarec.feedback.store.rows import (
     key_of,
     slate_row,
 )
-from metarec.feedback.store.tombstones import asked_at, hold_off_forgetting
+from metarec.feedback.store.tombstones import asked_at, block_forgetting
 
 R = TypeVar("R", Event, Impression)
 
@@ -221,7 +221,7 @@ def _asked(
     or their current one, and the current id of each user. No user is forgotten or merged until the
     transaction ends.
     """
-    hold_off_forgetting(connection)
+    block_forgetting(connection)
     users = set(user_ids)
     became = ids_now(connection, users)
     asked = asked_at(connection, users | set(became.values()))

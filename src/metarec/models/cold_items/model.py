@@ -39,7 +39,7 @@ from metarec.models.few_shot.learners import get_learner
 from metarec.models.few_shot.tasks import padded_support
 from metarec.models.few_shot.values import ValueScale
 from metarec.models.ridge_rows import similar_lengths
-from metarec.runtime.device import in_memory, on_device, up_to
+from metarec.runtime.device import arange_like, in_memory, on_device
 
 BLOCK = 20_000_000
 """Bound: cosines held at a time."""
@@ -108,7 +108,7 @@ class NewItems:
         items = self._adapted(content, texts, shown, everyone)
         return self._scores(
             items,
-            everyone.take(up_to(len(features), features)),
+            everyone.take(arange_like(len(features), features)),
             self.likeness(items.texts, users),
         )
 

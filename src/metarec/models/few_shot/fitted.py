@@ -79,7 +79,7 @@ class FittedLearner:
                 kept.
 
         Raises:
-            NobodyToAsk: if no history is long enough to be a task.
+            NoEligibleUsers: if no history is long enough to be a task.
         """
         config = training or get_method(name).training
         columns = columns or ItemColumns.fit(behavior, rng, config)

@@ -16,7 +16,7 @@ from metarec.models.few_shot.functional import Params
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.tasks import Query, Support, TaskBatch
 from metarec.models.sampling import stand_ins
-from metarec.runtime.device import in_memory, on_device, up_to
+from metarec.runtime.device import arange_like, in_memory, on_device
 
 Prior = Params
 """The parameters that meta-training learns, from which every task adapts."""
@@ -114,7 +114,7 @@ def ask(
     others = max(candidates_most - len(liked), MIN_OTHERS)
     shown, log_weights = map(on_device, stand_ins(len(items), liked, others, rng))
     place = shown.new_zeros(len(items))
-    place[shown] = up_to(len(shown), shown)
+    place[shown] = arange_like(len(shown), shown)
     is_candidate = None if query.is_candidate is None else query.is_candidate[:, shown]
     return Question(
         items=items.take(shown),

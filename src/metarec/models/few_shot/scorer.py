@@ -16,7 +16,7 @@ from metarec.models.few_shot.fitted import FittedLearner
 from metarec.models.few_shot.learner import Objective
 from metarec.models.few_shot.learners import Method, get_method, own_settings
 from metarec.models.few_shot.learners.gradient import GradientLearner
-from metarec.models.few_shot.tasks import NobodyToAsk
+from metarec.models.few_shot.tasks import NoEligibleUsers
 from metarec.models.few_shot.training import Training
 from metarec.runtime.device import in_memory, on_device
 
@@ -94,7 +94,7 @@ class Learned:
             learner = FittedLearner.fit(
                 behavior, rng, name=cls.method, settings=config.own, training=config
             )
-        except NobodyToAsk:  # in a fold of very few users; the gate then learns a low weight
+        except NoEligibleUsers:  # in a fold of very few users; the gate then learns a low weight
             learner = FittedLearner.untrained(
                 behavior, rng, name=cls.method, settings=config.own, config=config
             )

@@ -82,7 +82,7 @@ class Tasks(Protocol):
         ...
 
 
-class NobodyToAsk(BadInput):
+class NoEligibleUsers(BadInput):
     """No history is long enough for a support set and a query set."""
 
 
@@ -121,7 +121,7 @@ class FewShotTasks:
         if self.pool < 1:
             raise BadInput(f"pool must be 1 or more, got {self.pool}")
         if not len(self._eligible):
-            raise NobodyToAsk(
+            raise NoEligibleUsers(
                 f"no history among {len(self.histories)} has an event to ask for after its "
                 f"support; "
                 f"give longer histories or a smaller pool than {self.pool}"

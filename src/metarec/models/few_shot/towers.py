@@ -169,7 +169,7 @@ def level_of(support: Support, kappa: Tensor, objective: Objective) -> Tensor:
     return shrunk_mean(support.values, support.is_real, kappa)
 
 
-def worth_of(prior: Params, support: Support, objective: Objective) -> Tensor:
+def regression_targets(prior: Params, support: Support, objective: Objective) -> Tensor:
     """Return the regression targets [B, S]: values for ratings, and for ranking a learned linear
     function of liking.
     """

@@ -84,7 +84,7 @@ def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
     return found
 
 
-def shortly_known(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, Histories]:
+def users_of_short_support(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, Histories]:
     """Training users with a support of at most `SHORT` events, and what they liked after their
     support pool.
     """

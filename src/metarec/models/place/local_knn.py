@@ -40,7 +40,7 @@ from metarec.models.place.known_places import (
     KnownPlaces,
     knows_places,
     log_likelihood,
-    shortly_known,
+    users_of_short_support,
 )
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
@@ -369,7 +369,7 @@ def _likeliest(
     config = start.config
     asked_of = rng.permutation(np.flatnonzero(behavior.targets.lengths > 0))
     users = np.sort(asked_of[: config.max_choosing])
-    batch, query = shortly_known(behavior, users)
+    batch, query = users_of_short_support(behavior, users)
     place = np.full(len(behavior.histories), -1)
     place[kept] = np.arange(len(kept))
 

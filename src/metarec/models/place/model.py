@@ -26,7 +26,7 @@ from metarec.models.place.known_places import (
     KnownPlaces,
     knows_places,
     log_likelihoods,
-    shortly_known,
+    users_of_short_support,
 )
 
 ROWS_AT_ONCE = 64
@@ -230,7 +230,7 @@ def _log_likelihoods(
     decay, weight of the current place, and exponent of popularity. The sums over distances are
     computed once for each decay.
     """
-    tries, (batch, asked) = start.config, shortly_known(behavior, users)
+    tries, (batch, asked) = start.config, users_of_short_support(behavior, users)
     known = KnownPlaces.of(batch, start.places, 1.0)
     weights = start.popularity[:, None] ** np.array(tries.exponents, np.float32)
     weights *= start._is_placed[:, None]

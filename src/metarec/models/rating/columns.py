@@ -17,8 +17,8 @@ COUNTED = 3.0
 def columns_of(
     bias: np.ndarray, process: np.ndarray, fame: np.ndarray, spread: np.ndarray
 ) -> np.ndarray:
-    """Return the columns [E, C] from item biases, process means, relative item counts (`fame_of`)
-    and user spreads (`spread_of`), all [E].
+    """Return the columns [E, C] from item biases, process means, relative item counts
+    (`log_popularity`) and user spreads (`spread_of`), all [E].
 
     Count and spread enter alone and as interactions with bias and process: predictions spread
     further for users who rate widely, and lie nearer to the mean for items with few ratings.
@@ -28,7 +28,7 @@ def columns_of(
     return np.asarray((scales[:, :, None] * said[:, None]).reshape(len(bias), len(START)))
 
 
-def fame_of(items: np.ndarray, n_items: int) -> np.ndarray:
+def log_popularity(items: np.ndarray, n_items: int) -> np.ndarray:
     """Return [N] float32 the log count of each item over the mean log count of all ratings, minus 1
     (above -1); 0 for an item without ratings, which is new and not unpopular.
     """

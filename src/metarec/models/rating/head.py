@@ -26,7 +26,7 @@ from metarec.models.rating.columns import (
     START,
     columns_of,
     completed,
-    fame_of,
+    log_popularity,
     ratings_of,
     spread_of,
 )
@@ -94,7 +94,7 @@ class RatingHead:
     choices: ChoicePrior = field(default_factory=ChoicePrior.nothing)
     """Its change by which items a user rated, whatever the ratings."""
     fame: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    """[N] float32 relative log counts of the items (`fame_of`)."""
+    """[N] float32 relative log counts of the items (`log_popularity`)."""
     curves: MedianCurves = field(default_factory=MedianCurves.straight)
     """Median curves, applied to the weighted sum of the columns."""
 
@@ -184,7 +184,7 @@ class RatingHead:
             shares=START[None],
             noise=np.full(1, config.noise**0.5),
             config=config,
-            fame=fame_of(histories.items, behavior.n_items),
+            fame=log_popularity(histories.items, behavior.n_items),
         )
 
     def worth_telling(self, behavior: Behavior) -> Pulls:

@@ -36,7 +36,13 @@ from torch import Tensor
 from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.inner_loop import Params
-from metarec.models.transformer.inner_loop import DOWN, InnerLoop, Support, Vectors, moving_of
+from metarec.models.transformer.inner_loop import (
+    DOWN,
+    InnerLoop,
+    Support,
+    Vectors,
+    adapted_parameters,
+)
 from metarec.models.transformer.inputs import SequenceReader
 from metarec.models.transformer.meta_training import AdaptiveConfig, MetaTraining, support_of
 from metarec.models.transformer.scorer import Transformer, TransformerConfig
@@ -75,7 +81,7 @@ class AdaptiveDecoder(Transformer):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             inner = InnerLoop(
-                moving_of(network, cls.method),
+                adapted_parameters(network, cls.method),
                 support_of(data, config.anchors, config.codes, rng),
                 steps=config.inner_steps,
                 rate=config.inner_lr,
@@ -165,7 +171,7 @@ class AdaptiveDecoder(Transformer):
         ]
         with torch.random.fork_rng(devices=[]):  # the random start is overwritten at once
             inner = InnerLoop(
-                moving_of(plain.network, cls.method),
+                adapted_parameters(plain.network, cls.method),
                 Support(**{one: own[one] for one in Support.__dataclass_fields__}),
                 steps=own["log_rates"].shape[1],
                 rate=1.0,

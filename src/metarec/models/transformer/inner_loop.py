@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from metarec.models.inner_loop import Params, descend
 from metarec.models.transformer.network import SequenceTransformer
-from metarec.runtime.device import up_to
+from metarec.runtime.device import arange_like
 
 MOVES = {
     "maml": ("blocks.*", "norm.*", "out.*"),
@@ -207,7 +207,7 @@ class InnerLoop(nn.Module):
             moved, self._rows(network, inputs, vectors)
         )
         last_B = inputs["is_real"].long().sum(dim=1)
-        said_BD = said_BLD[up_to(len(last_B), last_B), last_B]
+        said_BD = said_BLD[arange_like(len(last_B), last_B), last_B]
         whole = torch.cat([said_BD, moved[CODE], torch.ones_like(said_BD[:, :1])], dim=1)
         temperature_B = ((last_B > 0) * _at(self.temperature, last_B)).exp()
         return whole * temperature_B[:, None]
@@ -292,7 +292,7 @@ class InnerLoop(nn.Module):
         """Return the summed negative log-likelihood of the wanted items by the last token, and the
         number of these items.
         """
-        is_last_L = up_to(len(said_LD), said_LD) == row["is_real"].sum()
+        is_last_L = arange_like(len(said_LD), said_LD) == row["is_real"].sum()
         last_WD = (is_last_L[:, None] * said_LD).sum(0).expand(len(row["wanted"]), -1)
         lost_W = self._surprise(last_WD, row["wanted"], own[CODE], vectors.bias_N, vectors)
         return (lost_W * row["is_wanted"]).sum(), row["is_wanted"].sum()
@@ -311,7 +311,7 @@ class InnerLoop(nn.Module):
         return torch.logaddexp(rest_L, own_L) - own_L
 
 
-def moving_of(network: SequenceTransformer, method: str) -> Params:
+def adapted_parameters(network: SequenceTransformer, method: str) -> Params:
     """Return the parameters of the network that a method adapts."""
     return {
         name: value
@@ -323,7 +323,7 @@ def moving_of(network: SequenceTransformer, method: str) -> Params:
 def _at(learned: Tensor, count_B: Tensor) -> Tensor:
     """Return the learned values [B], interpolated at these numbers of events in log2."""
     place_B = torch.log2(count_B.clamp(min=1).to(learned.dtype)).clamp(max=COUNTS - 1)
-    near = F.relu(1 - (place_B[:, None] - up_to(COUNTS, learned)).abs())
+    near = F.relu(1 - (place_B[:, None] - arange_like(COUNTS, learned)).abs())
     return near @ learned
 
 

@@ -28,7 +28,7 @@ from metarec.models.attention import Block, LayerNorm
 from metarec.models.transformer.encoders import BLOCKS, CAUSAL
 from metarec.models.transformer.inputs import SequenceInputs
 from metarec.models.transformer.sizes import SequenceSizes
-from metarec.runtime.device import on_device, up_to
+from metarec.runtime.device import arange_like, on_device
 
 OF_USER = frozenset({"profile", "circumstances"})
 """Inputs of a user, not of each event."""
@@ -155,7 +155,7 @@ class SequenceTransformer(nn.Module):
         if self.circumstances is not None:
             start_BD = start_BD + self.circumstances(inputs["circumstances"])
         x_BLD = torch.cat([start_BD[:, None], events_BLD], dim=1)
-        x_BLD = self.dropout(x_BLD + self.place(up_to(x_BLD.shape[1], x_BLD)))
+        x_BLD = self.dropout(x_BLD + self.place(arange_like(x_BLD.shape[1], x_BLD)))
         is_real_BL = torch.cat([torch.ones_like(is_real_BL[:, :1]), is_real_BL], dim=1)
         for block in self.blocks:
             x_BLD = block(x_BLD, is_real_BL=is_real_BL, causal=self.form in CAUSAL)
@@ -183,7 +183,7 @@ class SequenceTransformer(nn.Module):
             inputs, masked_BL = with_mask_at_end(inputs)
         read_BLD, is_real_BL = self.read(inputs, items_ND, masked_BL=masked_BL)
         last_B = is_real_BL.long().sum(dim=1) - 1
-        found: Tensor = self.out(read_BLD[up_to(len(last_B), last_B), last_B])
+        found: Tensor = self.out(read_BLD[arange_like(len(last_B), last_B), last_B])
         return found
 
     def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -231,7 +231,7 @@ def with_mask_at_end(inputs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], T
         for name, rows in inputs.items()
     }
     masked_BL = torch.zeros_like(grown["is_real"])
-    masked_BL[up_to(len(is_real_BL), is_real_BL), is_real_BL.long().sum(dim=1)] = True
+    masked_BL[arange_like(len(is_real_BL), is_real_BL), is_real_BL.long().sum(dim=1)] = True
     return {**grown, "is_real": grown["is_real"] | masked_BL}, masked_BL
 
 

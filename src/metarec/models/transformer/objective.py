@@ -13,7 +13,7 @@ from metarec.models.transformer.encoders import CAUSAL
 from metarec.models.transformer.losses import sampled_softmax_loss, samples_loss, softmax_loss
 from metarec.models.transformer.network import SequenceTransformer
 from metarec.models.transformer.training_set import SequenceTraining, TrainingSet
-from metarec.runtime.device import on_device, up_to
+from metarec.runtime.device import arange_like, on_device
 
 CANDIDATES = 256
 """Bound: items sampled from a large catalog in the encoder-decoder form, where every pair of a user
@@ -64,7 +64,7 @@ class Objective:
     ) -> Tensor:
         """Causal form: the last token of each prefix predicts the items liked after it."""
         read_BLD, _ = model.read(inputs, model.items())
-        who = up_to(len(users), read_BLD)[:, None]
+        who = arange_like(len(users), read_BLD)[:, None]
         users_BPD = model.out(
             read_BLD[who, on_device(prefixes)]
         )  # token k has read the first k events
@@ -205,7 +205,7 @@ class Objective:
         """Return a mask [B * P, N], True for the items in each prefix."""
         n_items = self.data.targets.shape[1]
         inside = (
-            up_to(inputs["items"].shape[1], inputs["items"])[None, None, :]
+            arange_like(inputs["items"].shape[1], inputs["items"])[None, None, :]
             < on_device(prefixes)[..., None]
         )
         items = torch.where(inside, inputs["items"][:, None, :], n_items).flatten(0, 1)
@@ -223,7 +223,7 @@ class Objective:
 
 def cut(inputs: Mapping[str, Tensor], prefix: np.ndarray) -> dict[str, Tensor]:
     """Return the same histories with all but each user's first `prefix` [B] events masked."""
-    places = up_to(inputs["is_real"].shape[1], inputs["is_real"])
+    places = arange_like(inputs["is_real"].shape[1], inputs["is_real"])
     inside = places[None, :] < on_device(prefix)[:, None]
     return {**inputs, "is_real": inputs["is_real"] & inside}
 

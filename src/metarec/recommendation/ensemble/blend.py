@@ -18,7 +18,7 @@ from metarec.models.base import (
     Evidence,
     Model,
     ReadsWords,
-    ScoresSome,
+    ScoresSubset,
     dense,
     grown,
     knows,
@@ -225,11 +225,11 @@ class Ensemble:
             yield room[:filled]
 
     @cached_property
-    def scoring_some(self) -> Mapping[str, ScoresSome]:
+    def scoring_some(self) -> Mapping[str, ScoresSubset]:
         """Models that can score a subset of the catalog, cached because the isinstance check costs
         as much as the scoring.
         """
-        return {name: one for name, one in self.scorers.items() if isinstance(one, ScoresSome)}
+        return {name: one for name, one in self.scorers.items() if isinstance(one, ScoresSubset)}
 
     @cached_property
     def rarity(self) -> np.ndarray:

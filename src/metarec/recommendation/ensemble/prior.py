@@ -94,7 +94,7 @@ class Prior:
             )
         if not text.shape[1] or not text.any():
             return "the items here have no text, so of the prior only its gate is taken"
-        if encoder.name != self.encoder or not reads_alike(encoder):
+        if encoder.name != self.encoder or not is_catalog_independent(encoder):
             return (
                 f"texts are read by {encoder.name} here and by {self.encoder} in the prior, so "
                 "only its gate is taken; name its encoder to take more"
@@ -175,7 +175,7 @@ class Trial:
         return f"the prior from {source} is not used, since it does not clearly help here: {found}"
 
 
-def reads_alike(encoder: TextEncoder) -> bool:
+def is_catalog_independent(encoder: TextEncoder) -> bool:
     """Whether the encoder reads texts of every catalog in the same way. An encoder whose vocabulary
     was learned on one catalog's texts does not.
     """

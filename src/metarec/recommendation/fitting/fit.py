@@ -35,7 +35,7 @@ from metarec.recommendation.configs import (
 )
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble.blend import Ensemble
-from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial, reads_alike
+from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial, is_catalog_independent
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.fitting.cross_fitting import has_refusals
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
@@ -222,7 +222,7 @@ def prior_of(model: FittedModel) -> Prior:
     seen = np.zeros(len(model.catalog), bool)
     seen[model.vocabulary.indexes(model.trained_on["item_id"].unique())] = True
     encoder = model.item_inputs.encoder
-    text = model.text if reads_alike(encoder) else model.text[:, :0]
+    text = model.text if is_catalog_independent(encoder) else model.text[:, :0]
     als = next((m for m in model.ensemble.scorers.values() if isinstance(m, Als)), None)
     if als is None and text.any():  # the preset has no ALS, and the map to taste needs it
         als = Als.fit(behavior_of(model), derive(model.settings.seed, "taste"))

@@ -14,7 +14,7 @@ from metarec.data.policy_values import numbers_of, unit_in
 from metarec.data.schema import Catalog
 from metarec.features.text import item_text
 from metarec.recommendation.fitted import FittedModel, users_in_words
-from metarec.recommendation.policy.availability import can_be_had
+from metarec.recommendation.policy.availability import availability_of
 from metarec.recommendation.policy.columns import AVAILABLE
 from metarec.runtime.rng import derive
 from metarec.runtime.rows import with_rows
@@ -119,7 +119,7 @@ def _read_as(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     as words for yes and no, as on reading data.
     """
     if column.dtype == pl.Utf8 and dtype == pl.Boolean:
-        cells = [None if cell is None else can_be_had(cell) for cell in column.to_list()]
+        cells = [None if cell is None else availability_of(cell) for cell in column.to_list()]
         return pl.Series(column.name, cells, dtype)
     if column.dtype == pl.Utf8 and dtype.is_numeric():
         numbers = pl.Series(column.name, numbers_of(column.to_list(), unit_in(column.name)))

@@ -29,7 +29,7 @@ from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.markov.alike import MAX_COMPARED
 from metarec.models.markov.counts import MarkovConfig, window_of
 from metarec.models.markov.model import choosing
-from metarec.models.registry import taught_by
+from metarec.models.registry import models_for_inputs
 from metarec.models.support_ridge.model import SupportRidgeConfig
 from metarec.recommendation.configs import config_in
 from metarec.recommendation.ensemble.gate_config import GateConfig
@@ -249,7 +249,7 @@ def _joining(data: Dataset) -> tuple[str, ...]:
     acting = data.interactions.frame["user_id"].unique().implode()
     friends, searches = data.relations.friends, data.relations.searches
     both = pl.col("user_id").is_in(acting) & pl.col("friend_id").is_in(acting)
-    return taught_by(
+    return models_for_inputs(
         friends=not friends.filter(both).is_empty(),
         places=int(is_placed(degrees_of(data.items.frame)).sum()) > 1,
         circumstances=bool(ContextColumns.fit(data.interactions).names),

@@ -13,7 +13,7 @@ import polars as pl
 
 from metarec.data.domains import Exclusion, Policy
 from metarec.data.names.countries import same_country
-from metarec.data.policies import Needed, bare, nearest
+from metarec.data.policies import RequiredColumns, bare, nearest
 from metarec.data.policy_values import number_of, tags_of
 from metarec.data.schema import BadInput
 from metarec.recommendation.policy.columns import PolicyColumns
@@ -104,7 +104,7 @@ class PolicyAttributes:
     def _known_attributes(self) -> dict[str, str]:
         """Normalized name -> name."""
         users = [] if self.users is None else self.users.columns
-        return {bare(name): name for name in (*Needed.by(self.policy).users, *users)}
+        return {bare(name): name for name in (*RequiredColumns.by(self.policy).users, *users)}
 
     def odd_attributes(self, profile: Mapping[str, Any], *, reads_any: bool = False) -> list[str]:
         """Return a sentence on each unknown attribute, with the nearest known name.
@@ -132,14 +132,14 @@ class PolicyAttributes:
 
     def _is_misspelled(self, name: str) -> bool:
         """Whether an unknown attribute is similar to one of the policy's."""
-        return nearest(name, Needed.by(self.policy).users, NEAR) is not None
+        return nearest(name, RequiredColumns.by(self.policy).users, NEAR) is not None
 
     def _odd_attributes(self, profile: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yield each unknown attribute, and a sentence on it."""
         for name in profile:
             if bare(name) in self._known_attributes:
                 continue
-            known = nearest(name, Needed.by(self.policy).users, NEAR)
+            known = nearest(name, RequiredColumns.by(self.policy).users, NEAR)
             near = known or nearest(name, self._known_attributes.values(), NEAR)
             hint = f"; did you mean {near!r}?" if near is not None else ""
             yield name, f"attribute {name!r} is not known{hint}"

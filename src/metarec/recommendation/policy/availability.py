@@ -35,7 +35,7 @@ _PHRASES = {
 }
 
 
-def can_be_had(cell: Any) -> bool | None:
+def availability_of(cell: Any) -> bool | None:
     """Whether a cell means that its item is available: true or false, a number in stock, a list of
     places, or words for yes and no; None where it means neither.
     """

@@ -17,8 +17,8 @@ from metarec.data.policy_rules import Comparison, PolicyRule, read_rule
 from metarec.data.policy_values import readings_of, tags_of, unit_in
 from metarec.data.schema import Vocabulary
 from metarec.data.tag_words import TagWords
-from metarec.recommendation.policy.availability import can_be_had
-from metarec.recommendation.policy.fulfillment import listed_items, parted
+from metarec.recommendation.policy.availability import availability_of
+from metarec.recommendation.policy.fulfillment import listed_items, split_ids
 
 AVAILABLE = "available"
 """Item column of availability that is always applied, whatever the policy."""
@@ -81,7 +81,7 @@ class PolicyColumns:
                 silent[part.name] = unknown | silent.get(part.name, np.zeros(len(unknown), bool))
         if self.policy.available:
             cells = self.cells(self.policy.available)
-            unknown = np.array([can_be_had(cell) is None for cell in cells], bool)
+            unknown = np.array([availability_of(cell) is None for cell in cells], bool)
             silent[self.policy.available] = unknown
         return silent
 
@@ -148,7 +148,7 @@ class PolicyColumns:
         name = self.policy.prerequisite_column
         if name is None or self.column(name) is None:
             return None
-        return [parted(listed_items(cell), self.vocabulary) for cell in self.cells(name)]
+        return [split_ids(listed_items(cell), self.vocabulary) for cell in self.cells(name)]
 
     @cached_property
     def required(self) -> csr_matrix | None:
@@ -192,6 +192,6 @@ def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
 def _saying_no(column: pl.Series) -> np.ndarray:
     """[N] whether each cell of an availability column means no; equal cells are parsed once."""
     if column.dtype.is_nested():
-        return np.array([can_be_had(cell) is False for cell in column.to_list()], bool)
-    no = [cell for cell in column.unique().to_list() if can_be_had(cell) is False]
+        return np.array([availability_of(cell) is False for cell in column.to_list()], bool)
+    no = [cell for cell in column.unique().to_list() if availability_of(cell) is False]
     return column.is_in(pl.Series(no, dtype=column.dtype).to_list()).fill_null(False).to_numpy()

@@ -76,7 +76,7 @@ def listed_items(cell: Any) -> list[str]:
     return list(dict.fromkeys(one for one in ids if one))
 
 
-def parted(ids: Sequence[str], known: Vocabulary) -> list[str]:
+def split_ids(ids: Sequence[str], known: Vocabulary) -> list[str]:
     """Return the ids, with an unknown one that joins known ones (`A & B`, `A and B`) split into
     these; an id stays whole where a part is unknown, or where the parts are alternatives (`A/B`, `A
     or B`).

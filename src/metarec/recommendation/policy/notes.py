@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from metarec.data.domains import Exclusion, Policy
-from metarec.data.policies import Needed, nearest
-from metarec.data.policy_values import is_single, may_part_thousands, tags_of
+from metarec.data.policies import RequiredColumns, nearest
+from metarec.data.policy_values import is_single, may_be_thousands_separators, tags_of
 from metarec.recommendation.policy.attributes import MAX_GUESSED, PolicyAttributes
 from metarec.recommendation.policy.columns import PolicyColumns
 from metarec.recommendation.slate import Request
@@ -50,7 +50,9 @@ class PolicyNotes:
     def _missing_columns(self) -> list[str]:
         """Note on columns that the policy names and the catalog lacks."""
         missing = [
-            name for name in Needed.by(self.policy).items if self.columns.column(name) is None
+            name
+            for name in RequiredColumns.by(self.policy).items
+            if self.columns.column(name) is None
         ]
         return (
             [
@@ -112,7 +114,7 @@ class PolicyNotes:
                 notes.append(
                     f"{name} = {value!r} is no number, so the rules that ask for it say nothing"
                 )
-            elif may_part_thousands([value])[0]:
+            elif may_be_thousands_separators([value])[0]:
                 notes.append(
                     f"{name} = {value!r} was read with a decimal point; where its dot parts "
                     "thousands, write it without"

@@ -63,7 +63,7 @@ class Phrase:
     """1 wanted, -1 unwanted."""
 
 
-def read_wish(wish: str) -> list[Phrase]:
+def parse_query(wish: str) -> list[Phrase]:
     """Split a query into signed phrases; "not", "no", "without", "-free" and the like apply up to
     the end of their clause.
 
@@ -89,7 +89,7 @@ def read_wish(wish: str) -> list[Phrase]:
     return phrases
 
 
-def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any]) -> np.ndarray:
+def query_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any]) -> np.ndarray:
     """Return how well each item fits a query.
 
     Args:
@@ -102,7 +102,7 @@ def wish_scores(wish: str, vectors: Any, encode: Callable[[Sequence[str]], Any])
         float32 [N], with mean about 0 and standard deviation about 1; all 0 where no phrase
         distinguishes items.
     """
-    phrases = read_wish(wish)
+    phrases = parse_query(wish)
     if not phrases:
         return np.zeros(vectors.shape[0], dtype=np.float32)
     closeness = _cosine(vectors, encode([phrase.text for phrase in phrases]))  # [N, P]

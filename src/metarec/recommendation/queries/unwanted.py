@@ -15,7 +15,7 @@ import numpy as np
 from metarec.features.encoders.base import TextEncoder
 from metarec.features.encoders.text.counts import CountEncoder
 from metarec.features.encoders.text.trained import TrainedEncoder
-from metarec.recommendation.queries.pseudo_events import read_wish
+from metarec.recommendation.queries.pseudo_events import parse_query
 
 LAST = -50.0
 """Fit to the query of an item that contains an unwanted phrase."""
@@ -31,7 +31,7 @@ _KIND = re.compile("[片类型系]$")
 
 def unwanted_in(query: str) -> list[str]:
     """Return the unwanted phrases of a query."""
-    return [phrase.text for phrase in read_wish(query) if phrase.sign < 0]
+    return [phrase.text for phrase in parse_query(query) if phrase.sign < 0]
 
 
 def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
@@ -92,7 +92,7 @@ def unread_notes(query: str, encoder: TextEncoder) -> list[str]:
         f"no text of the items has a word of {phrase.text!r}, so it was ignored"
         if isinstance(encoder, CountEncoder)
         else f"{encoder.name} knows no word of {phrase.text!r}, so it was ignored"
-        for phrase in read_wish(query)
+        for phrase in parse_query(query)
         if phrase.sign > 0 and not encoder.knows(phrase.text)
     ]
 

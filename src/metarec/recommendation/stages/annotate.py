@@ -16,8 +16,8 @@ from metarec.recommendation.notes import (
     context_notes,
     home_notes,
     ignored_notes,
+    query_words,
     scale_notes,
-    words_asked,
 )
 from metarec.recommendation.predicted_ratings import predict_at
 from metarec.recommendation.queries.unwanted import unread_notes, unwanted_notes
@@ -108,7 +108,7 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
         )
     if request.wish and not model.text.shape[1]:
         notes.append("this catalog has no text, so the wish was ignored")
-    if words := words_asked(request, model.ensemble.scorers):
+    if words := query_words(request, model.ensemble.scorers):
         notes += unread_notes(words, model.item_inputs.encoder)
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)

@@ -67,7 +67,9 @@ class Reserve:
         return replace(ordered, items=items, propensity=propensity)
 
 
-def set_aside(model: FittedModel, ranking: Ranking, options: SlateOptions) -> Reserve | None:
+def reserved_cold_items(
+    model: FittedModel, ranking: Ranking, options: SlateOptions
+) -> Reserve | None:
     """Return the cold items for reserved positions; None where there are none, or where pins,
     quotas, diversity or a reranker determine the order.
     """

@@ -18,7 +18,7 @@ from metarec.recommendation.candidates.retrieval import SIZES, Retrieval, each_o
 from metarec.recommendation.candidates.some_items import Asking
 from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.notes import words_asked
+from metarec.recommendation.notes import query_words
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request
 from metarec.recommendation.stages.restrict import hide, restrict
@@ -40,7 +40,7 @@ def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOpti
     """Return a ranking with the scores of all items that may be shown, or of candidates among
     them.
     """
-    words = any(words_asked(request, model.ensemble.scorers) for request in requests)
+    words = any(query_words(request, model.ensemble.scorers) for request in requests)
     if model.retrieval is None or not model.retrieval.is_near or words:
         return restrict(model, score(model, requests), options)
     users, unknown = model.users(requests)

@@ -11,8 +11,8 @@ from metarec.features.encoders.encode import read_queries
 from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import PART
 from metarec.recommendation.fitted import FittedModel
-from metarec.recommendation.notes import words_asked
-from metarec.recommendation.queries.pseudo_events import wish_scores
+from metarec.recommendation.notes import query_words
+from metarec.recommendation.queries.pseudo_events import query_scores
 from metarec.recommendation.queries.unwanted import put_last
 from metarec.recommendation.ranking import Ranking
 from metarec.recommendation.slate import Request
@@ -57,7 +57,7 @@ def log_scores(
 
 def part_of_words(model: FittedModel, request: Request) -> np.ndarray | None:
     """[N] score component of the query in words; None where the request has none."""
-    words = words_asked(request, model.ensemble.scorers)
+    words = query_words(request, model.ensemble.scorers)
     return WISH_WEIGHT * _fit_to_words(model, words) if words else None
 
 
@@ -70,7 +70,7 @@ def score_components(model: FittedModel, requests: Sequence[Request]) -> dict[st
         parts[PREDICTED] = predicted
     if model.new_items is not None and model.new_items.is_needed:
         parts[PART] = model.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
-    words = [words_asked(request, model.ensemble.scorers) for request in requests]
+    words = [query_words(request, model.ensemble.scorers) for request in requests]
     if any(words):
         parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, query) for query in words])
     return parts
@@ -106,5 +106,5 @@ def _fit_to_words(model: FittedModel, words: str | None) -> np.ndarray:
         return fit
     if model.text.shape[1]:
         read = partial(read_queries, model.item_inputs.encoder)
-        fit = wish_scores(words, model.text.astype(np.float32), read)
+        fit = query_scores(words, model.text.astype(np.float32), read)
     return put_last(fit, words, model.item_words)

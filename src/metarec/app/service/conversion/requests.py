@@ -16,7 +16,7 @@ from metarec.app.service.schemas import (
     UserInput,
 )
 from metarec.app.service.scoring.live_model import Served
-from metarec.data.relations import still_asked
+from metarec.data.relations import active_searches
 from metarec.data.schema import BadInput
 from metarec.feedback.events import KnownBeside
 from metarec.feedback.experiments.experiment import ArmSettings
@@ -111,7 +111,7 @@ class Known:
         """The stored searches that still speak for the user, oldest first."""
         kinds = served.scale.kinds
         acts = [at for *_, kind, at in self.events if kinds.of(kind).sign == "positive"]
-        return still_asked(self.beside.searches, acts, served.model.searches_last)
+        return active_searches(self.beside.searches, acts, served.model.searches_last)
 
     def has_older(self, body: UserInput, served: Served, last: int) -> bool:
         """Return whether the items of events before the `last` must be read too, so that none of

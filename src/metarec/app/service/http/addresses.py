@@ -32,7 +32,7 @@ class AnyId(Convertor[str]):
         return value
 
 
-def let_addresses_hold_ids() -> None:
+def register_id_addresses() -> None:
     """Register `{name:id}` with the framework; call this before any route uses it."""
     register_url_convertor("id", AnyId())
 

@@ -24,7 +24,11 @@ from metarec.app.service.http.shortcut import replayed
 from metarec.app.service.monitoring.metrics import Metrics
 from metarec.app.service.security import audit_log
 from metarec.app.service.security.authentication import KEY_NEEDED, KEY_UNKNOWN, ApiKeys
-from metarec.app.service.security.browser_security import answer_headers, forged, is_data
+from metarec.app.service.security.browser_security import (
+    answer_headers,
+    cross_site_problem,
+    is_data,
+)
 from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
@@ -154,7 +158,7 @@ class Middleware:
                 return 401, sentence, [(b"www-authenticate", b"Bearer")]
         elif (
             is_data(path)
-            and (reason := forged(scope["method"], headers, self._origins)) is not None
+            and (reason := cross_site_problem(scope["method"], headers, self._origins)) is not None
         ):
             return 403, reason, []
         return None

@@ -52,7 +52,7 @@ def _runs(process: int) -> bool:
     return True
 
 
-def put_metrics_away() -> None:
+def remove_metrics_folder() -> None:
     """Remove the folder of a service whose supervisor was killed."""
     folder = Path(os.environ.get(METRICS_FOLDER, ""))
     if folder.name.startswith(METRICS_PREFIX):

@@ -62,7 +62,7 @@ def start_retraining(settings: ServiceSettings) -> BaseProcess:
     return job
 
 
-class StartedHere:
+class LocalRetrainings:
     """Retrainings started by requests to this worker: one at a time, ended when the worker
     stops.
     """

@@ -28,7 +28,7 @@ from metarec.recommendation.candidates.some_items import Sums
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.pipeline import FirstStages
 from metarec.recommendation.ranking import Ranking, SlateOptions
-from metarec.recommendation.shards import AskedShard, Offer, Shard, merged
+from metarec.recommendation.shards import Offer, Shard, ShardRequest, merged
 from metarec.recommendation.slate import Request
 
 log = logging.getLogger("metarec.service")
@@ -83,7 +83,7 @@ class ShardServer:
         self._number, self._n_shards, self._every = number, n_shards, own.watch_seconds
         self._live = LiveModel(Registry(own.model), open_store(own.store_url), own.filter)
         warm_text(self._live.served.model)
-        self._asked: OrderedDict[str, AskedShard] = OrderedDict()
+        self._asked: OrderedDict[str, ShardRequest] = OrderedDict()
         threading.Thread(target=self._follow, name="metarec-follow", daemon=True).start()
 
     def sums(self, question: Question) -> Sums | None:
@@ -100,7 +100,7 @@ class ShardServer:
         asked = self._question(question)
         return None if asked is None else asked.offers(options, sums)
 
-    def _question(self, question: Question) -> AskedShard | None:
+    def _question(self, question: Question) -> ShardRequest | None:
         """Return the scored slice; scored again where another process of this shard had the first
         call.
         """
@@ -166,9 +166,9 @@ class OtherShards:
         options: SlateOptions,
     ) -> Ranking:
         n, question = len(self._shards), Question.of(served, requests)
-        here: dict[int, AskedShard] = {}
+        here: dict[int, ShardRequest] = {}
 
-        def own(number: int) -> AskedShard:
+        def own(number: int) -> ShardRequest:
             if number not in here:
                 self._metrics.shards_missed.inc()
                 here[number] = Shard.of(model, number, n).ask(requests)

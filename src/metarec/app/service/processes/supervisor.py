@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from metarec.app.service.monitoring.metrics_folder import put_metrics_away
+from metarec.app.service.monitoring.metrics_folder import remove_metrics_folder
 from metarec.app.service.processes.parent_process import end_with_parent
 from metarec.app.service.security.limits import LimitedServer, Limits
 
@@ -89,7 +89,7 @@ class Worker(Process):
         released.
         """
         grace = float(self.config.timeout_graceful_shutdown or 0) + PUT_AWAY
-        end_with_parent(grace, first=put_metrics_away)
+        end_with_parent(grace, first=remove_metrics_folder)
         super().target(sockets)
 
     def is_alive(self, timeout: float = 5) -> bool:

@@ -29,11 +29,11 @@ from metarec.app.service.conversion.requests import (
     request_of,
 )
 from metarec.app.service.parts import Service
-from metarec.app.service.scoring.arms import Placed
+from metarec.app.service.scoring.arms import ArmAssignment
 from metarec.app.service.scoring.live_model import Served
 from metarec.app.service.scoring.request_cost import IN_LOOP, cost_of, pieces, weight_of
 from metarec.feedback.events import Exposure, Impression, StoreUnavailable
-from metarec.recommendation.notes import words_asked
+from metarec.recommendation.notes import query_words
 from metarec.recommendation.slate import Request, Slate
 
 log = logging.getLogger("metarec.service")
@@ -51,7 +51,7 @@ class Prepared:
     """A request for a slate that was read and checked."""
 
     body: schemas.RecommendationRequest
-    by: Placed
+    by: ArmAssignment
     ask: ScoreRequest
     cost: float
     """In units of one plain slate."""
@@ -100,7 +100,7 @@ class SlateAnswers:
                 log.warning("slates are made without the store", extra={"problem": str(error)})
         return request_of(body, served, None, self.service.settings.history_length, **more), True
 
-    async def placed(self, user_id: str | None) -> Placed:
+    async def placed(self, user_id: str | None) -> ArmAssignment:
         """Return the model and settings for a user's slate. Only slates that are stored as shown
         belong to an experiment.
         """
@@ -118,7 +118,9 @@ class SlateAnswers:
             self.service.arms.answered(by, None)
             raise
 
-    async def _prepared_by(self, by: Placed, body: schemas.RecommendationRequest) -> Prepared:
+    async def _prepared_by(
+        self, by: ArmAssignment, body: schemas.RecommendationRequest
+    ) -> Prepared:
         options = options_of(body, by.settings)
         cost = cost_of(body, options.explore, self.service.settings.max_cost)
         if body.offset and options.explore:
@@ -134,7 +136,7 @@ class SlateAnswers:
             within_km=body.within_km,
             basket=body.basket,
         )
-        if words_asked(request, served.model.ensemble.scorers):
+        if query_words(request, served.model.ensemble.scorers):
             await self.service.live.warmed()
         return Prepared(
             body=body,

@@ -41,7 +41,7 @@ MAX_BATCHES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class ArmAssignment:
     """Model and settings of a slate."""
 
     served: Served
@@ -100,11 +100,11 @@ class Arms:
         """Settings outside experiments where a request gives none."""
         return self._known.settings
 
-    def outside(self) -> Placed:
+    def outside(self) -> ArmAssignment:
         """Return model and settings outside experiments."""
-        return Placed(served=self._live.served, settings=self.settings)
+        return ArmAssignment(served=self._live.served, settings=self.settings)
 
-    def place(self, user_id: str | None) -> Placed:
+    def place(self, user_id: str | None) -> ArmAssignment:
         """Return model and settings of a user: those of their arm, else those outside
         experiments.
         """
@@ -120,14 +120,14 @@ class Arms:
         arm = known.running.arm_of(canonical)
         if arm is None:
             return self.outside()
-        return Placed(
+        return ArmAssignment(
             served=known.models[arm.model],
             settings=known.of_arm[arm.name],
             experiment=known.running,
             arm=arm.name,
         )
 
-    def answered(self, placed: Placed, seconds: float | None) -> None:
+    def answered(self, placed: ArmAssignment, seconds: float | None) -> None:
         """Count a slate by its time in seconds; None where it failed."""
         if placed.arm is not None:
             bucket = FAILED if seconds is None else bucket_of(seconds)

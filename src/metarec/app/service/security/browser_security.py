@@ -42,7 +42,7 @@ def answer_headers(path: str) -> tuple[tuple[bytes, bytes], ...]:
     return (*_ALWAYS, *(_DATA if is_data(path) else _PAGE))
 
 
-def forged(method: str, headers: Mapping[bytes, bytes], own: Set[str]) -> str | None:
+def cross_site_problem(method: str, headers: Mapping[bytes, bytes], own: Set[str]) -> str | None:
     """Return why a request that changes something may come from a foreign page; None if it does
     not.
 

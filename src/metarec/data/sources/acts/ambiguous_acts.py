@@ -36,7 +36,7 @@ _BOUGHT = frozenset("purchase buy order transaction checkout paid pay ship".spli
 """Kinds beside which `delivered` means a delivered purchase."""
 
 
-def beside_others(
+def by_other_kinds(
     frame: pl.DataFrame, kinds: Kinds, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set kinds by the other kinds of the table, see `BESIDE`, and return findings."""
@@ -134,7 +134,7 @@ _LASTED = re.compile(
 """Pattern of names of columns of dwell times, as `plain` returns them."""
 
 
-def lengths_untold(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
+def dwell_time_findings(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
     """Return a finding on a column of dwell times where there is neither a kind nor a value, since
     a short stay then counts as much as a long one.
     """

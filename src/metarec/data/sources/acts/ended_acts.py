@@ -46,7 +46,7 @@ several rows that begin with a yes.
 """
 
 
-def with_ended(
+def with_ended_kinds(
     frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kind of events that ended, and of returns of loans to a neutral one; return findings.

@@ -17,12 +17,12 @@ from metarec.data.names.column_names import CANONICAL, SYNONYMS, plain
 from metarec.data.names.kind_names import forms, plain_kind, words_of
 from metarec.data.names.languages import act_of
 from metarec.data.sources.acts.ambiguous_acts import (
-    beside_others,
+    by_other_kinds,
     codes_of_acts,
-    lengths_untold,
+    dwell_time_findings,
     unread_answers,
 )
-from metarec.data.sources.acts.ended_acts import with_ended, with_ends
+from metarec.data.sources.acts.ended_acts import with_ended_kinds, with_ends
 from metarec.data.sources.acts.opinions import (
     by_opinion,
     is_of_feelings,
@@ -32,7 +32,7 @@ from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outco
 from metarec.data.sources.acts.trades import by_side, is_trade
 from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
-from metarec.data.sources.values.unrated_zeros import wished
+from metarec.data.sources.values.unrated_zeros import wishlist_states
 
 MAX_KINDS = 20
 """Maximum number of different kinds in a column of kinds."""
@@ -171,7 +171,7 @@ def with_kind(
         found = list[Finding]()
     else:
         frame, found = _kind_from_columns(frame, kinds, place, (*context, *outcomes))
-    frame, beside = beside_others(frame, kinds, place)
+    frame, beside = by_other_kinds(frame, kinds, place)
     frame, of_states = with_outcomes(frame, outcomes, kinds, place)
     doubts = doubtful(frame, kinds, place, (*context, *outcomes))
     found = [*traded, *found, *beside, *of_states, *doubts]
@@ -184,8 +184,8 @@ def with_kind(
     if refusals:
         frame, note = _with_refusals(frame, refusals, kinds, place)
         refused = [note]
-    frame, ended = with_ended(frame, kinds, place, context)
-    durations = lengths_untold(frame, place, context)
+    frame, ended = with_ended_kinds(frame, kinds, place, context)
+    durations = dwell_time_findings(frame, place, context)
     return frame, [*found, *refused, *ended, *durations]
 
 
@@ -379,7 +379,7 @@ def _kinds_of_events(
         c for c, names in found.items() if _need_the_column(names, kinds) or is_trade(c, names)
     ]
     if "value" in frame.columns:
-        return [c for c in found if c in speaking or wished(frame[c])]
+        return [c for c in found if c in speaking or wishlist_states(frame[c])]
     return speaking or [
         c for c, names in found.items() if _is_named_like_kinds(frame, c, names, kinds)
     ]

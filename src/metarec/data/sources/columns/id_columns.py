@@ -22,7 +22,7 @@ from metarec.data.names.column_names import (
     names_a_moment,
     plain,
 )
-from metarec.data.sources.columns.service_classes import goal_beside
+from metarec.data.sources.columns.service_classes import destination_column
 
 Synonyms = Mapping[str, Sequence[str]]
 IDS = re.compile(
@@ -121,7 +121,7 @@ def likely_ids(
             more = [_not_items(some, str(item), better, place)]
         elif user is not None and item is not None and (others := _as_likely(some, user, item)):
             more = [_undecided(item, others[0], place)]
-        elif user is not None and item is not None and (goal := goal_beside(some, item)):
+        elif user is not None and item is not None and (goal := destination_column(some, item)):
             more = [_undecided(item, goal, place)]
         elif item is not None and _are_texts(some, item):
             item = _within(some, item, chosen)

@@ -78,7 +78,7 @@ def _note(key: str, why: str, rows: int = 0) -> Finding:
     return Finding(rule="joins", rows=rows, action="noted", why=why, table=table)
 
 
-def loose_tables(
+def unmatched_id_findings(
     events: pl.DataFrame, items: pl.DataFrame | None, users: pl.DataFrame | None
 ) -> list[Finding]:
     """Return findings on tables of items or users whose ids do not match those of the events, with

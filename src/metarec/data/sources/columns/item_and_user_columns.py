@@ -70,7 +70,7 @@ def is_of_one(events: pl.DataFrame, column: str) -> bool:
     return False
 
 
-def taken_out(
+def moved_to_table(
     events: pl.DataFrame,
     key: str,
     columns: Sequence[str],

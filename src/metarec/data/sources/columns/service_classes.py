@@ -20,7 +20,7 @@ MAX_CLASSES = 6
 """Up to so many items may be classes of a service that brings users to where they go."""
 
 
-def goal_beside(frame: pl.DataFrame, item: str) -> str | None:
+def destination_column(frame: pl.DataFrame, item: str) -> str | None:
     """Return the column of where users went, where the few items may be classes of a service."""
     if frame.height < MIN_ROWS or frame.schema[item].is_nested():
         return None

@@ -8,7 +8,7 @@ import polars as pl
 
 from metarec.data.events.rows import Place
 from metarec.data.findings import Finding
-from metarec.data.names.column_matching import noun_beside
+from metarec.data.names.column_matching import title_column_of
 from metarec.data.names.column_names import CHINESE_ITEM_NOUNS, ITEM_NOUNS, plain
 
 _NOUNS = {"", *(plain(noun) for noun in (*ITEM_NOUNS, *CHINESE_ITEM_NOUNS))}
@@ -37,7 +37,7 @@ def with_titles(
     is_noun = plain(item) in _NOUNS and not has_items
     if is_name or (is_noun and _are_words(frame["item_id"])):
         return frame.with_columns(pl.col("item_id").alias("title"))
-    noun = noun_beside(item, frame.columns)
+    noun = title_column_of(item, frame.columns)
     return frame if noun is None else frame.rename({noun: "title"})
 
 

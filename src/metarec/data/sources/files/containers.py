@@ -42,7 +42,7 @@ _TABLES = ("interactions", "items", "users", "friends", "searches")
 
 
 @contextmanager
-def laid_out(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
+def unpacked_tables(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
     """Yield the folder of a file's tables, or the file of its only table, and findings; a file with
     a table of its own unchanged. The folder is removed at the end.
 
@@ -58,7 +58,7 @@ def laid_out(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
         folder.mkdir()
         lay = {"workbook": _of_workbook, "archive": _of_archive, "dump": write_tables}[form]
         found = lay(path, folder)
-        where = inmost(folder)
+        where = innermost_folder(folder)
         try:
             yield where, found
         except BadInput as error:
@@ -170,7 +170,7 @@ def _check_size(path: Path, size: int) -> None:
         )
 
 
-def inmost(folder: Path) -> Path:
+def innermost_folder(folder: Path) -> Path:
     """Return the innermost folder that holds more than one folder, or its only table."""
     while True:
         entries = [p for p in folder.iterdir() if not p.name.startswith((".", "__MACOSX"))]

@@ -22,8 +22,8 @@ from metarec.data.names.column_names import (
     USER_NOUNS,
     plain,
 )
-from metarec.data.names.languages import all_called
-from metarec.data.sources.files.folder_files import columns_of, listing, tables_in, ways_out
+from metarec.data.names.languages import names_in_languages
+from metarec.data.sources.files.folder_files import advice_on_folder, columns_of, listing, tables_in
 from metarec.data.sources.files.joined_files import Joined, joined_events
 from metarec.data.sources.files.kind_by_file_name import name_of
 from metarec.data.sources.files.legends import legend_of
@@ -48,7 +48,7 @@ def _nouns(table: str) -> frozenset[str]:
         ),
         "users": (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"]),
     }
-    return all_called(table) | {plain(n) for n in known[table]}
+    return names_in_languages(table) | {plain(n) for n in known[table]}
 
 
 def table_file(folder: Path, stem: str) -> Path | None:
@@ -151,7 +151,7 @@ def _by_columns(
         raise BadInput(
             f"{folder} holds no interactions.parquet, .csv or .jsonl (it holds "
             f"{listing(folder)}); name the file of events so, or give it alone, or say in a TOML "
-            f"file which is which{ways_out(folder, others)}"
+            f"file which is which{advice_on_folder(folder, others)}"
         )
     return _with_all(folder, named, others, guessed, (synonyms, encoding, are_acts))
 

@@ -61,7 +61,7 @@ def listing(folder: Path, most: int = 8) -> str:
     )
 
 
-def ways_out(folder: Path, files: Sequence[Path]) -> str:
+def advice_on_folder(folder: Path, files: Sequence[Path]) -> str:
     """Return advice for a folder without events that holds exports of one user each, folders of
     tables or XML files; else empty.
     """

@@ -12,7 +12,7 @@ def name_of(path: Path) -> str:
     return path.name.split(".")[0]
 
 
-def kind_called(name: str | None, kinds: Kinds) -> str | None:
+def kind_of_name(name: str | None, kinds: Kinds) -> str | None:
     """Return the name, without a plural `s` if possible, if it is a known kind; else None."""
     names = [n for n in ((name or "").removesuffix("s"), name) if n and kinds.known(n)]
     return names[0] if names else None
@@ -22,5 +22,5 @@ def refusing(name: str, kinds: Kinds) -> str | None:
     """Return the name of a file if it is a negative kind (`dislikes`), then the kind of its events;
     None for other names, which say little where there is only one file.
     """
-    kind = kind_called(name, kinds)
+    kind = kind_of_name(name, kinds)
     return name if kind is not None and kinds.of(kind).sign == "negative" else None

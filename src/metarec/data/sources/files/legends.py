@@ -51,7 +51,7 @@ def with_legend(raw: RawTable, legends: Legends) -> RawTable:
             continue
         kinds = frame[column].replace_strict(codes, names, return_dtype=pl.Utf8)
         frame = frame.drop(column).with_columns(kinds.alias(name_of_acts(frame.columns, column)))
-        findings = [*findings, told_of(column, place, path)]
+        findings = [*findings, legend_finding(column, place, path)]
     return frame, place, findings
 
 
@@ -77,7 +77,7 @@ def name_of_acts(columns: Sequence[str], coded: str) -> str:
     return coded if "kind" in columns and coded != "kind" else "kind"
 
 
-def told_of(column: str, place: Place, legend: Path) -> Finding:
+def legend_finding(column: str, place: Place, legend: Path) -> Finding:
     """Return the finding on a column whose codes were replaced by a legend."""
     why = f"codes of kinds in column {column!r} of {place.name} were read by {legend.name}"
     return Finding(rule="kinds", rows=0, action="noted", why=why)

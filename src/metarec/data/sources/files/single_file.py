@@ -20,7 +20,7 @@ from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import SYNONYMS, plain
-from metarec.data.sources.files.containers import holds_tables, laid_out
+from metarec.data.sources.files.containers import holds_tables, unpacked_tables
 from metarec.data.sources.files.suffixes import (
     ARROW_SUFFIXES,
     JSON_SUFFIXES,
@@ -97,7 +97,7 @@ def _only_table(path: Path, encoding: str | None, columns: Sequence[str] | None)
     Raises:
         BadInput: if it holds several.
     """
-    with laid_out(path) as (where, found):
+    with unpacked_tables(path) as (where, found):
         if where.is_file():
             table, place, more = read_table(where, encoding, columns)
             return table, place, [*found, *more]

@@ -14,7 +14,7 @@ from metarec.data.findings import Finding
 from metarec.data.sources.canonical_tables import Reading, tables_of
 from metarec.data.sources.columns.signed_out_users import signed_in_elsewhere
 from metarec.data.sources.files.file_roles import TABLES, Files, files_of
-from metarec.data.sources.files.kind_by_file_name import kind_called, name_of, refusing
+from metarec.data.sources.files.kind_by_file_name import kind_of_name, name_of, refusing
 from metarec.data.sources.files.legends import with_legend
 from metarec.data.sources.files.refusal_files import refused_events
 from metarec.data.sources.files.single_file import read_table
@@ -45,7 +45,7 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         for p in acts[1:]
     ]
     if further is not None:
-        called = (p for p in (further.many, further.one) if kind_called(name_of(p), reading.kinds))
+        called = (p for p in (further.many, further.one) if kind_of_name(name_of(p), reading.kinds))
         beside = _with_kind_by_name(reading, next(called, further.many), True)
         further_tables.append(tables_of(further.raw, None, None, beside, name))
     refused, left = _refused(refusals, raw, reading)
@@ -61,7 +61,7 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
 
 def _files(folder: Path, reading: Reading) -> Files:
     """Return which file of a folder holds which table."""
-    calls = partial(kind_called, kinds=reading.kinds)
+    calls = partial(kind_of_name, kinds=reading.kinds)
     refuse = partial(refusing, kinds=reading.kinds)
     return files_of(folder, reading.synonyms, reading.encoding, calls, refuse)
 

@@ -96,7 +96,7 @@ def _checked(frame: pl.DataFrame, place: Place, keys: tuple[str, ...]) -> pl.Dat
     return frame
 
 
-def look_alikes(
+def ambiguous_id_findings(
     frame: pl.DataFrame, names: Mapping[str, str], mapped: Mapping[str, str], place: str
 ) -> list[Finding]:
     """Return findings on ids that may be something else.

@@ -21,7 +21,7 @@ from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.sources.text.comments import fields_of, without_comments
 from metarec.data.sources.text.encoding import as_utf8
-from metarec.data.sources.text.escapes import Escapes, escapes_told
+from metarec.data.sources.text.escapes import Escapes, escapes_finding
 from metarec.data.sources.text.header_lines import headings_of
 from metarec.data.sources.text.line_by_line import read_lines, unique
 from metarec.data.sources.text.printed_tables import in_columns, without_whole_quotes
@@ -29,18 +29,18 @@ from metarec.data.sources.text.rating_blocks import are_blocks, read_blocks
 from metarec.data.sources.text.separators import (
     LOOKED_AT,
     SEPARATORS,
-    beginning,
     content_of,
     first_line_of,
-    parted_by_one,
+    leading_lines,
     separator_of,
     start_of,
+    with_single_separator,
 )
 from metarec.data.sources.text.single_quotes import are_single, in_double
 from metarec.data.sources.text.stray_rows import (
     has_strays,
-    nameless,
     short_rows,
+    unnamed_columns,
     without_another,
     without_strays,
 )
@@ -85,7 +85,7 @@ def read_delimited(
     escapes = Escapes(separator) if Escapes(separator).are_in(source) else None
     if escapes is not None:
         source = escapes.hidden(content_of(source))
-        findings = [*findings, escapes_told(path.name)]
+        findings = [*findings, escapes_finding(path.name)]
     table = _by_polars(source, separator, columns)
     by_lines = table is None
     if table is None:
@@ -103,7 +103,7 @@ def read_delimited(
     if by_lines:
         table, place, others = without_another(table, names, place)
         strays += others
-    return table.drop(nameless(table.lazy())), place, [*findings, *strays]
+    return table.drop(unnamed_columns(table.lazy())), place, [*findings, *strays]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,13 +134,13 @@ def _text_of(
         source = in_double(source, single)
         why = f"texts of {name} stand in single quotes"
         findings.append(Finding(rule="quotes", rows=0, action="noted", why=why))
-    columns = columns or fields_of(beginning(source))
+    columns = columns or fields_of(leading_lines(source))
     source, before, comments = without_comments(source, SEPARATORS, name)
     findings += comments
     if separator is None and stated is None:
-        source, stated = parted_by_one(source)
+        source, stated = with_single_separator(source)
     candidates = (stated,) if stated is not None else SEPARATORS
-    above = None if columns or separator else headings_of(beginning(source), candidates, name)
+    above = None if columns or separator else headings_of(leading_lines(source), candidates, name)
     if above is not None:
         stated = stated or above.separator
         source, columns = _without_first_lines(source, above.before), above.names
@@ -235,7 +235,7 @@ def _by_polars(
     cells, a line is blank, or quoted cells contain line breaks.
     """
     has_quotes, lines, has_blanks = _scanned(source)
-    if has_blanks or (has_quotes and _BLANK_QUOTED.search(beginning(source))):
+    if has_blanks or (has_quotes and _BLANK_QUOTED.search(leading_lines(source))):
         return None
     try:
         table = pl.read_csv(
@@ -254,14 +254,14 @@ def _by_polars(
     return table if is_whole else None
 
 
-def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list[Finding]] | None:
+def written_as_parquet(source: Path, target: Path) -> tuple[pl.LazyFrame, list[Finding]] | None:
     """Write a UTF-8 table as Parquet, in memory that does not depend on its size. Return its scan
     and findings; None where the table must be read by `read_delimited`.
     """
     has_quotes, lines, has_blanks = _scanned(source)
-    if has_blanks or headings_of(beginning(source), SEPARATORS, source.name) is not None:
+    if has_blanks or headings_of(leading_lines(source), SEPARATORS, source.name) is not None:
         return None
-    if are_blocks(source) or parted_by_one(source)[1] is not None:
+    if are_blocks(source) or with_single_separator(source)[1] is not None:
         return None
     if in_columns(source, source.name) is not None or without_whole_quotes(source) is not source:
         return None
@@ -270,7 +270,7 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
     separator = separator_of(first_line_of(source))
     if are_single(source) is not None or Escapes(separator).are_in(source):
         return None
-    if b'="' in start_of(source, LOOKED_AT) or _BLANK_QUOTED.search(beginning(source)):
+    if b'="' in start_of(source, LOOKED_AT) or _BLANK_QUOTED.search(leading_lines(source)):
         return None
     scan = pl.scan_csv(
         source,
@@ -285,7 +285,7 @@ def sunk_as_it_should_be(source: Path, target: Path) -> tuple[pl.LazyFrame, list
         if has_strays(sunk) or (has_quotes and rows != lines - 1):
             return None
         findings = short_rows(sunk, source, separator, True, source.name)
-        return sunk.drop(nameless(sunk)), findings
+        return sunk.drop(unnamed_columns(sunk)), findings
     except pl.exceptions.PolarsError:
         return None
 

@@ -78,7 +78,7 @@ class Escapes:
         return table.with_columns(pl.all().str.replace_many(hidden, list(marks.values())))
 
 
-def escapes_told(place: str) -> Finding:
+def escapes_finding(place: str) -> Finding:
     """Return the finding on a file with escapes by backslashes."""
     why = f"backslashes of {place} before quotes, separators and ends of lines are no letters"
     return Finding(rule="escapes", rows=0, action="noted", why=why)

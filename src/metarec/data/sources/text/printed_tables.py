@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from metarec.data.findings import Finding
-from metarec.data.sources.text.separators import SEPARATORS, beginning, content_of
+from metarec.data.sources.text.separators import SEPARATORS, content_of, leading_lines
 
 _RULER = re.compile(r"^ *(?:-{2,}(?: +-{2,})+|\+(?:-{2,}\+){2,}) *\r?$")
 """Pattern of a line of dashes."""
@@ -24,7 +24,7 @@ def in_columns(source: Path | bytes, name: str) -> tuple[bytes, int, list[Findin
     """Return a table of fixed widths with tabs between its cells, the number of lines removed above
     its header, and findings; None for other tables.
     """
-    lines = beginning(source).split("\n")
+    lines = leading_lines(source).split("\n")
     ruler = next((n for n, line in enumerate(lines) if n and _RULER.match(line)), None)
     if ruler is None or len(lines[ruler - 1].split()) < 2:
         return None
@@ -56,7 +56,7 @@ def without_whole_quotes(source: Path | bytes) -> Path | bytes:
     """Remove the quotes where each line is in quotes as a whole, `"1,2,3"`; other text stays
     unchanged.
     """
-    lines = [line for line in beginning(source).split("\n") if line.strip()]
+    lines = [line for line in leading_lines(source).split("\n") if line.strip()]
     if len(lines) < 2 or not all(map(_QUOTED.match, lines)):
         return source
     if not any(mark in lines[0] for mark in SEPARATORS):

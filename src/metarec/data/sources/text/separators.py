@@ -21,11 +21,11 @@ def separator_of(header: str) -> str:
     return max(SEPARATORS, key=lambda s: (header.count(s), s == ","))
 
 
-def parted_by_one(source: Path | bytes) -> tuple[Path | bytes, str | None]:
+def with_single_separator(source: Path | bytes) -> tuple[Path | bytes, str | None]:
     """Convert a table separated by `::` or runs of spaces to one separated by a single character.
     Return it and that character; any other table unchanged, and None.
     """
-    lines = [line for line in beginning(source).split("\n") if line.strip()]
+    lines = [line for line in leading_lines(source).split("\n") if line.strip()]
     if len(lines) < 2:
         return source, None
     even = max((_times(lines, separator) for separator in SEPARATORS), default=0)
@@ -69,7 +69,7 @@ def _by_tabs(content: bytes) -> bytes:
     return b"\n".join(b"\t".join(line.split()) for line in content.split(b"\n"))
 
 
-def beginning(source: Path | bytes) -> str:
+def leading_lines(source: Path | bytes) -> str:
     """Return the first whole lines of a text, about `LOOKED_AT` bytes."""
     start = start_of(source, LOOKED_AT)
     text = start.decode("utf-8", errors="replace").replace("\r\n", "\n")

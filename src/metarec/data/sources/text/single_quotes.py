@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from metarec.data.sources.text.separators import SEPARATORS, beginning, content_of
+from metarec.data.sources.text.separators import SEPARATORS, content_of, leading_lines
 
 MIN_LINES = 3
 """Minimum number of lines to detect such quotes."""
@@ -19,7 +19,7 @@ def are_single(source: Path | bytes) -> str | None:
     """Return the separator of a table in which a column has all cells below the header in single
     quotes, and all lines have the same number of cells; None for other tables.
     """
-    lines = [line for line in beginning(source).split("\n") if line.strip()]
+    lines = [line for line in leading_lines(source).split("\n") if line.strip()]
     if len(lines) < MIN_LINES or not all("'" in line for line in lines[1:]):
         return None
     return next((s for s in SEPARATORS if s in lines[0] and _are_even(lines, s)), None)

@@ -185,7 +185,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield held
 
 
-def nameless(table: pl.LazyFrame) -> list[str]:
+def unnamed_columns(table: pl.LazyFrame) -> list[str]:
     """Return the columns without a name that hold a single value, nothing, or row numbers."""
     found = []
     for name in table.collect_schema().names():

@@ -32,7 +32,7 @@ def seconds_of(column: pl.Series) -> pl.Series:
     return as_seconds(column, forms[0] if len(forms) == 1 else None)
 
 
-def are_mostly_read(column: pl.Series) -> bool:
+def are_mostly_valid_dates(column: pl.Series) -> bool:
     """Whether at least half of a column's dates exist, unlike `2014-00-00`."""
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
     return 2 * seconds_of(cells).count() > len(cells) or bool(fitting_formats(cells))
@@ -44,7 +44,7 @@ def is_dated(column: pl.Series) -> bool:
     if column.dtype.is_temporal() or are_seconds(column):
         return True
     if all_are(column, DAY):
-        return are_mostly_read(column)
+        return are_mostly_valid_dates(column)
     cells = nothing(column.cast(pl.Utf8, strict=False)).drop_nulls().unique().head(LOOKED_AT)
     is_read = len(cells) > 0 and not as_numbers(cells).is_not_null().any()
     return is_read and (not as_seconds(cells).null_count() or bool(fitting_formats(cells)))

@@ -17,7 +17,7 @@ from metarec.data.names.column_matching import is_amount, spoken
 from metarec.data.names.column_names import CANONICAL, RATED_BY_OTHERS, plain
 from metarec.data.names.languages import is_best_lowest, ratings_in
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
-from metarec.data.sources.values.rating_words import points_of_words, surely_rated
+from metarec.data.sources.values.rating_words import has_rating_words, points_of_words
 
 NAMES = frozenset(
     "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "
@@ -188,7 +188,7 @@ def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
 
 def _surely_rated(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
     """Return columns of ratings in words, whatever their names."""
-    found = [c for c in frame.columns if c not in own and surely_rated(frame[c])]
+    found = [c for c in frame.columns if c not in own and has_rating_words(frame[c])]
     return [c for c in found if not is_of_one(frame, c)]
 
 

@@ -89,7 +89,7 @@ def _evenly(used: list[float]) -> dict[float, float]:
     }
 
 
-def surely_rated(column: pl.Series) -> bool:
+def has_rating_words(column: pl.Series) -> bool:
     """Whether a column holds ratings in words, whatever its name."""
     if column.dtype != pl.Utf8 or points_of_words(column) is None:
         return False

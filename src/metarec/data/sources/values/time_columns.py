@@ -25,7 +25,7 @@ from metarec.data.sources.values.dated_cells import (
     DAY,
     LOOKED_AT,
     all_are,
-    are_mostly_read,
+    are_mostly_valid_dates,
     are_seconds,
     is_dated,
     seconds_of,
@@ -269,7 +269,7 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
         return free
     others = [c for c in others if not free or not names_another_date(c)]
     dated = [c for c in others if all_are(without_zero_dates(frame[c])[0], DATED)]
-    dated = [c for c in dated if are_mostly_read(frame[c])]
+    dated = [c for c in dated if are_mostly_valid_dates(frame[c])]
     free = [c for c in others if c in (*free, *dated)]
     free = free or [c for c in others if are_seconds(frame[c])]
     months = [c for c in others if _OF_MONTHS.search(plain(c))]

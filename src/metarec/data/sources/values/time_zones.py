@@ -88,7 +88,7 @@ def _hours_of(offset: str) -> float:
     return -hours if offset.startswith("-") else hours
 
 
-def zones_told(frame: pl.DataFrame, named: Mapping[str, str], place: str) -> list[Finding]:
+def time_zone_findings(frame: pl.DataFrame, named: Mapping[str, str], place: str) -> list[Finding]:
     """Return a finding where times without an offset are read as UTC, and the column's name or
     another column names another zone.
 

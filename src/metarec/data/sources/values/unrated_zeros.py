@@ -54,7 +54,7 @@ def without_zeros(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[F
     return frame.with_columns(value), [found]
 
 
-def wished(column: pl.Series) -> list[str]:
+def wishlist_states(column: pl.Series) -> list[str]:
     """Return the states in a column for items that a user has not had yet."""
     if column.dtype != pl.Utf8:
         return []
@@ -66,7 +66,7 @@ def _wished(column: pl.Series, zero: pl.Series) -> str | None:
     """Return words for the rows whose state is that of an item not had yet, if all of them are
     zeros; else None.
     """
-    if not (states := wished(column)):
+    if not (states := wishlist_states(column)):
         return None
     rows = nothing(column).is_in(states).fill_null(False)
     is_so = int(rows.sum()) >= MIN_ROWS and bool(zero.filter(rows).all())

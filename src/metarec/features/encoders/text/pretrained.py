@@ -22,9 +22,9 @@ from metarec.features.encoders.cache import EncodingCache, content_key
 from metarec.features.encoders.locate import Located, locate
 from metarec.features.encoders.model_files import fingerprint, read_json
 from metarec.features.encoders.text.onnx import OnnxModel
-from metarec.features.encoders.text.pretrained_options import PretrainedOptions, made_for
+from metarec.features.encoders.text.pretrained_options import PretrainedOptions, resolved_options
 from metarec.features.encoders.text.text_model import Adapter, hash_of, load_model
-from metarec.runtime.device import device, in_memory, on_device, up_to
+from metarec.runtime.device import arange_like, device, in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 
 LETTERS_PER_TOKEN = 16
@@ -59,7 +59,7 @@ class PretrainedEncoder:
         self.adapter = adapter
         self.name = located.name if adapter is None else f"{located.name} + LoRA"
         self.notes: list[str] = []
-        self.pooling, self.prompt, self.max_tokens = made_for(located, self.options)
+        self.pooling, self.prompt, self.max_tokens = resolved_options(located, self.options)
         self.fingerprint = fingerprint(located)
         identity = json.dumps(
             [
@@ -285,7 +285,7 @@ class PretrainedEncoder:
         lengths = torch.tensor([len(row) for row in tokens])
         if self._leaves_the_cpu:
             ids, lengths = on_device(ids), on_device(lengths)
-        is_real = up_to(longest, lengths)[None, :] < lengths[:, None]
+        is_real = arange_like(longest, lengths)[None, :] < lengths[:, None]
         if self.options.engine == "onnx":
             hidden = torch.from_numpy(self._onnx().hidden(in_memory(ids), in_memory(is_real)))
         else:

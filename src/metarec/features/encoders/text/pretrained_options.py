@@ -74,7 +74,7 @@ class PretrainedOptions:
             raise BadInput(f"max_tokens must be 1 or more, got {self.max_tokens}")
 
 
-def made_for(located: Located, options: PretrainedOptions) -> tuple[str, str, int]:
+def resolved_options(located: Located, options: PretrainedOptions) -> tuple[str, str, int]:
     """Return pooling, prompt and token limit: those of the options or, for `auto`, those of the
     model's files.
     """

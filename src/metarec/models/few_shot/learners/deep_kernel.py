@@ -21,9 +21,9 @@ from metarec.models.few_shot.towers import (
     first_user,
     new_trunk,
     products,
+    regression_targets,
     score_of_mean,
     spread_of,
-    worth_of,
 )
 
 
@@ -57,7 +57,7 @@ class DeepKernel(Gaussian):
         """Return the support with its dual weights, and the Cholesky factor for the variance."""
         v = embed_at(prior, items, support.items)
         user = first_user(prior, support)
-        targets = worth_of(prior, support, self.objective)
+        targets = regression_targets(prior, support, self.objective)
         kernel = self._kernel(prior, v, v) + F.softplus(
             prior["session"]
         )  # variance that early events share and later ones do not

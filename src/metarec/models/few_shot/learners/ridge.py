@@ -21,9 +21,9 @@ from metarec.models.few_shot.towers import (
     first_user,
     new_trunk,
     products,
+    regression_targets,
     score_of_mean,
     spread_of,
-    worth_of,
 )
 
 
@@ -72,7 +72,7 @@ class RidgeLearner(Gaussian):
             first_user(prior, support) if self.learns_mean else v.new_zeros(len(support), self.dim)
         )
         level = F.softplus(prior["level"])
-        targets = worth_of(prior, support, self.objective)
+        targets = regression_targets(prior, support, self.objective)
         kernel = v @ v.transpose(-1, -2) + level + F.softplus(prior["session"])
         ridge = solve(kernel, targets - dot(user, v), noise_of(prior), support.is_real)
         return {
