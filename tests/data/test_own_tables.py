@@ -405,7 +405,7 @@ def test_tables_of_another_shape_are_refused_with_what_to_do(
 
 
 def test_a_refusal_says_what_was_assumed_of_the_letters(tmp_path: Path) -> None:
-    (tmp_path / "interactions.csv").write_bytes("用戶,商品\na,x\n".encode("big5"))
+    (tmp_path / "interactions.csv").write_bytes("用戶,東西\na,x\n".encode("big5"))
     with pytest.raises(BadInput, match="was read as .*encoding = "):
         read(tmp_path)
 
