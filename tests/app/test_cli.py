@@ -65,9 +65,9 @@ def test_check_refuses_settings_of_models_that_fit_would_refuse(run: Run, folder
             "/no/such/folder does not exist; give a data folder",
         ),
         (["data", "get", "nonesuch"], "no public data set 'nonesuch'; there are ml-100k"),
-        (["data", "get"], "Missing argument 'NAME'.; see --help"),
+        (["data", "get"], "Missing argument 'NAME'; see --help"),
         (["data", "check", "x", "--color"], "No such option: --color"),
-        (["dance"], "No such command 'dance'"),
+        (["dance"], "No such command 'dance'; see --help"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_2(run: Run, words: list[str], message: str) -> None:

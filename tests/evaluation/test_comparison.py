@@ -8,6 +8,8 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.comparison import compare_with_baselines
 from metarec.evaluation.crossvalidation import cross_validate
 from metarec.evaluation.curve import learning_curve
+from metarec.evaluation.examples import ShownUser
+from metarec.evaluation.report.text import show
 
 
 def test_worth_it_from_some_event_on():
@@ -151,3 +153,11 @@ def test_few_users_are_told(users, said):
     assert sentence.startswith("Worth it") is (users > 1)
     warning = f" Only {said} evaluated, which shows large differences at best."
     assert sentence.endswith(warning) is (said is not None)
+
+
+@pytest.mark.parametrize(
+    ("liked", "words"), [(1, "liked 1 item later"), (2, "liked 2 items later")]
+)
+def test_a_shown_user_has_one_item_or_several(liked, words):
+    user = ShownUser(profile={}, did=[], slates=[], liked_later=liked)
+    assert show(user, "metarec")[0].endswith(words)

@@ -47,10 +47,10 @@ def test_users_unseen_by_the_model_are_evaluated_and_everything_is_written(place
     model, data = places
     done = run(model, data, "--by", "group", "--explanations", "--components", "--out", tmp_path)
     assert done.exit_code == 0, done.output
-    assert "of 55 new users by group" in done.output
+    assert "by group, of 55 users evaluated as new users" in done.output
     assert "caution" not in done.output
     assert "deletion  leave-one-out" in done.output and "stability under other seeds" in done.output
-    assert "lost without one score component" in done.output
+    assert "change of NDCG@10 without one score component, 55 users" in done.output
     page, plain = (
         (tmp_path / "audit.html").read_text(),
         json.loads((tmp_path / "audit.json").read_text()),
@@ -93,9 +93,13 @@ def test_as_is_evaluates_users_it_learned_from_and_says_so(places, tmp_path):
     known = metarec.Recommender.load(model).training
     known.interactions.frame.write_parquet(tmp_path / "interactions.parquet")
     known.users.frame.write_parquet(tmp_path / "users.parquet")
-    done = run(model, tmp_path, "--by", "group", "--as-is")
+    done = run(model, tmp_path, "--by", "group", "--as-is", "--out", tmp_path)
     assert done.exit_code == 0, done.output
     assert "caution: the model may have learned from these users" in done.output
+    page = (tmp_path / "audit.html").read_text()
+    assert "may have learned from these users" in page
+    assert "users the model never met" not in page
+    assert "small groups" not in page  # none is drawn
 
 
 def test_without_unseen_users_another_model_stands_in(places, tmp_path):
@@ -105,7 +109,7 @@ def test_without_unseen_users_another_model_stands_in(places, tmp_path):
     known.users.frame.write_parquet(tmp_path / "users.parquet")
     done = run(model, tmp_path, "--by", "group")
     assert done.exit_code == 0, done.output
-    assert "of 22 new users by group" in done.output
+    assert "by group, of 22 users evaluated as new users" in done.output
     assert (
         "caution: the model had learned from everyone here, so one of the same settings"
         in done.output

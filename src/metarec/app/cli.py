@@ -180,7 +180,7 @@ def _of_the_command_line(error: Any) -> tuple[int, str]:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message())
         return 0, ""
-    return 2, " ".join(error.format_message().split()) + "; see --help"
+    return 2, " ".join(error.format_message().split()).rstrip(".") + "; see --help"
 
 
 def _of_a_place(error: OSError) -> str:

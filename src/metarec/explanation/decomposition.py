@@ -57,9 +57,9 @@ class Ablation:
         sizes = list(self.full)
         name = max(len(f"without {row.component}") for row in self.rows)
         lines = [
-            f"NDCG@{self.k} of {self.cold_users} new users lost without one score component (* "
-            f"clear of zero)",
-            " " * name + "".join(f"{s:>10}" for s in sizes) + "  events",
+            f"change of NDCG@{self.k} without one score component, {self.cold_users} users "
+            f"evaluated as new users (* clear of zero)",
+            " " * name + "".join(f"{s:>10}" for s in sizes) + "  known items",
             f"{'whole score':<{name}}" + "".join(f"{self.full[s].mean:>10.3f}" for s in sizes),
         ]
         for component in dict.fromkeys(row.component for row in self.rows):

@@ -58,7 +58,7 @@ def draw_ablation(found: Ablation) -> str:
         axes.set_xticks(steps, [str(n) for n in found.full])
     for axes in panels[len(losses) :]:
         axes.set_visible(False)
-    figure.supxlabel("events seen", fontsize=8)
+    figure.supxlabel("items known of each user", fontsize=8)
     figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
     return svg_for_page(figure)
 

@@ -107,13 +107,13 @@ class Audit:
     def to_text(self) -> str:
         """Return the audit as text for a terminal."""
         lines = [
-            f"{self.metric} of {self.users} new users by group",
+            f"{self.metric} by group, of {self.users} users evaluated as new users",
             *_table(self),
             "",
             self.summary(),
         ]
         for gap in (g for g in self.gaps if g.n_support is None):
-            mark = "clear" if gap.is_clear else "not clear"
+            mark = "clear" if gap.is_clear else f"not clear, corrected p {gap.p_corrected:.3f}"
             lines.append(
                 f"  {gap.by}: {gap.best} over {gap.worst} by {gap.size:.3f} [{gap.low:.3f}, "
                 f"{gap.high:.3f}] ({mark})"

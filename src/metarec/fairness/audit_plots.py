@@ -109,9 +109,8 @@ def _draw_forest(axes: Any, shown: _Shown) -> None:
     axes.axvline(everyone.value, color="black", linewidth=1)
     axes.set_yticks(heights, [_label(row) for row in shown.means])
     axes.set_ylim(-len(shown.means) + 0.3, 0.7)
-    axes.set_title(
-        "over the whole curve; black: everyone; gray: small groups", fontsize=9, loc="left"
-    )
+    small = "; gray lines: small groups" if any(mean.is_small for mean in shown.means) else ""
+    axes.set_title(f"over the whole curve; black: all users{small}", fontsize=9, loc="left")
 
 
 def _label(row: GroupValue) -> str:

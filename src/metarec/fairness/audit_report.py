@@ -46,7 +46,7 @@ def to_html(
     of_model = f", model {audit.model_version}" if audit.model_version else ""
     return report_page(
         "For whom it works",
-        f"{audit.users:,} new users the model never met{of_model}; intervals are 95% bootstrap "
+        f"{audit.users:,} users evaluated as new users{of_model}; intervals are 95% bootstrap "
         "over users; a gap is clear if Welch's test holds after Holm's correction over every pair.",
         "\n".join(parts),
         downloads={"groups.csv": _csv(audit)},

@@ -44,10 +44,10 @@ class ColdExposure:
         """Return the comparison as one sentence for a terminal."""
         (bare, told), (few, many), (before, after) = self.places, self.items, self.ndcg
         return (
-            f"Cold items ({self.cold_items:,} of the catalog) after {self.n_support} events: a "
-            f"share of {self.share:g} of places reserved for them brings {told:.1%} of places "
-            f"({bare:.1%} without) and {many:,} of them ({few:,}) to somebody; NDCG@10 {after:.4f} "
-            f"({before:.4f}), a cost of {before - after:+.4f}."
+            f"Cold items ({self.cold_items:,} of the catalog) at {self.n_support} known items of "
+            f"each user: with a share of {self.share:g} of places reserved for them, {told:.1%} of "
+            f"places show one ({bare:.1%} without), and {many:,} of them are shown ({few:,} "
+            f"without); NDCG@10 changes by {after - before:+.4f}, from {before:.4f} to {after:.4f}."
         )
 
 

@@ -141,7 +141,8 @@ def _short(value: float) -> str:
 def show(user: ShownUser, shown_by: str) -> list[str]:
     """Return one test user and their slates in a few lines."""
     who = ", ".join(f"{k} {v}" for k, v in user.profile.items()) or "nothing known"
-    lines = [f"A test user ({who}), served by {shown_by}; liked {user.liked_later} things later"]
+    liked = "1 item" if user.liked_later == 1 else f"{user.liked_later} items"
+    lines = [f"A test user ({who}), served by {shown_by}; liked {liked} later"]
     for slate in user.slates:
         marked = [
             f"{'✓ ' if hit else ''}{title}"
