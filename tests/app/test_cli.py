@@ -518,7 +518,7 @@ def test_items_and_users_are_written_as_one_says(run: Run, folder: Path, tmp_pat
     assert json.loads(out)["notes"] == ["users written as text: 48 of 48"]
     code, out, err = run("explain", str(tmp_path / "m"), "--like", "s00", "--item", "s05", "--json")
     assert code == 0, err
-    assert "user_text" in json.loads(out)["parts"]
+    assert "user_text" in json.loads(out)["components"]
     for words, why in (
         (
             (*learned, "--item-template", "{plot}"),
