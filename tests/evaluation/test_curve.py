@@ -176,5 +176,5 @@ def test_mistakes_are_told(rated_world):
         def score(self, requests):
             return super().score(requests)[:1]
 
-    with pytest.raises(BadInput, match=r"Constant gave scores of shape \(1, 24\) for \d+ requests"):
+    with pytest.raises(BadInput, match=r"Short gave scores of shape \(1, 24\) for \d+ requests"):
         learning_curve([Short(rated_world)], split)

@@ -9,5 +9,11 @@ class BadInput(ValueError):
     """
 
 
+class BrokenPart(BadInput):
+    """A model, learner, encoder or baseline that another package adds breaks its interface; the
+    message names its class.
+    """
+
+
 class DataWarning(UserWarning):
     """The data are odd but usable; the message says what was assumed."""

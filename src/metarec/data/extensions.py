@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Generic, TypeVar
 
 from metarec.data.arguments import shown
-from metarec.data.errors import BadInput, DataWarning
+from metarec.data.errors import BadInput, BrokenPart, DataWarning
 
 T = TypeVar("T")
 GUIDE = "docs/guide/extending.md"
@@ -55,7 +57,7 @@ class Extensions(Generic[T]):
             )
         if name in self.table or name in self.reserved:
             raise BadInput(f"the name {name!r} is taken; choose another one for the {self.kind}")
-        offered = self.made(part)
+        offered = call_made(self.kind, name, self.made, part)
         lacking = [need for need in self.needs if not hasattr(offered, need)]
         if lacking:
             raise BadInput(
@@ -125,3 +127,57 @@ def _loaded(point: EntryPoint) -> Any:
             f"the entry point {point.group}: {point.name} = {point.value} cannot be loaded "
             f"({type(error).__name__}: {error}); mend or uninstall its package"
         ) from error
+
+
+def is_added(part: object) -> bool:
+    """Whether a part, or a class of parts, is defined outside this package."""
+    of = part if isinstance(part, type) else type(part)
+    return of.__module__.partition(".")[0] != "metarec"
+
+
+def name_of(part: object) -> str:
+    """Return the name of a part's class, for messages."""
+    return (part if isinstance(part, type) else type(part)).__name__
+
+
+def broken(kind: str, part: object, said: str) -> BrokenPart:
+    """Return the error for a part that breaks its interface: `the model Mine <said>`."""
+    return BrokenPart(f"the {kind} {name_of(part)} {said} (see {GUIDE})")
+
+
+def call(kind: str, part: object, method: str, *given: Any, **named: Any) -> Any:
+    """Call a method of an added part.
+
+    Raises:
+        BrokenPart: if it raises; the message names the class, the method, the error and the line.
+    """
+    try:
+        return getattr(part, method)(*given, **named)
+    except Exception as error:  # whatever an added part raises is told in one line
+        if isinstance(error, MemoryError) or not is_added(error):  # our own, such as a stop
+            raise
+        raise broken(kind, part, f"failed in {method}: {_told(error)}") from error
+
+
+def call_made(kind: str, name: str, make: Callable[[Any], Any], part: Any) -> Any:
+    """Make the object of an added part that is checked when it is registered.
+
+    Raises:
+        BrokenPart: if making it raises.
+    """
+    try:
+        return make(part)
+    except BadInput:
+        raise
+    except Exception as error:  # as in `call`
+        raise BrokenPart(f"the {kind} {name!r} cannot be made: {_told(error)} (see {GUIDE})") from (
+            error
+        )
+
+
+def _told(error: Exception) -> str:
+    """Return the error in words, with its line in the file of the method that was called."""
+    frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)][1:]
+    own = [(f, n) for f, n in frames if f.f_code.co_filename == frames[0][0].f_code.co_filename]
+    at = f", {Path(own[-1][0].f_code.co_filename).name} line {own[-1][1]}" if own else ""
+    return f"{type(error).__name__}: {error}{at}"

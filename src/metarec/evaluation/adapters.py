@@ -27,6 +27,8 @@ from metarec.features.items import ItemInputs
 from metarec.features.profiles import ProfileInputs
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
+from metarec.models.added import evidence_of
+from metarec.models.added import fit as fit_model
 from metarec.models.base import Model, TakesInnerSteps, dense, takes_inner_steps
 from metarec.models.config import ModelConfig, configured
 from metarec.models.few_shot.inputs_config import InputsConfig
@@ -323,7 +325,7 @@ class ModelAlone:
         self.inputs = self.read(train, validation, rng)
         given = self.config or train.models.get(self.model)
         config = None if given is None else config_of(self.model, given)
-        self.scorer = model_class(self.model).fit(self.inputs.behavior, rng, config)
+        self.scorer = fit_model(model_class(self.model), self.inputs.behavior, rng, config)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -337,7 +339,7 @@ class ModelAlone:
         if not self.adapts:
             assert isinstance(model, TakesInnerSteps), "only such a model has a row without steps"
             model = model.after_steps(0)
-        return dense(model.evidence(users))
+        return dense(evidence_of(model, users, len(self.vocabulary)))
 
 
 UNADAPTED = "no_adaptation"

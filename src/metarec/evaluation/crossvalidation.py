@@ -11,7 +11,7 @@ from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.splits import split_folds
 from metarec.evaluation.curve import CurveTable, learning_curve
-from metarec.evaluation.interface import Evaluated
+from metarec.evaluation.interface import Evaluated, fit_one
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -48,7 +48,8 @@ def cross_validate(
     ):
         evaluated = make()
         for model in evaluated:
-            model.fit(split.train, split.validation, derive(seed, "fit", model.name, n))
+            rng = derive(seed, "fit", model.name, n)
+            fit_one(model, split.train, split.validation, rng)
         curve = learning_curve(evaluated, split, seed=seed + n)
         curves.append(replace(curve, left_out=split.left_out_of_test))
         progress("cross-validation", (n + 1) / folds, f"fold {n + 1} of {folds}")

@@ -244,7 +244,7 @@ def learning_curve(
         taken: list[float] = []
         found[model.name] = []
         for k in support_sizes:
-            found[model.name].append(measure(model, trial, k, derive(seed, "ties", model.name, k)))
+            found[model.name].append(measure(model, trial, k, derive(seed, "ties", k)))
             taken.append(time.perf_counter() - started - sum(taken))
         seconds[model.name] = np.array(taken)
         progress("evaluating users", (n + 1) / len(evaluated), model.name)

@@ -21,6 +21,7 @@ from metarec.data.frames import id_order
 from metarec.data.schema import BadInput
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.curve import CurveTable, learning_curve
+from metarec.evaluation.interface import fit_one
 from metarec.evaluation.measure import Trial
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import Difference
@@ -114,7 +115,7 @@ def _evaluated(
     models = [*ours, *baselines_for(few.train, baselines)]
     for place, model in enumerate(models):
         rng = derive(seed, "fit", number)  # the same draws with and without the prior
-        model.fit(few.train, few.validation, rng)
+        fit_one(model, few.train, few.validation, rng)
         progress("fitting", (place + 1) / len(models), f"{model.name}, {number} users")
     items = whole.interactions.frame.select("item_id").unique()
     listed = items.sort(id_order("item_id"))["item_id"].to_list()

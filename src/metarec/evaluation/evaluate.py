@@ -30,7 +30,13 @@ from metarec.evaluation.choice import Choice, choose
 from metarec.evaluation.comparison import BaselineComparison, compare_with_baselines
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.examples import ShownUser, show_cold_users
-from metarec.evaluation.interface import Evaluated, check_unfitted, requests_at
+from metarec.evaluation.interface import (
+    Evaluated,
+    check_unfitted,
+    fit_one,
+    requests_at,
+    scores_of,
+)
 from metarec.evaluation.measure import Trial, check_metric
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
@@ -328,13 +334,14 @@ def _check(
 def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done: float) -> Cost:
     """Fit one recommender, and measure the time of its fit and of scoring at most 256 users."""
     wall, cpu = time.perf_counter(), time.process_time()
-    model.fit(setting.split.train, setting.split.validation, derive(seed, "fit", model.name))
+    rng = derive(seed, "fit", model.name)
+    fit_one(model, setting.split.train, setting.split.validation, rng)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     progress("fitting", done, f"{model.name} in {wall:.1f} s")
     few = requests_at(setting.split.test[:256], max(setting.split.horizon.shots))
-    model.score(few[:1])  # work done on first use is not counted
+    scores_of(model, few[:1])  # work done on first use is not counted
     started = time.perf_counter()
-    model.score(few)
+    scores_of(model, few)
     return Cost(
         fit_seconds=wall,
         fit_cpu_seconds=cpu,

@@ -12,6 +12,7 @@ import numpy as np
 from metarec.data.arguments import shown
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
+from metarec.data.extensions import broken, call, is_added
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.slate import Request
@@ -66,6 +67,51 @@ def check_unfitted(model: Any) -> None:
             f"models takes recommenders with name, fit and score, and {shown(model)} is none; "
             "see docs/guide/extending.md"
         )
+
+
+KIND = "baseline"
+
+
+def fit_one(
+    model: Evaluated, train: Dataset, validation: list[ColdUser], rng: np.random.Generator
+) -> None:
+    """Fit any recommender.
+
+    Raises:
+        BrokenPart: if one of another package fails, or has no vocabulary afterwards.
+    """
+    if not is_added(model):
+        model.fit(train, validation, rng)
+        return
+    call(KIND, model, "fit", train, list(validation), rng)
+    if not isinstance(getattr(model, "vocabulary", None), Vocabulary):
+        said = "has no vocabulary after fit; set self.vocabulary = train.items.vocabulary there"
+        raise broken(KIND, model, said)
+
+
+def scores_of(model: Scores, requests: Sequence[Request]) -> np.ndarray:
+    """Return the scores [B, N] of any recommender, one column for each item of its vocabulary.
+
+    Raises:
+        BrokenPart: if one of another package fails, or its scores have another shape, or NaN.
+    """
+    if not is_added(model):
+        return model.score(requests)
+    found: Any = call(KIND, model, "score", requests)
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub":
+        said = f"gave scores of type {type(found).__name__}; give a NumPy array of numbers"
+        raise broken(KIND, model, said)
+    wanted = (len(requests), len(model.vocabulary))
+    if found.shape != wanted:
+        raise broken(
+            KIND,
+            model,
+            f"gave scores of shape {found.shape} for {wanted[0]} requests and {wanted[1]} items "
+            f"of its vocabulary; give {wanted}",
+        )
+    if np.isnan(found).any():
+        raise broken(KIND, model, "gave NaN as scores; give numbers, -inf for what never to list")
+    return found
 
 
 @runtime_checkable

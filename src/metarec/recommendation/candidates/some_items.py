@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from jaxtyping import Float, Int
 
 from metarec.features.users import UserBatch
+from metarec.models.added import evidence_of
 from metarec.models.base import Evidence
 from metarec.recommendation.candidates.cells import Cells
 from metarec.recommendation.ensemble.blend import REFUSED_ITEM, Ensemble
@@ -164,7 +165,9 @@ class Asking:
         items.
         """
         return {
-            name: self.ensemble.scorers[name].evidence(self.users)
+            name: evidence_of(
+                self.ensemble.scorers[name], self.users, len(self.ensemble.popularity)
+            )
             for name in self.names
             if name not in self.ensemble.scoring_some
         }

@@ -13,13 +13,13 @@ import numpy as np
 
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
+from metarec.models.added import dense_of, evidence_of
 from metarec.models.base import (
     LARGE,
     Evidence,
     Model,
     ReadsWords,
     ScoresSubset,
-    dense,
     grown,
     knows,
 )
@@ -102,7 +102,7 @@ class Ensemble:
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         names = weighed(tuple(self.scorers))
-        evidence = {name: dense(self.scorers[name].evidence(users)) for name in names}
+        evidence = {n: dense_of(self.scorers[n], users, len(self.popularity)) for n in names}
         known, lengths = (self.popularity, self.item_statistics), users.support.lengths
         parts: dict[str, np.ndarray] = {}
         for gate, share in self.shares_of_gates(users):
@@ -210,7 +210,7 @@ class Ensemble:
         filled = 0
         for name in names:
             own = room[filled]
-            evidence = self.scorers[name].evidence(users, own)
+            evidence = evidence_of(self.scorers[name], users, own.shape[1], own)
             is_plain = isinstance(evidence, np.ndarray)
             if is_plain:
                 if evidence is not own:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from metarec.models.added import restored
 from metarec.models.base import Model
 from metarec.models.config import ModelConfig
 from metarec.models.registry import model_class
@@ -25,6 +26,6 @@ def scorers_of(
 ) -> dict[str, Model]:
     """Rebuild scorers by name, each from its arrays (`scorer/array`) and its config."""
     return {
-        name: model_class(name).from_arrays(under(name, arrays), config)
+        name: restored(model_class(name), under(name, arrays), config)
         for name, config in configs.items()
     }

@@ -13,7 +13,9 @@ import numpy as np
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import Model, dense
+from metarec.models.added import dense_of
+from metarec.models.added import fit as fit_model
+from metarec.models.base import Model
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig
 from metarec.models.registry import model_class
@@ -83,7 +85,7 @@ class Fitted:
             model = model_class(name)
             leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
             train = whole if whole is not None and leaves_out_self else behavior
-            return model.fit(train, rng, configs.get(name))
+            return fit_model(model, train, rng, configs.get(name))
 
         return cls(
             popularity=popularity,
@@ -130,7 +132,7 @@ class Fitted:
                 continue
             if len(rows) < len(users):
                 own = batch.rows(rows)
-            of_model[rows] = _shares(model, own)
+            of_model[rows] = _shares(model, own, behavior.n_items)
         return shares, self.popularity, self.item_statistics
 
     def score_refusers(self, behavior: Behavior, refusers: Refusers) -> ScorerOutput:
@@ -141,13 +143,15 @@ class Fitted:
         shares, popularity, statistics = self.score(behavior, most, refusers.users)
         profiles = np.zeros_like(behavior.profiles[refusers.users])
         refusing = UserBatch(support=refusers.refused, profiles=profiles)
-        against = np.stack([_shares(model, refusing) for model in self.scorers.values()])
+        against = np.stack(
+            [_shares(model, refusing, behavior.n_items) for model in self.scorers.values()]
+        )
         return np.concatenate([shares, against]), popularity, statistics
 
 
-def _shares(model: Model, users: UserBatch) -> np.ndarray:
+def _shares(model: Model, users: UserBatch, n_items: int) -> np.ndarray:
     """[B, N] float32 evidence of a model, each row divided by its sum; 0 where it has none."""
-    evidence = dense(model.evidence(users))
+    evidence = dense_of(model, users, n_items)
     total = evidence.sum(1, keepdims=True)
     return np.asarray(evidence / np.where(total > 0, total, 1.0), np.float32)
 

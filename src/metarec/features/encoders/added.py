@@ -1,0 +1,80 @@
+"""Checks of text encoders that other packages add; those of this package are not checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from metarec.data.extensions import broken, call, is_added
+from metarec.features.encoders.base import EncoderState, TextEncoder
+
+KIND = "encoder"
+_SAMPLE = 32
+"""Texts on which an encoder is compared with the one restored from its state."""
+_SLACK = 1e-2
+"""Error of a unit length, as of vectors kept in half precision."""
+
+
+def vectors_of(encoder: TextEncoder, texts: Sequence[str], **named: Any) -> np.ndarray:
+    """Return the vectors [n, dim] of texts by any encoder.
+
+    Raises:
+        BrokenPart: if an added encoder fails, or its vectors have another shape, are not finite, or
+            are of another length than 1, or 0 for the empty text.
+    """
+    if not is_added(encoder):
+        return encoder.encode(texts, **named)
+    found: Any = call(KIND, encoder, "encode", texts, **named)
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
+        said = f"gave vectors of type {type(found).__name__}; give a NumPy array of float32"
+        raise broken(KIND, encoder, said)
+    wanted = (len(texts), encoder.dim)
+    if found.shape != wanted:
+        raise broken(
+            KIND,
+            encoder,
+            f"gave vectors of shape {found.shape} for {wanted[0]} texts, and its dim is "
+            f"{wanted[1]}; give {wanted}",
+        )
+    if not np.isfinite(found).all():
+        raise broken(KIND, encoder, "gave NaN or infinite values as vectors; give finite numbers")
+    lengths = np.linalg.norm(found.astype(np.float64), axis=1)
+    wrong = np.flatnonzero((np.abs(lengths - 1) > _SLACK) & (lengths > 0))
+    if len(wrong):
+        raise broken(
+            KIND,
+            encoder,
+            f"gave a vector of length {lengths[wrong[0]]:.3g}; give unit lengths "
+            "(metarec.features.encoders.base.unit_rows)",
+        )
+    return found.astype(np.float32, copy=False)
+
+
+def restored(encoder: Any, state: EncoderState) -> TextEncoder:
+    """Restore an added encoder of this class.
+
+    Raises:
+        BrokenPart: if it fails.
+    """
+    found: TextEncoder = call(KIND, encoder, "from_state", state)
+    return found
+
+
+def check(encoder: TextEncoder, texts: Sequence[str]) -> None:
+    """Check a fitted encoder on some texts.
+
+    Raises:
+        BrokenPart: as `vectors_of`; and if the empty text has a vector, or the encoder restored
+            from its state gives other vectors.
+    """
+    some = [*texts[:_SAMPLE], ""]
+    before = vectors_of(encoder, some)
+    if before[-1].any():
+        raise broken(KIND, encoder, "gave a vector for the empty text; give zeros")
+    state: EncoderState = call(KIND, encoder, "state")
+    again = vectors_of(restored(type(encoder), state), some)
+    if again.shape != before.shape or not np.allclose(again, before, rtol=1e-3, atol=1e-5):
+        said = "gives other vectors after from_state(state()); keep all it learned in the state"
+        raise broken(KIND, encoder, said)
