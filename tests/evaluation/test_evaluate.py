@@ -1,6 +1,7 @@
 """From data to table, sentence and page, on a world whose answers are known."""
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -16,6 +17,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.examples import show_cold_users
 from metarec.evaluation.report import to_html, to_text, write_report
+from metarec.evaluation.report.plots import draw_curve
 from metarec.evaluation.report.text import head
 from world import tiny_world
 
@@ -266,3 +268,23 @@ def test_metarec_itself_can_be_evaluated(big_world):
     assert found.curve.has("metarec", "covered@90")
     assert found.costs["metarec"].settings["preset"] == "tiny"
     assert "\ntexts read for metarec by TF-IDF (chosen by name)\n" in to_text(found)
+
+
+def test_a_recommender_has_one_color_in_all_pictures(evaluation):
+    """Where the order of recommenders differs between metrics, their colors do not."""
+    curve = evaluation.curve
+    turned = {
+        model: values if model == "Ours <b>" else {**values, "recall@20": 1 - values["recall@20"]}
+        for model, values in curve.per_user.items()
+        if "recall@20" in values
+    }
+    whole = replace(curve, per_user={**curve.per_user, **turned})
+    changed = replace(evaluation, curves={"all": whole})
+    ndcg, recall = (_colors(draw_curve(changed, metric)) for metric in ("ndcg@10", "recall@20"))
+    assert len(ndcg) >= 3 and recall == ndcg
+
+
+def _colors(svg):
+    """Name at the end of a line -> its color."""
+    found = re.findall(r"fill: (#\w+)\"[^>]*>([^<]+)</text>", svg)
+    return {name: color for color, name in found}

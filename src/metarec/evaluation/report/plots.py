@@ -33,7 +33,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
         return None
     figure = new_figure(9.2, 4.6)
     axes = figure.subplots()
-    styles = style_of(evaluation, metric)
+    styles = style_of(evaluation, shared_metric(evaluation, metric))
     x = _positions(curve.support_sizes)
     for model in sorted(able, key=lambda m: styles[m][1]):  # thin lines first, ours on top
         tint, weight = styles[model]
@@ -53,6 +53,15 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
     _label_ends(axes, ends, styles, x[-1])
     _dress(axes, curve, metric)
     return svg_for_page(figure)
+
+
+def shared_metric(evaluation: Evaluation, metric: str) -> str:
+    """Return the metric that decides colors in the plot of `metric`: NDCG@10 where it was measured
+    for all that are drawn, so that a recommender has one color on the whole page.
+    """
+    curve = evaluation.curve
+    drawn = [m for m in curve.models if curve.has(m, metric)]
+    return "ndcg@10" if all(curve.has(m, "ndcg@10") for m in drawn) else metric
 
 
 def style_of(evaluation: Evaluation, metric: str) -> dict[str, tuple[str, float]]:

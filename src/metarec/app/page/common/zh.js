@@ -287,8 +287,7 @@ export const chinese = {
   "Do you know these?": "你知道这些吗？",
   "Chosen because your answer would tell us the most.": "选它们是因为你的回答能告诉我们最多。",
   "Right now": "此刻",
-  "Where you are, what is so, whom you know, what you look for: each changes the list.":
-    "你在哪里，情况如何，认识谁，在找什么：每一项都会改变列表。",
+  "Whatever you state here changes the list.": "你在这里填写的每一项都会改变列表。",
   "What your clicks changed": "你的点击改变了什么",
   "A new user's slate": "新用户的推荐列表",
   "Before the last click": "最近一次点击之前",
