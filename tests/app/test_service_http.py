@@ -25,7 +25,7 @@ from starlette.testclient import TestClient  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.http.errors import ErrorAnswers  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from metarec.data.errors import BadInput  # noqa: E402
+from metarec.data.errors import BadInput, BrokenPart  # noqa: E402
 from metarec.features.encoders.text import pretrained  # noqa: E402
 from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
@@ -296,6 +296,19 @@ def test_a_folder_that_cannot_be_written_is_told_and_other_faults_are_not_hidden
     assert said.status_code == 503
     assert "cannot write the model's folder ([Errno 28]" in said.json()["error"]
     assert asking.get("/missing").status_code == 500
+
+
+def test_a_broken_model_of_another_package_is_an_error_of_the_service():
+    app = FastAPI()
+    ErrorAnswers(app.routes, tell_details=False).install(app)
+
+    @app.get("/slate")
+    def slate_of_a_broken_model() -> None:
+        raise BrokenPart("the model Neg gave -1 as evidence; give finite numbers, at least 0")
+
+    answer = TestClient(app, raise_server_exceptions=False).get("/slate")
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the served model cannot score; see the log"}
 
 
 def test_a_restarted_service_remembers(start, rated_world):

@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from metarec.app.service.http.addresses import IdRoute
 from metarec.app.service.http.validation_errors import validation_message
+from metarec.data.errors import BrokenPart
 from metarec.data.schema import BadInput
 from metarec.feedback.events import StoreUnavailable
 from metarec.runtime.extras import MissingExtra
@@ -57,6 +58,7 @@ class ErrorAnswers:
         app.exception_handler(RequestValidationError)(self._invalid)
         app.exception_handler(HTTPException)(self._refused)
         app.exception_handler(BadInput)(self._bad)
+        app.exception_handler(BrokenPart)(self._broken)
         app.exception_handler(MissingExtra)(self._missing)
         app.exception_handler(StoreUnavailable)(self._away)
         app.exception_handler(OSError)(self._unwritable)
@@ -89,6 +91,12 @@ class ErrorAnswers:
 
     async def _bad(self, _request: Request, error: BadInput) -> JSONResponse:
         return _problem(422, str(error))
+
+    async def _broken(self, _request: Request, error: BrokenPart) -> JSONResponse:
+        """Answer 500: the request is fine, and a part that another package adds is not."""
+        log.error("a part of another package fails", extra={"problem": str(error)})
+        where = f" ({error})" if self.tell_details else ""
+        return _problem(500, f"the served model cannot score{where}; see the log")
 
     async def _missing(self, _request: Request, error: MissingExtra) -> JSONResponse:
         return _problem(501, str(error))
