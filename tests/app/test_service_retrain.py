@@ -20,7 +20,7 @@ from metarec.app.retraining.beside import with_circumstances
 from metarec.app.retraining.compare import as_holdout_users, compare, groups_of
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.app.retraining.loop import retrain
-from metarec.app.retraining.material import (
+from metarec.app.retraining.round_data import (
     HOLDOUT_SHARE,
     by_own_choice,
     gather,

@@ -99,7 +99,7 @@ class Start:
     def run(self) -> None:
         """Start the experiment and print it."""
         from metarec.app.experiments import begin
-        from metarec.app.heeded_less import heeded_less
+        from metarec.app.lost_prohibitions import lost_prohibitions
         from metarec.data.schema import BadInput
         from metarec.feedback.registry import Registry
 
@@ -109,7 +109,7 @@ class Start:
                 raise BadInput("slates are not kept (log_slates), so nothing can be counted")
             keep = where.keep_slates_days
             done = begin(opened, Registry(where.model), planned, keep_slates_days=keep)
-            lines = heeded_less(Registry(where.model), [one.model for one in done.arms])
+            lines = lost_prohibitions(Registry(where.model), [one.model for one in done.arms])
         for line in lines:
             note(f"metarec: note: {line}")
         arms = ", ".join(f"{one.name} {one.share:.0%} ({one.model})" for one in done.arms)

@@ -43,7 +43,7 @@ MAX_EVENTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
+class AuditedUsers:
     """The users a model was evaluated on, and the audit."""
 
     model: Recommender
@@ -57,7 +57,7 @@ class Looked:
 
 
 @dataclass(kw_only=True)
-class Told:
+class AuditOutput:
     """Results: as JSON, as texts, and as further sections of the page."""
 
     result: dict[str, Any]
@@ -96,7 +96,7 @@ class AuditModel:
             help="Column of the items (a provider, a brand), or popularity; may be repeated."
         ),
     ] = None
-    metric: Annotated[str, typer.Option(help="What gaps are looked for in.")] = "ndcg@10"
+    metric: Annotated[str, typer.Option(help="What gaps are audited for in.")] = "ndcg@10"
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there."),
@@ -150,21 +150,21 @@ class AuditModel:
 
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.out))
-        looked = self._look()
-        told = Told(result=looked.found.to_json(), texts=[looked.found.to_text()])
-        self._add_cold_items(looked, told)
+        audited = self._look()
+        output = AuditOutput(result=audited.found.to_json(), texts=[audited.found.to_text()])
+        self._add_cold_items(audited, output)
         if self.explanations:
-            self._add_explanations(looked, told)
-        ablation = self._add_components(looked, told) if self.components else None
+            self._add_explanations(audited, output)
+        ablation = self._add_components(audited, output) if self.components else None
         if self.features:
-            self._add_features(looked, told)
-        tried = self._add_trade_offs(looked, told) if self.mitigate else None
+            self._add_features(audited, output)
+        tried = self._add_trade_offs(audited, output) if self.mitigate else None
         if self.out is not None:
-            self._write(self.out, looked, told, ablation, tried)
-        show(told.result, "\n\n".join(told.texts), as_json=self.as_json)
-        keep_report(self.model, AUDIT, told.result, by="metarec audit")
+            self._write(self.out, audited, output, ablation, tried)
+        show(output.result, "\n\n".join(output.texts), as_json=self.as_json)
+        keep_report(self.model, AUDIT, output.result, by="metarec audit")
 
-    def _look(self) -> Looked:
+    def _look(self) -> AuditedUsers:
         from metarec.data.cleaning import read_clean
         from metarec.fairness.audit import audit as look
         from metarec.fairness.audit import check_asked
@@ -187,7 +187,7 @@ class AuditModel:
             items_by=self.items_by or ("popularity",),
             seed=self.seed,
         )
-        return Looked(
+        return AuditedUsers(
             model=evaluated,
             trial=trial,
             support_sizes=support_sizes,
@@ -196,58 +196,64 @@ class AuditModel:
             first=names[0],
         )
 
-    def _add_cold_items(self, looked: Looked, told: Told) -> None:
+    def _add_cold_items(self, audited: AuditedUsers, output: AuditOutput) -> None:
         from metarec.fairness.cold_exposure import cold_exposure
 
-        reserved = cold_exposure(looked.model, looked.trial, looked.support_sizes, seed=self.seed)
+        reserved = cold_exposure(
+            audited.model, audited.trial, audited.support_sizes, seed=self.seed
+        )
         if reserved is not None:
             heading = "What a share for cold items shows and costs"
-            told.add("cold_items", reserved, heading, f"<p>{reserved.to_text()}</p>")
+            output.add("cold_items", reserved, heading, f"<p>{reserved.to_text()}</p>")
 
-    def _add_explanations(self, looked: Looked, told: Told) -> None:
-        faithful = _faithful(looked.model, looked.trial, self.seed)
+    def _add_explanations(self, audited: AuditedUsers, output: AuditOutput) -> None:
+        faithful = _faithful(audited.model, audited.trial, self.seed)
         heading = "Whether explanations tell the truth"
-        told.add("explanations", faithful, heading, _faithful_html(faithful))
+        output.add("explanations", faithful, heading, _faithful_html(faithful))
 
-    def _add_components(self, looked: Looked, told: Told) -> Any:
+    def _add_components(self, audited: AuditedUsers, output: AuditOutput) -> Any:
         from metarec.explanation.decomposition import ablate
         from metarec.runtime.rng import derive
 
         rng = derive(self.seed, "ablation")
-        ablation = ablate(looked.model, looked.trial, support_sizes=looked.support_sizes, rng=rng)
-        told.add("components", ablation)
+        ablation = ablate(
+            audited.model, audited.trial, support_sizes=audited.support_sizes, rng=rng
+        )
+        output.add("components", ablation)
         return ablation
 
-    def _add_features(self, looked: Looked, told: Told) -> None:
+    def _add_features(self, audited: AuditedUsers, output: AuditOutput) -> None:
         from metarec.fairness.features import audit_features
 
-        rested = audit_features(looked.model, looked.trial, looked.support_sizes, seed=self.seed)
+        rested = audit_features(audited.model, audited.trial, audited.support_sizes, seed=self.seed)
         heading = "Which columns the model rests on"
-        told.add("features", rested, heading, f"<pre>{escape(rested.to_text())}</pre>")
+        output.add("features", rested, heading, f"<pre>{escape(rested.to_text())}</pre>")
 
-    def _add_trade_offs(self, looked: Looked, told: Told) -> Any:
+    def _add_trade_offs(self, audited: AuditedUsers, output: AuditOutput) -> Any:
         """Add what mitigations of the widest clear gap gain and cost."""
-        tried = _tried(looked, self.seed)
-        told.result |= tried.to_json()
-        told.texts.append(tried.to_text())
+        tried = _tried(audited, self.seed)
+        output.result |= tried.to_json()
+        output.texts.append(tried.to_text())
         if tried.gan is not None:
-            told.sections["Synthetic users"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
+            output.sections["Synthetic users"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
         return tried
 
-    def _write(self, out: Path, looked: Looked, told: Told, ablation: Any, tried: Any) -> None:
+    def _write(
+        self, out: Path, audited: AuditedUsers, output: AuditOutput, ablation: Any, tried: Any
+    ) -> None:
         """Write the page, the numbers and, with `--components`, the model card."""
         from metarec.fairness.audit_report import to_html
 
         out.mkdir(parents=True, exist_ok=True)
         if ablation is not None:
-            told.sections["What each score component is worth"] = _ablation_html(ablation)
-            card = _card(looked.model, ablation, looked.cautions)
+            output.sections["What each score component is worth"] = _ablation_html(ablation)
+            card = _card(audited.model, ablation, audited.cautions)
             (out / "card.md").write_text(card, encoding="utf-8")
         trade_offs = None if tried is None else tried.table
-        page = to_html(looked.found, trade_offs=trade_offs, further=told.sections)
+        page = to_html(audited.found, trade_offs=trade_offs, further=output.sections)
         (out / "audit.html").write_text(translated_page(page, command_language()), encoding="utf-8")
-        _write_json(out / "audit.json", told.result)
-        told.texts.append(str(out / "audit.html"))
+        _write_json(out / "audit.json", output.result)
+        output.texts.append(str(out / "audit.html"))
 
 
 audit = command_of(AuditModel)
@@ -292,7 +298,7 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
     )
 
 
-def _tried(looked: Looked, seed: int) -> Any:
+def _tried(audited: AuditedUsers, seed: int) -> Any:
     """Compare mitigations of the audit's widest clear gap, on the same users; by the first
     attribute where no gap is clear.
     """
@@ -302,15 +308,15 @@ def _tried(looked: Looked, seed: int) -> Any:
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
-    found = looked.found
+    found = audited.found
     gap = found.largest_fair_gap or found.largest_clear_gap
     if gap is None:
-        typer.echo(f"no gap is clear: mitigations are tried by {looked.first}", err=True)
-    apart = split_cold_users(looked.trial.train, rng=derive(seed, "mend"), test=0.0)
+        typer.echo(f"no gap is clear: mitigations are tried by {audited.first}", err=True)
+    apart = split_cold_users(audited.trial.train, rng=derive(seed, "mend"), test=0.0)
     return compare_mitigations(
-        fit_like(looked.model),
-        replace(apart, test=list(looked.trial.cold_users)),
-        looked.first if gap is None else gap.by,
+        fit_like(audited.model),
+        replace(apart, test=list(audited.trial.cold_users)),
+        audited.first if gap is None else gap.by,
         support_sizes=found.support_sizes,
         metric=found.metric,
         pair=None if gap is None else frozenset({gap.best, gap.worst}),

@@ -16,7 +16,7 @@ from metarec.app.probe import can_serve
 from metarec.app.reports import DATA, keep_report
 from metarec.app.retraining.compare import compare
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
-from metarec.app.retraining.material import Material, gather, how_to_learn, scale_of
+from metarec.app.retraining.round_data import RoundData, gather, how_to_learn, scale_of
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
@@ -144,19 +144,19 @@ class Round:
 
     def run(self, data: str | Dataset | None, fit: Fit | None) -> Retrained:
         """Train a challenger, compare it, and promote or refuse it."""
-        material = gather(self.store, self.champion, data, self.rails)
-        test_users = material.test_users
+        data_of_round = gather(self.store, self.champion, data, self.rails)
+        test_users = data_of_round.test_users
         if not self.force and (refused := too_few(len(test_users.cold_users), self.rails)):
             raise BadInput(
                 f"not retrained: {refused}, or promote whatever comes of it with --force"
             )
-        challenger = self._trained(material, fit)
+        challenger = self._trained(data_of_round, fit)
         comparisons = [
-            *compare(self.champion, challenger, test_users, material.train, self.seed),
+            *compare(self.champion, challenger, test_users, data_of_round.train, self.seed),
             *compare_on_log(
                 self.champion,
                 challenger,
-                read_log(self.store, scale_of(self.champion), material.profiles),
+                read_log(self.store, scale_of(self.champion), data_of_round.profiles),
             ),
         ]
         decision = decide(comparisons, cold_users=len(test_users.cold_users), rails=self.rails)
@@ -169,7 +169,7 @@ class Round:
             challenger=challenger.version,
             promoted=promoted,
             decision=decision,
-            events_new=material.events_new,
+            events_new=data_of_round.events_new,
             test_users=len(test_users.cold_users),
         )
         log.info(
@@ -183,15 +183,15 @@ class Round:
         )
         return done
 
-    def _trained(self, material: Material, fit: Fit | None) -> Recommender:
+    def _trained(self, data_of_round: RoundData, fit: Fit | None) -> Recommender:
         """Train a challenger and save it beside the champion.
 
         Raises:
             BadInput: if it is the same as the champion.
         """
         fit = fit or partial(self.champion.fit_like, seed=self.seed, progress=LoggedProgress())
-        weights, horizon = how_to_learn(material.train, material.stored)
-        challenger = fit(material.train, user_weights=weights, horizon=horizon)
+        weights, horizon = how_to_learn(data_of_round.train, data_of_round.stored)
+        challenger = fit(data_of_round.train, user_weights=weights, horizon=horizon)
         if challenger.version == self.champion.version:
             raise BadInput(
                 f"the data and settings are those of model {self.champion.version}, which serves; "
@@ -201,7 +201,7 @@ class Round:
         # A user forgotten meanwhile is removed here, or by the process that forgets them.
         with self.registry.changing():
             _without_forgotten(challenger, self.store).save(place)
-            keep_report(place, DATA, material.report.to_dict(), by="metarec retrain")
+            keep_report(place, DATA, data_of_round.report.to_dict(), by="metarec retrain")
         log.info("challenger trained", extra={"challenger": challenger.version})
         return challenger
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import HTTPException, Path
 
 from metarec.app.experiments import begin, promote_arm, roll_back
-from metarec.app.heeded_less import heeded_less
+from metarec.app.lost_prohibitions import lost_prohibitions
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.schemas import PromotionReason
@@ -72,7 +72,7 @@ class ExperimentRoutes(Routes):
             lambda: begin(self.store, self.live.registry, planned, keep_slates_days=keep)
         )
         told = await asyncio.to_thread(
-            heeded_less, self.live.registry, [arm.model for arm in begun.arms]
+            lost_prohibitions, self.live.registry, [arm.model for arm in begun.arms]
         )
         return Json({**begun.as_dict(), "notes": told})
 

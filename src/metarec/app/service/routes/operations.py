@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import HTTPException, Path
 from starlette.responses import Response
 
-from metarec.app.heeded_less import heeded_less
+from metarec.app.lost_prohibitions import lost_prohibitions
 from metarec.app.probe import can_serve
 from metarec.app.reports import read_report, report_names
 from metarec.app.service import schemas
@@ -163,7 +163,7 @@ class OperationsRoutes(Routes):
         if self.live.serving != version:
             self.live.registry.promote(self.live.serving, f"{version} could not be loaded")
             raise HTTPException(409, self._keeps_serving(f"model {version!r} could not be loaded"))
-        told = await asyncio.to_thread(heeded_less, self.live.registry, [version], before)
+        told = await asyncio.to_thread(lost_prohibitions, self.live.registry, [version], before)
         return Json({"current": version, "before": before, "notes": told})
 
     async def _point_at(self, version: str, reason: str) -> str:

@@ -11,19 +11,21 @@ from metarec.feedback.registry import Registry
 from metarec.runtime.artifacts import BrokenArtifact, read_config
 
 
-def heeded_less(registry: Registry, versions: Iterable[str], than: str | None = None) -> list[str]:
+def lost_prohibitions(
+    registry: Registry, versions: Iterable[str], than: str | None = None
+) -> list[str]:
     """Return a sentence on each of `versions` whose policy lacks a prohibition of the version
     `than` (by default the current one).
     """
     than = than or registry.current()
     now = _prohibitions(registry, than)
-    lost = {
+    missing = {
         version: [line for line in now if line not in _prohibitions(registry, version)]
         for version in dict.fromkeys(versions)
     }
     return [
         f"the policy of model {version} lacks what that of {than} says: {'; '.join(lines)}"
-        for version, lines in lost.items()
+        for version, lines in missing.items()
         if lines
     ]
 

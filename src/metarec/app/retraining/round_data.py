@@ -46,7 +46,7 @@ histories set the horizon. See `teaching_weights`.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class RoundData:
     """Data of one round, read when it began."""
 
     stored: pl.DataFrame
@@ -63,7 +63,7 @@ class Material:
 
 def gather(
     store: Store, champion: Recommender, data: str | Dataset | None, rails: Guardrails
-) -> Material:
+) -> RoundData:
     """Read the old data and the new events, and split them by users.
 
     Args:
@@ -100,7 +100,7 @@ def gather(
         champion.vocabulary.ids,
         scale_of(champion).relevant_from,
     )
-    return Material(
+    return RoundData(
         stored=stored,
         train=whole.with_interactions(learning.cast({"value": pl.Float32})),
         test_users=test_users,
