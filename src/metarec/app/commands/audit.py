@@ -96,7 +96,7 @@ class AuditModel:
             help="Column of the items (a provider, a brand), or popularity; may be repeated."
         ),
     ] = None
-    metric: Annotated[str, typer.Option(help="What gaps are audited for in.")] = "ndcg@10"
+    metric: Annotated[str, typer.Option(help="What gaps are looked for in.")] = "ndcg@10"
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Also write audit.html and audit.json there."),
