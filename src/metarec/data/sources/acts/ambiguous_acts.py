@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from metarec.data.cells.parsing import as_numbers, nothing
+from metarec.data.cells.truth import NOES, YESES
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import plain
@@ -114,7 +115,8 @@ def unread_answers(frame: pl.DataFrame, columns: Sequence[str], place: str) -> l
     for column in columns:
         text = nothing(frame[column]) if frame[column].dtype == pl.Utf8 else pl.Series([None])
         words = text.drop_nulls().unique().sort().to_list()
-        if len(words) != 2 or is_of_one(frame, column):
+        is_known = {word.strip().lower() for word in words} <= YESES | NOES
+        if len(words) != 2 or is_known or is_of_one(frame, column):
             continue
         why = (
             f"column {column!r} of {place} is called like an event, and {words[0]!r} and "
