@@ -16,7 +16,7 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient  # noqa: E402
 
 from context_world import CITIES, GROUPS, group_of  # noqa: E402
-from metarec.app.retraining.round_data import joined  # noqa: E402
+from metarec.app.retraining.round_data import joined  # noqa: E402  # after importorskip
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from metarec.feedback.events import Event  # noqa: E402

@@ -25,7 +25,7 @@ from starlette.testclient import TestClient  # noqa: E402
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.http.errors import ErrorAnswers  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from metarec.data.errors import BadInput, BrokenPart  # noqa: E402
+from metarec.data.errors import BadInput, BrokenPart  # noqa: E402  # after importorskip
 from metarec.features.encoders.text import pretrained  # noqa: E402
 from metarec.features.text import item_text  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402

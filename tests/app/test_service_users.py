@@ -17,13 +17,13 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient  # noqa: E402
 
 from metarec.app.cli import main  # noqa: E402
-from metarec.app.importing import import_data  # noqa: E402
+from metarec.app.importing import import_data  # noqa: E402  # after importorskip
 from metarec.app.service.application import create_app  # noqa: E402
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
-from metarec.data.dataset import Dataset  # noqa: E402
-from metarec.data.relations import Relations  # noqa: E402
-from metarec.feedback import open_store  # noqa: E402
-from metarec.feedback.retention import remove_old  # noqa: E402
+from metarec.data.dataset import Dataset  # noqa: E402  # after importorskip
+from metarec.data.relations import Relations  # noqa: E402  # after importorskip
+from metarec.feedback import open_store  # noqa: E402  # after importorskip
+from metarec.feedback.retention import remove_old  # noqa: E402  # after importorskip
 from served_model import fitted_model, saved_model  # noqa: E402
 
 

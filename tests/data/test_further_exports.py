@@ -24,7 +24,8 @@ def table(names: str, *cells: str, rows: int = 30) -> str:
 
 
 def test_a_table_in_traditional_chinese_is_read_as_one_in_simplified(tmp_path: Path) -> None:
-    rows = table("顧客編號,商品編號,評分,日期", "5,2023-01-05", "2,2023-01-06", "4,2023-02-01")
+    head = "顧客編號,商品編號,評分,日期"
+    rows = table(head, "5,2023-01-05", "2,2023-01-06", "4,2023-02-01")
     data, _ = one_file(tmp_path, rows)
     events = data.interactions
     assert events.frame["value"].value_counts().sort("value").rows() == [

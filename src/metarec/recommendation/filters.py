@@ -217,7 +217,7 @@ class _Parser:
                     return _COMPARE[sign](_number(self.items, name), _quoted_number(name, value))
                 # Polars compares text too
                 text = _text(self.items, name)
-                return _COMPARE[sign](text, value.lower())  # type: ignore[arg-type]
+                return _COMPARE[sign](text, value.lower())  # type: ignore[arg-type]  # texts
             same = _is_text(self.items, name, value)
             return same if sign == "=" else ~same
         return _COMPARE[sign](_number(self.items, name), value)

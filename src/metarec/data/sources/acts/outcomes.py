@@ -20,7 +20,8 @@ from metarec.data.sources.columns.item_and_user_columns import is_of_one
 NAMES = re.compile(
     r"(status|state|stage|attendance|decision|"
     r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
-    r"|(状态|狀態|结果|結果|进度|進度|ステータス|状態|状況|상태|durumu?|trạngthái|สถานะ)$"
+    r"|(状态|狀態|结果|結果|进度|進度|ステータス|状態|状況"
+    r"|상태|durumu?|trạngthái|สถานะ)$"
     r"|статус|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
@@ -71,7 +72,8 @@ IN_CHINESE = {
 }
 """Part of a state in Chinese, Japanese or Korean, which do not separate words, -> kind."""
 _UNSURE = re.compile(
-    "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち|신청|요청|대기"
+    "[未不没無无待中可]|申请|申請|請求|依頼|希望|確認待ち"
+    "|신청|요청|대기"
     "|(售后|售後|退款|退货|退貨).*(取消|关闭|關閉|撤销|撤銷)"
     "|(取消|撤销|撤銷|关闭|關閉)(售后|售後|退款|退货|退貨)"
 )

@@ -26,7 +26,8 @@ NAMES = frozenset(
 """Names of columns of grades, as `plain` returns them."""
 RATED = re.compile(
     r"(rating|ratings|stars|satisfaction|overall|ratingvalue|ratingscore|reviewscore|nps|npsscore"
-    r"|csat|评分|打分|星级|评价|满意度|推荐意愿|推荐度|評分|星級|評價|滿意度|推薦度|likelihoodtorecommend)$"
+    r"|csat|评分|打分|星级|评价|满意度|推荐意愿|推荐度"
+    r"|評分|星級|評價|滿意度|推薦度|likelihoodtorecommend)$"
     r"|(star|thumb)s?value$|^(my|your|user|own|personal)(score|mark|vote)$"
 )
 """Pattern of names of ratings, as `plain` returns them."""
