@@ -15,6 +15,7 @@ from context_world import CITIES, context_world, group_of
 from metarec.data.dataset import Dataset
 from metarec.data.relations import Relations
 from metarec.data.schema import BadInput
+from metarec.explanation.context_facts import context_facts
 from metarec.recommendation.fitting.fit import learns_cold_items
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -165,6 +166,35 @@ def test_reasons_tell_the_distance(model: Recommender) -> None:
     item = model.recommend([TOLD["place"]])[0].item_ids[0]
 
     assert "km from you" in " ".join(model.explain(TOLD["place"], item).reasons)
+
+
+def test_a_distance_is_measured_from_you_only_where_you_said_where_you_are(
+    model: Recommender,
+) -> None:
+    after = Request(history=[("i30", 1.0)])
+    facts = [
+        context_facts(model, request, [0])[0]["place"]
+        for request in (
+            replace(after, location=CITIES[1]),
+            replace(after, profile={"latitude": CITIES[1][0], "longitude": CITIES[1][1]}),
+            after,
+        )
+    ]
+
+    ends = (" km from you", " km from your home", " km from the last place you chose")
+    assert [fact.endswith(end) for fact, end in zip(facts, ends, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("told", [{}, {"location": CITIES[1]}, {"friends": ["u1", "u5"]}])
+def test_components_add_up_where_an_item_with_a_place_was_refused(model: Recommender, told) -> None:
+    refused = ("i30", None, "dislike")
+    requests = [Request(history=history, **told) for history in ([refused], [("i2", 1.0), refused])]
+
+    parts = model.score_components(requests)
+
+    assert np.abs(parts["refused"]).max() > 0.01
+    summed = sum(part.astype(np.float64) for part in parts.values())
+    np.testing.assert_allclose(summed, model.score(requests), atol=1e-4)
 
 
 def test_friends_without_events_teach_nothing_and_break_nothing() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from messages import headings, raised, said, sources, templates
-from metarec.explanation.words import AGAINST, PARTS
+from metarec.explanation.words import AGAINST, PARTS, sentences
 from metarec.runtime import language
 from metarec.runtime.language import (
     ERRORS,
@@ -241,6 +241,35 @@ def test_templates_of_expressions():
     assert of('f\'a{"s" if b else ""}\'') == ["as", "a"]
     assert of("'a' + b + 'c'") == ["a{}c"]
     assert of("x(1)") == []
+
+
+@pytest.mark.parametrize("joint", ["because", "although"])
+@pytest.mark.parametrize(
+    ("clause", "chinese"),
+    [
+        ("it is near", "它离你近"),
+        ("it is 16 km from you", "它离你 16 公里"),
+        ("it is less than a km from your home", "它离你家不到 1 公里"),
+        ("it is 306 km from the last place you chose", "它离你最近选择的地方 306 公里"),
+        ("it is action, romance", "它属于 action, romance"),
+    ],
+)
+def test_a_clause_of_its_own_is_no_category(joint, clause, chinese):
+    begun = {"because": "因为", "although": "尽管"}[joint]
+    assert translated(f"{joint} {clause}", "zh", SAID, OUTPUT) == begun + chinese
+
+
+def test_what_speaks_for_or_against_in_these_circumstances_is_whole():
+    facts = {"context": "of how it is chosen at mood tea"}
+    spoken = [sentences([], [], {"context": effect}, facts=facts)[0] for effect in (1.0, -1.0)]
+    assert spoken == [
+        "because of how it is chosen at mood tea",
+        "in spite of how it is chosen at mood tea",
+    ]
+    assert [translated(one, "zh", SAID, OUTPUT) for one in spoken] == [
+        "因为在 mood tea 时它常被选择",
+        "尽管在 mood tea 时它较少被选择",
+    ]
 
 
 @pytest.mark.parametrize(("joint", "phrases"), [("because", PARTS), ("although", AGAINST)])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from metarec.data.places import location_of
 from metarec.explanation.words import DID
 from metarec.features.request_context import RequestContext
 from metarec.models.context.model import Context
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from metarec.explanation.relative_score import Explained
     from metarec.recommendation.slate import Request
 
+STATED, HOME, LAST_PLACE = "stated", "home", "last place"
+"""What the distance to an item is measured from."""
 MIN_FRIENDS = 3
 """Minimum number of friends to report a count; with fewer, the count would reveal who it was."""
 
@@ -31,8 +35,23 @@ def context_facts(model: Explained, request: Request, items: Sequence[int]) -> l
         return [{} for _ in items]
     known = model.users([request])[0].context
     facts = _of_request(ensemble.scorers, request)
+    has_places = isinstance(ensemble.scorers.get(PLACE), Place)
+    from_where = _reference(model, request) if has_places else ""
     n_friends = len({*request.friends})
-    return [facts | _of_item(model, ensemble.scorers, known, item, n_friends) for item in items]
+    return [
+        facts | _of_item(model, ensemble.scorers, known, item, n_friends, from_where)
+        for item in items
+    ]
+
+
+def _reference(model: Any, request: Request) -> str:
+    """Return what distances are measured from: the stated location, else the user's home, else the
+    last place of the history, as the model has it.
+    """
+    if not np.isnan(location_of(request.location)).any():
+        return STATED
+    known = model.users([replace(request, history=[])])[0].context.location
+    return LAST_PLACE if np.isnan(known).any() else HOME
 
 
 def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
@@ -54,9 +73,10 @@ def _of_item(
     known: RequestContext,
     item: int,
     n_friends: int,
+    from_where: str,
 ) -> dict[str, str]:
-    """Return the number of friends who took the item, and its distance; `n_friends` are named, of
-    whom the model may know fewer.
+    """Return the number of friends who took the item, and its distance `from_where`; `n_friends`
+    are named, of whom the model may know fewer.
     """
     facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(PLACE)
     named = known.friends.indices
@@ -71,8 +91,16 @@ def _of_item(
     if isinstance(place, Place):
         km = place.km_to(known.location[0], item)
         if not np.isnan(km):
-            facts[PLACE] = f"it is {_distance(km)} from you"
+            facts[PLACE] = _how_far(_distance(km), from_where)
     return facts
+
+
+def _how_far(distance: str, from_where: str) -> str:
+    if from_where == STATED:
+        return f"it is {distance} from you"
+    if from_where == HOME:
+        return f"it is {distance} from your home"
+    return f"it is {distance} from the last place you chose"
 
 
 def _distance(km: float) -> str:

@@ -74,7 +74,7 @@ DID = {
 }
 """Kind of an event -> verb phrase; other kinds get a general one."""
 CIRCUMSTANCES = {
-    "kinds": "what you did with each",
+    "kinds": "what you did with each item",
     "times": "when you did it",
     "order": "the order in which you met them",
 }
@@ -100,6 +100,7 @@ PARTS = {
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
     "acceptance": "those who took it kept it",
+    "refused": "it is unlike what you refused",
     "cold_items": "of the new items it is one that suits you",
     "repeat": "you took it before, and such things are taken again",
     "trend": "it is chosen more lately",
@@ -297,7 +298,10 @@ def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None)
 def _of_component(name: str, effect: float, facts: Mapping[str, str] | None = None) -> str:
     """Return the reason of a component; a fact about this item replaces the general one."""
     if facts and name in facts:
-        return f"{'because' if effect > 0 else 'although'} {facts[name]}"
+        fact = facts[name]
+        if effect < 0 and fact.startswith("of "):
+            return f"in spite of {fact.removeprefix('of ')}"
+        return f"{'because' if effect > 0 else 'although'} {fact}"
     if effect > 0:
         return f"because {PARTS.get(name, f'the score component {name} speaks for it')}"
     return f"although {AGAINST.get(name, f'the score component {name} speaks against it')}"

@@ -34,7 +34,7 @@ MAX_DEPTH = 4
 """Maximum depth of sentences nested in holes."""
 MAX_HEADER = 200
 """Characters of an Accept-Language header that are read."""
-_FILLED = re.compile(r"\{(\d+)(\*?)\}")
+_FILLED = re.compile(r"( ?)\{(\d+)(\*?)\}( ?)")
 _LEAD = re.compile(r"\s*(?:[-•*] )?")
 _RANK = re.compile(r"\d+ {2,}")
 _GAP = re.compile(r" {2,}")
@@ -92,6 +92,15 @@ class Table:
     """Sentence without holes -> translation."""
     templates: tuple[Template, ...]
     """Templates, most specific first, see `_order`."""
+    wrappers: tuple[Template, ...]
+    """Those that end with one translated hole, such as `because {}`, the shortest first."""
+
+    def has(self, text: str) -> bool:
+        """Return whether the text is a sentence of the table, by its exact words or by a template
+        that begins with fixed text.
+        """
+        begun = (one for one in self.templates if one.parts[0])
+        return text in self.exact or any(one.holes(text) is not None for one in begun)
 
 
 def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
@@ -219,6 +228,10 @@ def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) ->
         table = _table(language, area)
         if (exact := table.exact.get(text)) is not None:
             return exact
+        # `because it is near` wraps a sentence of the table and is no `because it is {category}`
+        for wrapper in table.wrappers:
+            if (holes := wrapper.holes(text)) is not None and table.has(holes[0]):
+                return _filled(wrapper.to, holes, language, areas, depth)
         for template in table.templates:
             if (holes := template.holes(text)) is not None:
                 return _filled(template.to, holes, language, areas, depth)
@@ -226,13 +239,24 @@ def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) ->
 
 
 def _filled(to: str, holes: list[str], language: str, areas: tuple[str, ...], depth: int) -> str:
+    """Fill the holes. A translation stands beside Chinese without a space, English words and
+    numbers with one.
+    """
+
     def one(found: re.Match[str]) -> str:
-        value = holes[int(found[1]) - 1]
-        if not found[2] or depth == 0:
-            return value
-        return _translated(value, language, areas, depth - 1) or value
+        before, number, is_said, after = found.groups()
+        value = holes[int(number) - 1]
+        if is_said and depth > 0:
+            value = _translated(value, language, areas, depth - 1) or value
+            before = "" if _is_wide(value[:1]) else before
+            after = "" if _is_wide(value[-1:]) else after
+        return before + value + after
 
     return _FILLED.sub(one, to)
+
+
+def _is_wide(letter: str) -> bool:
+    return bool(letter) and east_asian_width(letter) in "WF"
 
 
 @cache
@@ -244,9 +268,12 @@ def _table(language: str, area: str) -> Table:
         for english, to in table.items()
         if HOLE in english
     )
+    ordered = sorted(templates, key=_order)
+    wrappers = [one for one in ordered if one.parts[1:] == ("",) and "{1*}" in one.to]
     return Table(
         exact={english: to for english, to in table.items() if HOLE not in english},
-        templates=tuple(sorted(templates, key=_order)),
+        templates=tuple(ordered),
+        wrappers=tuple(sorted(wrappers, key=lambda one: len(one.parts[0]))),
     )
 
 

@@ -92,9 +92,9 @@ class Ensemble:
             parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
         if self.trend is not None:
             parts["trend"] = self.trend.part(users.asked_at)
-        if len(users.refused.items):
-            against = self._gated(users.refusing())
-            lifts = sum(part for name, part in against.items() if name in self.gate.names)
+        if len(users.refused.items):  # By the catalog's gate, as in `score`
+            lifts = np.empty((len(users), len(self.popularity)), np.float32)
+            self._score(users.refusing(), np.zeros_like(self.base), lifts)
             parts["refused"] = np.where(
                 users.refused.lengths[:, None] > 0, -self.refusal * lifts, 0.0
             )

@@ -238,6 +238,7 @@ export const chinese = {
   "What others took who searched for this": "搜索过同样内容的人选了什么",
   "What you took before": "你以前选过的",
   "Whether it is kept": "选了它的人是否留下它",
+  "What you refused": "你拒绝过的物品",
   "What is chosen lately": "最近的选择",
   "How you would rate it": "你会给它的评分",
   "New here, and like you": "新物品，且与你相近",

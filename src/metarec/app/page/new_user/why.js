@@ -29,6 +29,7 @@ const PARTS = {
   search: t`What others took who searched for this`,
   repeat: t`What you took before`,
   acceptance: t`Whether it is kept`,
+  refused: t`What you refused`,
   trend: t`What is chosen lately`,
   predicted_rating: t`How you would rate it`,
   cold_items: t`New here, and like you`,
