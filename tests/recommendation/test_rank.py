@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metarec.recommendation.ordering import top_k
 from metarec.recommendation.ordering.top_k import rank
 
 
@@ -68,6 +69,15 @@ def test_equals_a_full_sort_and_the_batch_equals_one_by_one(
     )
     rng = np.random.default_rng(seed)
     assert np.array_equal(indexes, np.concatenate([rank(row, k, rng)[0] for row in scores]))
+
+
+def test_the_draw_among_many_ties_is_right_where_too_few_lots_are_low(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = np.random.default_rng(0).integers(0, 3, size=(4, 5000)).astype(np.float32)
+    usual, _ = rank(scores, 7, np.random.default_rng(1))
+    monkeypatch.setattr(top_k, "LOTS_PER_ITEM", 0.2)
+    assert np.array_equal(rank(scores, 7, np.random.default_rng(1))[0], usual)
 
 
 def test_bad_arguments_are_named() -> None:
