@@ -44,6 +44,7 @@ SPOKEN = """
     data/sources/text/delimited data/sources/text/encoding data/sources/values/cell_types
     data/sources/files/single_file data/sources/canonical_tables data/sources/columns/id_joins
     data/sources/rows/id_lists data/sources/values/missing_codes data/sources/values/time_columns
+    data/sources/values/time_choice
     data/sources/files/file_roles data/sources/columns/item_and_user_columns
     data/sources/columns/inconsistent_item_columns data/sources/files/joined_files
     data/sources/text/header_lines

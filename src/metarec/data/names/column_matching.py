@@ -19,10 +19,13 @@ from metarec.data.names.column_names import (
     RATED_BY_OTHERS,
     STAND_INS,
     SYNONYMS,
+    plain,
+)
+from metarec.data.names.date_names import (
     ends_as_a_moment,
     names_a_duration,
+    names_a_later_date,
     names_another_date,
-    plain,
 )
 from metarec.data.names.languages import language_of, names_in, names_in_languages
 from metarec.data.names.missing_columns import listed, refuse_missing
@@ -86,6 +89,8 @@ def rename(
     if "timestamp" in CANONICAL[table] and "timestamp" not in {names.get(c, c) for c in columns}:
         moments = [c for c in columns if c not in names and ends_as_a_moment(c)]
         moments = [c for c in moments if not names_another_date(c) and not names_a_duration(c)]
+        if table == "interactions":  # read from cells, if at all
+            moments = [c for c in moments if not names_a_later_date(c)]
         names |= {moments[0]: "timestamp"} if len(moments) == 1 else {}
     present, further = {names.get(c, c) for c in columns}, names_in(spoken(columns))
     refuse_missing(columns, present, table, place, further)

@@ -243,7 +243,8 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
     "user_id": (
         *(name for name in _keys(USER_NOUNS) if name not in CARRIERS),
         "account",
-        *_chinese(CHINESE_USER_NOUNS, _CHINESE_IDS),
+        *_chinese(CHINESE_USER_NOUNS, f"{_CHINESE_IDS} 证号 卡号"),
+        *with_traditional(("借书证号", "借阅证号", "图书证号")),
         *CHINESE_USER_NOUNS,
     ),
     "item_id": (
@@ -314,51 +315,6 @@ CANONICAL = {
     "friends": ("user_id", "friend_id", "weight"),
     "searches": ("user_id", "query", "timestamp"),
 }
-
-
-_A_MOMENT = re.compile(
-    r"([_\W](?i:at|time|date|datetime|timestamp|ts)|[a-z](At|Time|Date|Timestamp)|时间|日期"
-    r"|\w{4,}(?i:[td]|en|[éeao]) (?i:am|le|il|el|em)|^stat(e|us)_since)$",
-)
-
-
-def ends_as_a_moment(name: str) -> bool:
-    """Whether a column's name ends like `played_at` or `pickup_time`: the time of an event, where
-    the table has only one such column.
-    """
-    return _A_MOMENT.search(name) is not None
-
-
-def names_a_moment(name: str) -> bool:
-    """Whether a column's name is that of the time of an event."""
-    known = {plain(n) for n in ("timestamp", *SYNONYMS["timestamp"], "day")}
-    is_date = re.match(r"date[_\W]", name, re.IGNORECASE) is not None  # `Date Rated`
-    return plain(name) in known or is_date or ends_as_a_moment(name)
-
-
-_OTHER_DATES = re.compile(
-    r"birth|born|dob\b|expir|until|due|valid|deadline|releas|publish|(?<!status_)(?<!state_)since|"
-    r"出生|生日|到期|有效|截止|发布|出版",
-    re.IGNORECASE,
-)
-"""Pattern of names of dates other than those of events."""
-
-
-_DURATIONS = re.compile(
-    r"(elapsed|moving|lead|dwell|wait|waiting|play|run|cook|prep|spent|reading|screen|travel|"
-    r"response|processing|total|avg|average|mean|active|reaction)[_\W]?time$",
-    re.IGNORECASE,
-)
-
-
-def names_a_duration(name: str) -> bool:
-    """Whether a column's name is that of a duration, such as `elapsed_time`."""
-    return _DURATIONS.search(name) is not None
-
-
-def names_another_date(name: str) -> bool:
-    """Whether a column's name is that of a date other than the event's: a birth, a release."""
-    return _OTHER_DATES.search(name) is not None
 
 
 def plain(name: str) -> str:

@@ -153,3 +153,10 @@ def names_in_languages(what: str) -> frozenset[str]:
     `plain` returns them.
     """
     return frozenset(plain(w) for said in languages().values() for w in getattr(said, what))
+
+
+@cache
+def timestamps_in_languages() -> frozenset[str]:
+    """Return the names of the time of events in all these languages, as `plain` returns them."""
+    named = (said.names.get("timestamp", ()) for said in languages().values())
+    return frozenset(plain(name) for names in named for name in names)

@@ -236,7 +236,7 @@ def _events(
         frame, moments = with_moment(frame, place.name, reading.context or (), given)
         findings = [*findings, *moments]
     findings = [*findings, *time_zone_findings(frame, given, place.name)]
-    frame, place, of_kinds = _with_events_and_kinds(frame, place, reading, given)
+    frame, place, of_kinds = _with_events_and_kinds(frame, place, reading, given, raw[0].columns)
     frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
     findings = [*findings, *of_kinds, *points]
@@ -276,25 +276,34 @@ def _rated(
 
 
 def _with_events_and_kinds(
-    frame: pl.DataFrame, place: Place, reading: Reading, given: Mapping[str, str]
+    frame: pl.DataFrame,
+    place: Place,
+    reading: Reading,
+    given: Mapping[str, str],
+    columns: Sequence[str],
 ) -> RawTable:
     """Set the kind of each event, with one row per order in logs of states. Return events, their
     places and findings.
     """
     frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
-    frame, of_kinds = _with_kinds(frame, reading, place.name, given)
+    frame, of_kinds = _with_kinds(frame, reading, place.name, given, columns)
     frame, place, itemless = without_itemless(frame, place)
     return frame, place, [*states, *of_kinds, *itemless]
 
 
 def _with_kinds(
-    frame: pl.DataFrame, reading: Reading, place: str, given: Mapping[str, str]
+    frame: pl.DataFrame,
+    reading: Reading,
+    place: str,
+    given: Mapping[str, str],
+    columns: Sequence[str],
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kind of each event by the source's kind, its name, columns of kinds or quantities.
     Return events and findings.
 
     Args:
         given: canonical name -> column in the file.
+        columns: names of the columns in the file, before renaming.
     """
     findings = list[Finding]()
     if reading.kind is not None:
@@ -306,7 +315,7 @@ def _with_kinds(
         frame = frame.with_columns(pl.lit(kind).alias("kind"))
         why = f"events of {place} are taken as of kind {kind!r}, by its name"
         findings = [Finding(rule="kinds", rows=0, action="noted", why=why)]
-    frame, of_columns = with_kind(frame, reading.kinds, place, reading.context or ())
+    frame, of_columns = with_kind(frame, reading.kinds, place, reading.context or (), columns)
     frame, returned = with_returns(frame, place)
     frame, emptied = without_emptied(frame, reading.kinds, place)
     frame, amounts = with_amounts(frame, given, place)

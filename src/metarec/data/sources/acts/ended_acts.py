@@ -13,6 +13,7 @@ import polars as pl
 from metarec.data.cells.parsing import is_stated
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
+from metarec.data.names.column_matching import is_amount
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import words_of
 from metarec.data.names.languages import act_of
@@ -47,12 +48,17 @@ several rows that begin with a yes.
 
 
 def with_ended_kinds(
-    frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str]
+    frame: pl.DataFrame,
+    kinds: Kinds,
+    place: str,
+    context: Sequence[str],
+    named: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kind of events that ended, and of returns of loans to a neutral one; return findings.
 
     Args:
         context: names of context columns given by the user.
+        named: names of the columns in the file, before renaming.
     """
     frame, given = _given_back(frame, kinds, place)
     if "value" in frame.columns:  # a review that was removed was meant as it was
@@ -60,7 +66,7 @@ def with_ended_kinds(
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     findings = list[Finding]()
     for column in free:
-        if (found := _end(frame, column, kinds)) is None or is_of_one(frame, column):
+        if (found := _end(frame, column, kinds, named)) is None or is_of_one(frame, column):
             continue
         kind, ended = found
         kinds_given = (
@@ -81,7 +87,9 @@ def with_ended_kinds(
     return frame, [*given, *findings]
 
 
-def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series] | None:
+def _end(
+    frame: pl.DataFrame, column: str, kinds: Kinds, named: Sequence[str]
+) -> tuple[str, pl.Series] | None:
     """Return the kind for events that a column states to have ended, and their mask; or None."""
     if _GOES_ON.match(column.strip()):
         goes_on = as_yes_no(frame[column])
@@ -94,11 +102,50 @@ def _end(frame: pl.DataFrame, column: str, kinds: Kinds) -> tuple[str, pl.Series
         return kind, truth.fill_null(False)
     dated = [words[:-1]] * (words[-1:] != [] and words[-1] in TIME_WORDS)
     dated += [words[1:]] * (words[:1] == ["date"])
-    kind = next((kinds.key(n) for n in ("_".join(w) for w in dated if w) if kinds.known(n)), None)
-    if kind is None or kinds.of(kind).sign != "negative" or kind in _RETURNS:
+    bare = _DATED.sub("", column.strip())
+    names = ["_".join(w) for w in dated if w] + [bare] * (bare != column.strip() and bare != "")
+    kind = next((kinds.key(n) for n in names if kinds.known(n)), None)
+    if kind is None or kinds.of(kind).sign != "negative":
+        return None
+    if (act_of().get(plain(kind)) or kind) in _RETURNS and not _are_orders(named):
         return None
     stated = is_stated(frame[column])
     return (kind, stated) if not stated.all() and is_dated(frame[column]) else None
+
+
+_DATED = re.compile(
+    r"[ _](am|le|il|el|em|op)$|[ _]?(datum|日期|时间|時間|日時?|일시?)$"
+    r"|^(datum|date|fecha|data)[ _](des?[ _]|du[ _]|d['’]|di[ _]|da[ _]|do[ _]|der[ _])?",
+    re.IGNORECASE,
+)
+"""Pattern of words for a date around those for the end of an event, in names of columns."""
+
+
+def _are_orders(columns: Sequence[str]) -> bool:
+    """Whether column names are those of purchases, and none is of a loan: what was bought and given
+    back was refused, and what was lent was not.
+    """
+    if any(_OF_LOANS.search(name) for name in columns):
+        return False
+    return any(_OF_ORDERS.search(name) is not None or is_amount(name) for name in columns)
+
+
+_OF_LOANS = re.compile(
+    r"borrow|loan|(?<![a-z])(lent|lend|rent|hire|due)|check(ed)?.?out|issue.?(d|on|at)|reader|"
+    r"patron|overdue|renew|pick.?up|ausleih|entleih|ausgelieh|leser|mahn|leih|miet|prêt|emprunt|"
+    r"lecteur|pr[eé]stamo|prestit|empr[eé]stimo|lector|leitor|uitleen|lezer|alqui|alug|nolegg|"
+    r"借|貸|読者|读者|讀者|利用者|租|대출|대여",
+    re.IGNORECASE,
+)
+"""Pattern of words of loans in names of columns."""
+_OF_ORDERS = re.compile(
+    r"(?<![a-z])order|purchas|bought|invoice|bestell|kauf|auftrag|rechnung|command[eé]|achat|"
+    r"pedido|compra|(?<![a-z])ordin[eia]|acquist|aankoop|订单|下单|购买|付款|"
+    r"訂單|下單|購買|"
+    r"注文|購入|주문|구매",
+    re.IGNORECASE,
+)
+"""Pattern of words of purchases in names of columns."""
 
 
 def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:

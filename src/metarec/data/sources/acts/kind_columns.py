@@ -156,14 +156,18 @@ def _are_events(column: pl.Series, kinds: Kinds) -> bool:
 
 
 def with_kind(
-    frame: pl.DataFrame, kinds: Kinds, place: str, context: Sequence[str] = ()
+    frame: pl.DataFrame,
+    kinds: Kinds,
+    place: str,
+    context: Sequence[str] = (),
+    named: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Set the kind of events by other columns: columns of kinds, of yes and no, of opinions, of
-    sides of trades or of states, and columns that state a later cancellation. Return events and
-    findings.
+    """Set the kind of events by columns of kinds, of yes and no, of opinions, of trades, of states
+    or of later cancellations. Return events and findings.
 
     Args:
         context: names of context columns given by the user.
+        named: names of the columns in the file, before renaming.
     """
     outcomes = outcomes_of(frame, kinds, context)
     frame, traded = by_side(frame, place, context)
@@ -184,7 +188,7 @@ def with_kind(
     if refusals:
         frame, note = _with_refusals(frame, refusals, kinds, place)
         refused = [note]
-    frame, ended = with_ended_kinds(frame, kinds, place, context)
+    frame, ended = with_ended_kinds(frame, kinds, place, context, named)
     durations = dwell_time_findings(frame, place, context)
     return frame, [*found, *refused, *ended, *durations]
 

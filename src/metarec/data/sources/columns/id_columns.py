@@ -19,9 +19,9 @@ from metarec.data.names.column_names import (
     HAPPENINGS,
     LESS_LIKELY,
     SYNONYMS,
-    names_a_moment,
     plain,
 )
+from metarec.data.names.date_names import names_a_moment
 from metarec.data.sources.columns.service_classes import destination_column
 
 Synonyms = Mapping[str, Sequence[str]]

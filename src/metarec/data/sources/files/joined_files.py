@@ -17,7 +17,8 @@ from metarec.data.errors import BadInput
 from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
-from metarec.data.names.column_names import STAND_IN_COLUMNS, names_a_moment, plain
+from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
+from metarec.data.names.date_names import names_a_moment
 from metarec.data.sources.files.single_file import read_table
 
 MIN_FIT = 0.5

@@ -16,10 +16,13 @@ from metarec.data.findings import Finding, noted
 from metarec.data.names.column_names import (
     CANONICAL,
     HAPPENINGS,
+    plain,
+)
+from metarec.data.names.date_names import (
     names_a_duration,
+    names_a_later_date,
     names_a_moment,
     names_another_date,
-    plain,
 )
 from metarec.data.sources.values.dated_cells import (
     DAY,
@@ -28,7 +31,11 @@ from metarec.data.sources.values.dated_cells import (
     are_mostly_valid_dates,
     are_seconds,
     is_dated,
-    seconds_of,
+)
+from metarec.data.sources.values.time_choice import (
+    another_time,
+    belongs_to,
+    of_several,
 )
 
 CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
@@ -61,12 +68,6 @@ _OF_MONTHS = re.compile(r"(month|yearmonth|monthyear|period|yyyymm|月份|年月
 """Pattern of names of columns of months, as `plain` returns them."""
 _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
 """Words in the name of a time of day that belongs to the only date."""
-_LOGGED = re.compile(
-    r"^(insert|import|export|sync|upload|receiv|ingest|process|updat|modif|server)"
-    r"|^(更新|修改|导入|导出)",
-    re.IGNORECASE,
-)
-"""Pattern of names of dates at which a program wrote or moved a row."""
 _OF_DAYS = re.compile(
     r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
     r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
@@ -122,9 +123,7 @@ def with_moment(
     if not free:
         messages = [_unread_times(frame[c], place) for c in named_so]
         return frame, [noted("columns", message) for message in messages if message is not None]
-    if len(free) == 1:
-        return _only_dates(frame, free[0], place)
-    return _of_several(frame, free, place)
+    return of_several(frame, free, place)
 
 
 def _are_side_by_side(frame: pl.DataFrame, day: str, clock: str) -> bool:
@@ -145,7 +144,9 @@ def _as_stated(
     is_clock = all_are(frame["timestamp"], CLOCK)
     if is_clock and not any(all_are(frame[c], DAY) or is_dated(frame[c]) for c in others):
         return _of_day_alone(frame, named.get("timestamp", ""), place)
-    return _not_of_events(frame, others, called, named.get("item_id", ""), place)
+    if plain(named.get("item_id", "")) in HAPPENINGS:
+        return _not_of_events(frame, others, called, place)
+    return another_time(frame, others, called["timestamp"], place)
 
 
 def _of_day_alone(
@@ -161,17 +162,17 @@ def _of_day_alone(
 
 
 def _not_of_events(
-    frame: pl.DataFrame, others: Sequence[str], called: Mapping[str, str], item: str, place: str
+    frame: pl.DataFrame, others: Sequence[str], called: Mapping[str, str], place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Replace a `timestamp` of attended events (`event_time`, where items are `event_id`) by the
     only other column of times, which states when users acted.
     """
     given = called["timestamp"] if "timestamp" in called else ""
-    if plain(item) not in HAPPENINGS or not plain(given).startswith("event"):
+    if not plain(given).startswith("event"):
         return frame, []
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not nothing(frame[c]).null_count() and is_dated(frame[c])]
-    free = [c for c in free if not any(_belongs_to(frame, k, c) for k in ("user_id", "item_id"))]
+    free = [c for c in free if not any(belongs_to(frame, k, c) for k in ("user_id", "item_id"))]
     if len(free) != 1:
         return frame, []
     why = (
@@ -265,7 +266,7 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     it, else all columns of dates; without any, columns of seconds, months or weeks.
     """
     free = [c for c in called if is_dated(frame[c])]
-    if len(free) > 1:
+    if len([c for c in free if not names_a_later_date(c)]) > 1:
         return free
     others = [c for c in others if not free or not names_another_date(c)]
     dated = [c for c in others if all_are(without_zero_dates(frame[c])[0], DATED)]
@@ -276,100 +277,6 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     free = free or [c for c in months if all_are(frame[c], MONTHS)]
     free = free or [c for c in others if all_are(frame[c], WEEKS)]
     return free or [c for c in others if are_seconds(frame[c], some=True)]
-
-
-def _of_several(
-    frame: pl.DataFrame, free: Sequence[str], place: str
-) -> tuple[pl.DataFrame, list[Finding]]:
-    """Choose the time of events among several columns: the only one without missing cells, or the
-    earliest in all rows. Without a choice, return a finding that names them.
-    """
-    varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
-    if len(varied) == 1 < len(free):
-        return _only_dates(frame, varied[0], place)
-    free = _without_copies(frame, varied or free)
-    if len(free) == 1:
-        return _only_dates(frame, free[0], place)
-    whole = [c for c in free if not nothing(frame[c]).null_count()]
-    ids = [key for key in ("user_id", "item_id") if key in frame.columns]
-    if len(whole) == 1 and not any(_belongs_to(frame, key, whole[0]) for key in ids):
-        why = (
-            f"column {whole[0]!r} of {place} was read as timestamp: of those that may say when "
-            f"events were, it alone is stated in all rows"
-        )
-        return frame.rename({whole[0]: "timestamp"}), [noted("columns", why)]
-    if (first := _earliest(frame, whole, ids)) is not None:
-        why = (
-            f"column {first!r} of {place} was read as timestamp: of those that may say when events "
-            f"were, it is the earliest in all rows; if another does, say so in a TOML file "
-            f"(columns = {{ timestamp = {_other(whole, first)!r} }})"
-        )
-        return frame.rename({first: "timestamp"}), [noted("columns", why)]
-    if not free:
-        return frame, []
-    listed = ", ".join(map(repr, free))
-    why = (
-        f"columns {listed} of {place} may say when events were, and none of them is taken; say "
-        f"which in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
-    )
-    return frame, [noted("columns", why)]
-
-
-def _without_copies(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Return columns of dates without those that equal an earlier one in all rows."""
-    kept = dict[str, pl.Series]()
-    for column in columns:
-        times = seconds_of(frame[column])
-        if not any(bool(times.eq_missing(other).all()) for other in kept.values()):
-            kept[column] = times
-    return list(kept)
-
-
-def _earliest(frame: pl.DataFrame, columns: Sequence[str], ids: Sequence[str]) -> str | None:
-    """Return the column of dates before all others in every row, none of users or items."""
-    columns = [c for c in columns if not any(_belongs_to(frame, key, c) for key in ids)]
-    if len(columns) < 2:
-        return None
-    times = {c: seconds_of(frame[c]) for c in columns}
-    means = {c: float(times[c].mean() or 0.0) for c in columns}  # type: ignore[arg-type]  # numbers
-    first = min(columns, key=lambda c: means[c])
-    if names_another_date(first):
-        return None
-    first = next((c for c in columns if c != first and _is_finer(times, c, first)), first)
-    is_first = all(
-        bool((times[first] <= times[c]).fill_null(False).all()) or _is_finer(times, first, c)
-        for c in columns
-    )
-    return first if is_first else None
-
-
-def _is_finer(times: Mapping[str, pl.Series], column: str, other: str) -> bool:
-    """Whether a column states the time of day for the dates in another column."""
-    days = times[column] - times[column] % 86_400
-    return bool((days == times[other]).all()) and bool((days != times[column]).any())
-
-
-def _other(columns: Sequence[str], first: str) -> str:
-    return next(c for c in columns if c != first)
-
-
-def _only_dates(frame: pl.DataFrame, name: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
-    """Set `timestamp` from the only column of dates, unless these are dates of users or items."""
-    ids = [key for key in ("user_id", "item_id") if key in frame.columns]
-    if any(_belongs_to(frame, key, name) for key in ids) or names_another_date(name):
-        why = (
-            f"column {name!r} of {place} holds dates, but not when events were, as it seems; if "
-            f"it does, say so in a TOML file (columns = {{ timestamp = {name!r} }})"
-        )
-        return frame, [noted("columns", why)]
-    why = f"column {name!r} of {place} was read as timestamp: its cells are dates"
-    return frame.rename({name: "timestamp"}), [noted("columns", why)]
-
-
-def _belongs_to(frame: pl.DataFrame, key: str, name: str) -> bool:
-    """Whether all events of each user or item have the same cell, and some have several events."""
-    owners = frame[key].n_unique()
-    return owners < frame.height and frame.select(key, name).n_unique() == owners
 
 
 def _about(name: str) -> str:
