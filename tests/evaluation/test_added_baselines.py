@@ -78,6 +78,61 @@ class TakesUsersAway(Counted):
         validation.clear()
 
 
+class Rated(Counted):
+    """Predicts the middle of the scale for every item."""
+
+    name = "Rated"
+
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        return [np.full(len(ids), 3.0) for ids in item_ids]
+
+    def rate_std(self, requests: Any, item_ids: Any) -> Any:
+        return [np.ones(len(ids)) for ids in item_ids]
+
+
+class RatesNan(Rated):
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        return [row * np.nan for row in super().rate(requests, item_ids)]
+
+
+class RatesShort(Rated):
+    """Gives the first user no value, and the last one as many more: the total is right."""
+
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        found = super().rate(requests, item_ids)
+        return [found[0][:0], *found[1:-1], np.concatenate([found[-1], found[0]])]
+
+
+class RatesFewer(Rated):
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        return super().rate(requests, item_ids)[1:]
+
+
+class RatesMatrix(Rated):
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        return np.full((len(requests), 3), 3.0)
+
+
+class RatesWords(Rated):
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        return [["good"] * len(ids) for ids in item_ids]
+
+
+class RatesFails(Rated):
+    def rate(self, requests: Any, item_ids: Any) -> Any:
+        raise KeyError("scale")
+
+
+class StdNegative(Rated):
+    def rate_std(self, requests: Any, item_ids: Any) -> Any:
+        return [-row for row in super().rate_std(requests, item_ids)]
+
+
+class StdEndless(Rated):
+    def rate_std(self, requests: Any, item_ids: Any) -> Any:
+        return [row * np.inf for row in super().rate_std(requests, item_ids)]
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
@@ -88,6 +143,14 @@ class TakesUsersAway(Counted):
         (NotANumber, "NotANumber gave NaN as scores; give numbers, -inf for what never to list"),
         (Fails, r"Fails failed in score: KeyError: 'weights', test_added_baselines\.py line \d+"),
         (FailsInFit, "FailsInFit failed in fit: RuntimeError: no license, test_added"),
+        (RatesNan, "RatesNan gave NaN or infinite values from rate; give a finite number"),
+        (RatesShort, r"RatesShort gave an array of shape \(0,\) from rate for [1-9]\d* items"),
+        (RatesFewer, r"RatesFewer gave \d+ arrays from rate for \d+ requests; give a list"),
+        (RatesMatrix, r"RatesMatrix gave ndarray from rate for \d+ requests; give a list"),
+        (RatesWords, "RatesWords gave list from rate for a request; give a list of one NumPy"),
+        (RatesFails, "RatesFails failed in rate: KeyError: 'scale', test_added_baselines"),
+        (StdNegative, "StdNegative gave a standard deviation below 0 from rate_std"),
+        (StdEndless, "StdEndless gave NaN or infinite values from rate_std"),
         (NoVocabulary, "NoVocabulary has no vocabulary after fit; set self.vocabulary"),
     ],
 )
@@ -116,3 +179,9 @@ def test_what_equals_popularity_gets_the_figures_of_popularity(rated_world: Worl
         np.testing.assert_array_equal(ours[metric], theirs[metric], metric)
     differences = found.curve.compare_all("Popular", "ndcg@10").select("mean", "low", "high")
     assert not differences.to_numpy().any()
+
+
+def test_a_right_rating_is_measured(rated_world: World) -> None:
+    found = metarec.evaluate(rated_world.data, models=[Rated()], baselines=["Popular"])
+    mae = found.curve.per_user["Rated"]["mae"]
+    assert np.isfinite(mae).any() and np.nanmax(mae) <= 2

@@ -108,6 +108,71 @@ class FailsToLoad(Lengths):
         return state.arrays["weights"]
 
 
+class ReadsOthers(Lengths):
+    """Letters are counted relative to those of the longest text beside it."""
+
+    def encode(self, texts: Any, *, progress: Any = None) -> Any:
+        longest = max(map(len, texts), default=0) or 1
+        rows = [[len(text) / longest, len(text.split())] for text in texts]
+        return unit_rows(np.array(rows, np.float32))
+
+
+class GivesItsClass(Lengths):
+    @classmethod
+    def fit(cls, texts: Any, rng: Any) -> Any:
+        return cls
+
+
+class ForgetsToReturn(Lengths):
+    @classmethod
+    def from_state(cls, state: Any) -> Any:
+        cls()
+
+
+class FailsInState(Lengths):
+    def state(self) -> Any:
+        raise RuntimeError("no license")
+
+
+class StateDict(Lengths):
+    def state(self) -> Any:
+        return {"kind": "lengths"}
+
+
+class StateSet(Lengths):
+    def state(self) -> Any:
+        return EncoderState(settings={"kind": "lengths", "words": {"a", "b"}})
+
+
+class StateList(Lengths):
+    def state(self) -> Any:
+        arrays: Any = {"weights": [1.0, 2.0]}
+        return EncoderState(settings={"kind": "lengths"}, arrays=arrays)
+
+
+class StateTuple(Lengths):
+    """Restored from what it gave, and not from what JSON keeps of that: a list."""
+
+    def state(self) -> Any:
+        return EncoderState(settings={"kind": "lengths", "range": (1, 2)})
+
+    @classmethod
+    def from_state(cls, state: Any) -> Any:
+        return {(1, 2): cls}[state.settings["range"]]()
+
+
+class TakesTexts(Lengths):
+    """Empties the texts it is given, so that nothing would be checked."""
+
+    @classmethod
+    def fit(cls, texts: Any, rng: Any) -> Any:
+        texts.clear()
+        return cls()
+
+    def encode(self, texts: Any, *, progress: Any = None) -> Any:
+        return super().encode(texts) * 3
+
+
 @pytest.fixture
 def registered() -> Iterator[None]:
     yield
@@ -128,6 +193,15 @@ def registered() -> Iterator[None]:
         (FailsInFit, "FailsInFit failed in fit: RuntimeError: no license"),
         (NothingFitted, "NothingFitted gave None from fit; return the fitted encoder"),
         (Forgets, r"Forgets gives other vectors after from_state\(state\(\)\)"),
+        (ReadsOthers, "ReadsOthers gives a text another vector beside other texts"),
+        (GivesItsClass, "GivesItsClass gave <class .*> from fit; return the fitted encoder"),
+        (ForgetsToReturn, "ForgetsToReturn gave NoneType from from_state; return the encoder"),
+        (FailsInState, "FailsInState failed in state: RuntimeError: no license"),
+        (StateDict, "StateDict gave a state of type dict; give an EncoderState"),
+        (StateSet, "StateSet gave settings in its state that are no JSON"),
+        (StateList, "StateList gave a state whose arrays are no NumPy arrays of numbers"),
+        (StateTuple, "StateTuple failed in from_state: TypeError"),
+        (TakesTexts, "TakesTexts gave a vector of length 3"),
         (FailsToLoad, "FailsToLoad failed in from_state: KeyError: 'weights'"),
     ],
 )

@@ -325,7 +325,9 @@ class ModelAlone:
         self.inputs = self.read(train, validation, rng)
         given = self.config or train.models.get(self.model)
         config = None if given is None else config_of(self.model, given)
-        self.scorer = fit_model(model_class(self.model), self.inputs.behavior, rng, config)
+        self.scorer = fit_model(
+            model_class(self.model), self.inputs.behavior, rng, config, self.model
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -136,6 +136,61 @@ class PredictsUncertainty(Protocol):
         ...
 
 
+def ratings_of(
+    model: Rates, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+) -> list[np.ndarray]:
+    """Return the predicted values of each request's items by any recommender that predicts them.
+
+    Raises:
+        BrokenPart: if one of another package fails, or does not give a finite number for each
+            item.
+    """
+    if not is_added(model):
+        return model.rate(requests, item_ids)
+    return _values(model, "rate", requests, item_ids)
+
+
+def deviations_of(
+    model: PredictsUncertainty, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+) -> list[np.ndarray]:
+    """Return the predictive standard deviations of any recommender that states them.
+
+    Raises:
+        BrokenPart: if one of another package fails, or does not give a finite number, at least 0,
+            for each item.
+    """
+    if not is_added(model):
+        return model.rate_std(requests, item_ids)
+    found = _values(model, "rate_std", requests, item_ids)
+    if any((row < 0).any() for row in found):
+        said = "gave a standard deviation below 0 from rate_std; give numbers, at least 0"
+        raise broken(KIND, model, said)
+    return found
+
+
+def _values(
+    model: Any, method: str, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
+) -> list[np.ndarray]:
+    """Return what a method of an added recommender gives for each request's items, checked."""
+    found: Any = call(KIND, model, method, requests, item_ids)
+    way_out = "give a list of one NumPy array of numbers for each request"
+    if not isinstance(found, list) or len(found) != len(item_ids):
+        given = f"{len(found)} arrays" if isinstance(found, list) else type(found).__name__
+        said = f"gave {given} from {method} for {len(item_ids)} requests; {way_out}"
+        raise broken(KIND, model, said)
+    for row, ids in zip(found, item_ids, strict=True):
+        if not isinstance(row, np.ndarray) or row.dtype.kind not in "fiub":
+            said = f"gave {type(row).__name__} from {method} for a request; {way_out}"
+            raise broken(KIND, model, said)
+        if row.shape != (len(ids),):
+            said = f"gave an array of shape {row.shape} from {method} for {len(ids)} items"
+            raise broken(KIND, model, f"{said}; {way_out}")
+        if not np.isfinite(row).all():
+            said = f"gave NaN or infinite values from {method}; give a finite number for each item"
+            raise broken(KIND, model, said)
+    return found
+
+
 def requests_at(cold_users: Sequence[ColdUser], n_support: int) -> list[Request]:
     """Return the request of each new user after `n_support` events: the first support events and
     the profile, and before any event the time of the first one.

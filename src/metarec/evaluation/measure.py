@@ -19,6 +19,8 @@ from metarec.evaluation.interface import (
     PredictsUncertainty,
     Rates,
     Scores,
+    deviations_of,
+    ratings_of,
     requests_at,
     scores_of,
 )
@@ -374,7 +376,7 @@ def _of_ratings(
     owner = np.repeat(np.arange(users), [len(row) for row in item_ids])
     actual = np.array([value for n in trial.cold_users for _, value in n.rated])
     predicted = np.clip(
-        np.concatenate(model.rate(requests, item_ids)), *trial.train.interactions.value_range
+        np.concatenate(ratings_of(model, requests, item_ids)), *trial.train.interactions.value_range
     )
     values = {
         "mae": metrics.mae(predicted, actual, owner, users),
@@ -382,7 +384,7 @@ def _of_ratings(
         "graded_ndcg@5": metrics.graded_ndcg(predicted, actual, owner, users, 5, rng),
     }
     if isinstance(model, PredictsUncertainty):
-        spread = np.concatenate(model.rate_std(requests, item_ids))
+        spread = np.concatenate(deviations_of(model, requests, item_ids))
         values["covered@90"] = metrics.interval_coverage(
             predicted, spread, actual, owner, users, 0.9
         )

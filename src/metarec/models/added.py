@@ -17,6 +17,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import PER_EVENT, Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import Evidence, Model, ReadsWords, dense
+from metarec.models.diverged import diverged, no_divergence
 
 KIND = "model"
 SAMPLE = 8
@@ -67,15 +68,25 @@ def dense_of(model: Model, users: UserBatch, n_items: int) -> np.ndarray:
     return dense(evidence_of(model, users, n_items))
 
 
-def fit(model: type[Model], behavior: Behavior, rng: np.random.Generator, config: Any) -> Model:
+def fit(
+    model: type[Model],
+    behavior: Behavior,
+    rng: np.random.Generator,
+    config: Any,
+    name: str | None = None,
+) -> Model:
     """Fit any model; an added one is checked on some training users.
 
+    Args:
+        name: its id, for messages; by default the name of its class.
+
     Raises:
+        BadInput: if the training of one of this package diverges.
         BrokenPart: if an added model fails, changes its input, reads what it does not declare,
             draws when asked, or is another one after `arrays` and `from_arrays`.
     """
     if not is_added(model):
-        return model.fit(behavior, rng, config)
+        return _fit_own(model, behavior, rng, config, name or model.__name__)
     before = _sums(behavior)
     fitted: Model = call(KIND, model, "fit", behavior, rng, config)
     if _sums(behavior) != before:
@@ -83,6 +94,17 @@ def fit(model: type[Model], behavior: Behavior, rng: np.random.Generator, config
     if not hasattr(fitted, "evidence"):
         raise broken(KIND, model, f"gave {fitted!r} from fit; return the fitted model")
     _check(fitted, behavior, config)
+    return fitted
+
+
+def _fit_own(
+    model: type[Model], behavior: Behavior, rng: np.random.Generator, config: Any, name: str
+) -> Model:
+    with no_divergence(name):
+        fitted = model.fit(behavior, rng, config)
+    found = fitted.evidence(_some_users(behavior))
+    if not np.isfinite(found if isinstance(found, np.ndarray) else found.data).all():
+        raise diverged(name, "NaN or infinite values as evidence")
     return fitted
 
 
@@ -99,8 +121,7 @@ def restored(model: type[Model], arrays: Mapping[str, np.ndarray], config: Any) 
 
 
 def _check(model: Model, behavior: Behavior, config: Any) -> None:
-    sample = np.arange(min(SAMPLE, len(behavior.histories)))
-    users = behavior.batch_of(sample, behavior.histories.users(sample).first(_EVENTS))
+    users = _some_users(behavior)
     n_items, before = behavior.n_items, _shares(model, users, behavior.n_items)
     if not _same(_shares(model, users, n_items), before):
         said = "gives other evidence when asked again; draw in fit, by its rng"
@@ -122,6 +143,12 @@ def _check(model: Model, behavior: Behavior, config: Any) -> None:
     if not hasattr(grown, "evidence"):
         raise broken(KIND, model, f"gave {grown!r} from with_content; return the larger model")
     evidence_of(grown, users, len(content))
+
+
+def _some_users(behavior: Behavior) -> UserBatch:
+    """Return some training users with few events known of each."""
+    sample = np.arange(min(SAMPLE, len(behavior.histories)))
+    return behavior.batch_of(sample, behavior.histories.users(sample).first(_EVENTS))
 
 
 def _again(model: Model, behavior: Behavior, config: Any) -> Model:

@@ -15,6 +15,7 @@ from metarec.data.domains import Policy
 from metarec.data.kinds import Kinds
 from metarec.data.relations import Relations
 from metarec.data.schema import Catalog, Interactions, Profiles
+from metarec.features.encoders.added import state_of
 from metarec.features.encoders.base import EncoderState
 from metarec.features.encoders.encode import encoder_from_state
 from metarec.features.items import ItemInputs
@@ -62,7 +63,7 @@ def to_artifact(model: FittedModel) -> Artifact:
         "friends": training.relations.friends,
         "searches": training.relations.searches,
     }
-    encoder = model.item_inputs.encoder.state()  # once, since it reads all weights
+    encoder = state_of(model.item_inputs.encoder)  # once, since it reads all weights
     return Artifact(
         config=_facts(model, encoder),
         arrays=_arrays(model, encoder),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ def train(
         schedule: stepped after each round.
         clip: parameters whose gradient is clipped to norm 1.
         tell: called with the number of rounds done and the last loss of the round.
+
+    Raises:
+        FloatingPointError: if a loss is not finite, after which no parameter is.
     """
     best, waited = Best[State](), 0
     for done in range(1, rounds + 1):
@@ -92,7 +95,10 @@ def _stepped(
 
         clip_grad_norm_(clip, 1.0)
     optimizer.step()
-    return float(loss.detach())
+    value = float(loss.detach())
+    if not isfinite(value):
+        raise FloatingPointError(f"a loss of {value:g}")
+    return value
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from metarec.data.arguments import check_call
 from metarec.data.dataset import Dataset
-from metarec.data.extensions import Extensions
+from metarec.data.extensions import Extensions, call_made
 from metarec.data.schema import BadInput
 from metarec.evaluation.baselines.ease import ease
 from metarec.evaluation.baselines.factors import ials
@@ -56,7 +56,7 @@ def register_baseline(name: str, make: Callable[[], Evaluated]) -> None:
         BadInput: if the name is taken, differs from the baseline's own, or a method is missing.
     """
     _BASELINES.register(name, make)
-    own = make().name
+    own = _made(name).name
     if own != name:
         del BASELINES[name]
         raise BadInput(f"the baseline {name!r} calls itself {own!r}; both must be the same")
@@ -83,7 +83,17 @@ def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Ev
         if (train.interactions.has_values or n not in NEED_VALUES)
         and (train.users.attributes or n != "ProfilePopular")
     ]
-    return [BASELINES[name]() for name in suit]
+    return [_made(name) for name in suit]
+
+
+def _made(name: str) -> Evaluated:
+    """Return an unfitted baseline.
+
+    Raises:
+        BrokenPart: if making it fails.
+    """
+    made: Evaluated = call_made("baseline", name, lambda make: make(), BASELINES[name])
+    return made
 
 
 __all__ = [

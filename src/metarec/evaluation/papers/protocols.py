@@ -17,7 +17,7 @@ import numpy as np
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation import metrics
-from metarec.evaluation.interface import Evaluated, Rates, fit_one, scores_of
+from metarec.evaluation.interface import Evaluated, Rates, fit_one, ratings_of, scores_of
 from metarec.evaluation.papers.baselines import Chance, ItemMean
 from metarec.evaluation.papers.splits import Published, melu_split, tanp_split
 from metarec.evaluation.papers.tanp_scores import tanp_scores
@@ -180,7 +180,7 @@ class _Queries:
 
     def values(self, model: Rates, value_range: tuple[float, float]) -> np.ndarray:
         """Return [Q] predicted values on the data's scale."""
-        rated = np.concatenate(model.rate(self.requests, self.item_ids))
+        rated = np.concatenate(ratings_of(model, self.requests, self.item_ids))
         return np.asarray(np.clip(rated, *value_range))
 
     def scores(self, model: Evaluated) -> np.ndarray:

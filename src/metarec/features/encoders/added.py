@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,19 +63,56 @@ def restored(encoder: Any, state: EncoderState) -> TextEncoder:
     return found
 
 
+def state_of(encoder: TextEncoder) -> EncoderState:
+    """Return the state of any encoder.
+
+    Raises:
+        BrokenPart: if an added encoder fails, or its state cannot be saved: settings that are no
+            JSON, or arrays that are not of numbers.
+    """
+    if not is_added(encoder):
+        return encoder.state()
+    found: Any = call(KIND, encoder, "state")
+    if not isinstance(found, EncoderState):
+        said = f"gave a state of type {type(found).__name__}; give an EncoderState"
+        raise broken(KIND, encoder, said)
+    arrays = found.arrays
+    if not isinstance(arrays, Mapping) or not all(
+        isinstance(name, str) and isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
+        for name, array in arrays.items()
+    ):
+        raise broken(KIND, encoder, "gave a state whose arrays are no NumPy arrays of numbers")
+    try:
+        saved = json.loads(json.dumps(found.settings))
+    except (TypeError, ValueError) as error:
+        said = f"gave settings in its state that are no JSON ({error}); use numbers, text and lists"
+        raise broken(KIND, encoder, said) from error
+    return EncoderState(settings=saved, arrays=dict(arrays))
+
+
 def check(encoder: TextEncoder, texts: Sequence[str]) -> None:
     """Check a fitted encoder on some texts.
 
     Raises:
-        BrokenPart: as `vectors_of`; and if the empty text has a vector, or the encoder restored
-            from its state gives other vectors.
+        BrokenPart: as `vectors_of` and `state_of`; and if the empty text has a vector, a text has
+            another vector beside other texts, or the encoder restored from its state gives other
+            vectors.
     """
     some = [*texts[:_SAMPLE], ""]
     before = vectors_of(encoder, some)
     if before[-1].any():
         raise broken(KIND, encoder, "gave a vector for the empty text; give zeros")
-    state: EncoderState = call(KIND, encoder, "state")
-    again = vectors_of(restored(type(encoder), state), some)
-    if again.shape != before.shape or not np.allclose(again, before, rtol=1e-3, atol=1e-5):
+    if not _same(vectors_of(encoder, some[:1]), before[:1]):
+        said = "gives a text another vector beside other texts; encode each text by itself"
+        raise broken(KIND, encoder, said)
+    again = restored(type(encoder), state_of(encoder))
+    if not isinstance(again, type(encoder)):
+        said = f"gave {type(again).__name__} from from_state; return the encoder"
+        raise broken(KIND, encoder, said)
+    if not _same(vectors_of(again, some), before):
         said = "gives other vectors after from_state(state()); keep all it learned in the state"
         raise broken(KIND, encoder, said)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-3, atol=1e-5)

@@ -11,7 +11,7 @@ import numpy as np
 
 from metarec.data.extensions import Extensions, broken, call
 from metarec.data.schema import BadInput
-from metarec.features.encoders.added import check, restored, vectors_of
+from metarec.features.encoders.added import check, restored, state_of, vectors_of
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, TextEncoder
 from metarec.features.encoders.locate import (
     SHORT_NAMES,
@@ -115,10 +115,10 @@ def register_encoder(name: str, encoder: type[RegisteredEncoder]) -> None:
 
 def _fit_registered(name: str, texts: Sequence[str], rng: np.random.Generator) -> RegisteredEncoder:
     made = _ENCODERS.find(name)
-    encoder: RegisteredEncoder = call("encoder", made, "fit", texts, rng)
-    if not hasattr(encoder, "state"):
+    encoder: RegisteredEncoder = call("encoder", made, "fit", list(texts), rng)
+    if isinstance(encoder, type) or not hasattr(encoder, "state"):
         raise broken("encoder", made, f"gave {encoder!r} from fit; return the fitted encoder")
-    kind = encoder.state().settings.get("kind")
+    kind = state_of(encoder).settings.get("kind")
     if kind != name:
         raise BadInput(
             f"the encoder {name!r} gives a state of kind {kind!r}; set settings['kind'] to {name!r}"

@@ -18,6 +18,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import LARGE
 from metarec.models.few_shot.adapt import stacked
+from metarec.models.few_shot.added import adapted_of, check, scores_of, start_of
 from metarec.models.few_shot.inputs import ItemColumns, ItemFeatures
 from metarec.models.few_shot.inputs_config import InputsConfig
 from metarec.models.few_shot.learner import Learner, Objective, Prior
@@ -80,6 +81,7 @@ class FittedLearner:
 
         Raises:
             NoEligibleUsers: if no history is long enough to be a task.
+            BrokenPart: if a learner of another package breaks its interface.
         """
         config = training or get_method(name).training
         columns = columns or ItemColumns.fit(behavior, rng, config)
@@ -99,7 +101,10 @@ class FittedLearner:
             profile=behavior.profiles.shape[1],
             validate=quality if validate else None,
         )
-        return replace(draft, prior=prior)
+        found = replace(draft, prior=prior)
+        reads, learned = found.method.reads, behavior.histories
+        check(found.learner, reads, found.scores, learned, behavior.profiles)
+        return found
 
     def _tasks(self, behavior: Behavior, config: Training) -> FewShotTasks:
         """Return the tasks of the training users, with values in the learner's view."""
@@ -131,7 +136,7 @@ class FittedLearner:
         columns = ItemColumns.fit(behavior, rng, config)
         draft = cls._draft(behavior, columns, name, objective, settings, config)
         draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        prior = draft.learner.init(draft.items, behavior.profiles.shape[1], draw)
+        prior = start_of(draft.learner, draft.items, behavior.profiles.shape[1], draw)
         return replace(draft, prior={name: on_device(value) for name, value in prior.items()})
 
     @classmethod
@@ -190,9 +195,10 @@ class FittedLearner:
             if ridge is not None:
                 return ridge.scores(self.scale.transform(some, self.view), items)
             with torch.no_grad():
-                params = learner.adapt(self.prior, self.support(some, profiles), self._served)
+                params = adapted_of(learner, self.prior, self.support(some, profiles), self._served)
                 items_read = self._served if items is None else self._served.take(on_device(items))
-                return in_memory(learner.score(self.prior, params, items_read))
+                found = scores_of(learner, self.prior, params, items_read, len(some))
+                return in_memory(found)
 
         n_asked = len(self.items) if items is None else len(items)
         parts = parts_of(histories.lengths, n_asked)
@@ -225,7 +231,7 @@ class FittedLearner:
     def adapted(self, support: Support) -> dict[str, Tensor]:
         """Return the adapted parameters of each user, [B, ...], under the prior's names."""
         with torch.no_grad():
-            params = self.learner.adapt(self.prior, support, self._served)
+            params = adapted_of(self.learner, self.prior, support, self._served)
             return stacked(self.prior, params)
 
     def support_losses(self, support: Support) -> Tensor:
@@ -233,7 +239,7 @@ class FittedLearner:
         learner = self.learner
         assert isinstance(learner, GradientLearner), "only these have an inner loop"
         with torch.no_grad():
-            params = learner.adapt(self.prior, support, self._served)
+            params = adapted_of(learner, self.prior, support, self._served)
             return learner.support_loss({**self.prior, **params}, support, self._served)
 
     def with_items(self, content: np.ndarray) -> FittedLearner:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from metarec.models.config import setting
+from metarec.models.diverged import no_divergence
+from metarec.models.few_shot.added import check_prior, loss_of, start_of
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.inputs_config import InputsConfig
 from metarec.models.few_shot.learner import Learner, Prior, ask
@@ -70,9 +72,13 @@ def meta_train(
 
     Returns:
         The prior of best quality, detached.
+
+    Raises:
+        BadInput: if the training diverges.
+        BrokenPart: if a learner of another package breaks its interface.
     """
     draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    start = learner.init(items, profile, draw)
+    start = start_of(learner, items, profile, draw)
     prior = {name: on_device(value).requires_grad_() for name, value in start.items()}
     outer = _optimizer(prior, training)
 
@@ -82,23 +88,26 @@ def meta_train(
         question = ask(
             learner.objective, batch.query, noisy, rng, candidates_most=training.candidates_most
         )
-        return learner.loss(prior, batch, question, noisy, draw)
+        return loss_of(learner, prior, batch, question, noisy, draw)
 
     def tell(done: int, loss: float | None) -> None:
         if done % training.evaluate_every == 0 or done == training.outer_steps:
             note = f"{learner.objective} loss {loss:.3f}"
             progress(learner.name, done / training.outer_steps, note)
 
-    best = train(
-        training.outer_steps,
-        one_of(loss),
-        outer,
-        schedule=_schedule(outer, training.outer_steps),
-        clip=list(prior.values()),
-        watch=None if validate is None else _watch(prior, validate, training.evaluate_every),
-        tell=tell,
-    )
-    return best.state or _frozen(prior)
+    with no_divergence(learner.name):
+        best = train(
+            training.outer_steps,
+            one_of(loss),
+            outer,
+            schedule=_schedule(outer, training.outer_steps),
+            clip=list(prior.values()),
+            watch=None if validate is None else _watch(prior, validate, training.evaluate_every),
+            tell=tell,
+        )
+    found = best.state or _frozen(prior)
+    check_prior(learner, found, "after training")
+    return found
 
 
 def _watch(prior: Prior, validate: Callable[[Prior], float], every: int) -> Watch[Prior]:

@@ -85,7 +85,7 @@ class Fitted:
             model = model_class(name)
             leaves_out_self = whole is not None and getattr(model, "leaves_out_self", False)
             train = whole if whole is not None and leaves_out_self else behavior
-            return fit_model(model, train, rng, configs.get(name))
+            return fit_model(model, train, rng, configs.get(name), name)
 
         return cls(
             popularity=popularity,
