@@ -1366,6 +1366,8 @@ def test_a_look_reads_the_latest_and_counts_all(start, monkeypatch):
     for _ in range(12):
         slate(client, user_id="ann", k=2)
     like(client, "bob", *(f"s{n:02}" for n in range(9)))
+    search = {"user_id": "bob", "kind": "search", "query": "ink"}  # no event on an item
+    assert client.post("/v1/events", json={"events": [search]}).status_code == 200
     eventually(lambda: store.counts()["slates"] == 12)
     asked = []
     for name in ("as_frame", "slates"):

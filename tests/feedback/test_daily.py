@@ -7,7 +7,7 @@ import numpy as np
 from metarec.data.kinds import Kinds
 from metarec.feedback.daily import DAY, by_day
 from metarec.feedback.events import Event, Impression
-from metarec.feedback.outcomes import ValueScale
+from metarec.feedback.outcomes import ValueScale, join_outcomes
 
 NOW = 1_700_000_000.0
 SCALE = ValueScale(
@@ -20,13 +20,13 @@ SCALE = ValueScale(
 )
 
 
-def show(store, name, days_ago):
+def show(store, name, days_ago, items=("tea",)):
     slate = Impression(
         slate_id=name,
         user_id="ann",
-        item_ids=["tea"],
-        scores=[1.0],
-        propensity=[1.0],
+        item_ids=list(items),
+        scores=[1.0] * len(items),
+        propensity=[1.0] * len(items),
         model_version="v",
         timestamp=NOW - days_ago * DAY,
         shots=0,
@@ -93,3 +93,59 @@ def test_what_was_returned_or_rated_low_is_not_converted(store):
     # what was kept, and what was rated high
     day = by_day(store, targets, NOW, days=1)[0]
     assert (day.converted, day.clicked) == (2, 3)
+
+
+def test_days_count_as_rewards_and_experiments_do(store):
+    """A hundred slates with random answers, counted by hand, one slate at a time."""
+    rng = np.random.default_rng(0)
+    scale = ValueScale(
+        has_values=True,
+        low=1.0,
+        high=5.0,
+        relevant_from=4.0,
+        kinds=Kinds.default(),
+        target_kinds=frozenset({"purchase", "rating"}),
+    )
+    clicked, converted = np.zeros(3, int), np.zeros(3, int)
+    for n in range(100):
+        name, ago = f"s{n}", int(rng.integers(3))
+        items = [f"é{i}" for i in rng.choice(6, 3, replace=False)]
+        show(store, name, ago + 0.5, items)
+        said = []
+        for m in range(int(rng.integers(4))):
+            kind = str(rng.choice(["view", "purchase", "rating", "hide", "return", "unlike"]))
+            value = float(rng.integers(1, 6)) if kind == "rating" else None
+            item = f"é{rng.integers(6)}"
+            store.append(
+                [
+                    Event(
+                        event_id=f"{n}.{m}",
+                        user_id="ann",
+                        item_id=item,
+                        timestamp=NOW - 1000 + m,
+                        kind=kind,
+                        value=value,
+                        slate_id=name,
+                    )
+                ]
+            ).result()
+            said += [(item, kind, value)] if item in items else []
+        low = [kind == "rating" and (value or 0) < 4 for _, kind, value in said]
+        clicked[ago] += any(
+            kind in ("view", "purchase", "rating") and not is_low
+            for (_, kind, _), is_low in zip(said, low, strict=True)
+        )
+        shown = store.slates().filter(slate_id=name)
+        answers = store.as_frame(only_answers=True).filter(slate_id=name)
+        converted[ago] += join_outcomes(shown, answers, scale)["outcome"].max() > 0
+    days = by_day(store, scale, NOW, days=3)[::-1]
+    assert [day.clicked for day in days] == clicked.tolist()
+    assert [day.converted for day in days] == converted.tolist()
+    assert clicked.sum() > 9 and converted.sum() > 9
+
+
+def test_an_act_on_an_item_that_the_slate_did_not_show_is_no_click(store):
+    show(store, "s", 0.5, ["milk"])
+    act(store, "1", "purchase", "s")
+    day = by_day(store, SCALE, NOW, days=1)[0]
+    assert (day.slates, day.clicked, day.converted) == (1, 0, 0)

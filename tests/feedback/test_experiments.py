@@ -272,6 +272,17 @@ def test_only_what_a_slate_showed_and_what_is_liked_answers_it(store):
     assert [user for user, row in told.items() if row["refusals"]] == ["eve"]
 
 
+def test_an_answer_by_another_user_is_none_whoever_is_counted_beside(store):
+    experiment = start(store, plan(window_hours=1.0))
+    at = experiment.started_at
+    first = show(store, experiment, "ann", at + 1)
+    show(store, experiment, "bob", at + 1)
+    act(store, "bob", first, "purchase", at + 2)
+    count_all(store, experiment, at + 3)  # both in one batch
+    assert [row_of(store, user)["conversions"] for user in ("ann", "bob")] == [0, 0]
+    assert [row_of(store, user)["clicks"] for user in ("ann", "bob")] == [0, 0]
+
+
 def test_a_user_counts_once_until_their_window_closes(store):
     experiment = start(store, plan(window_hours=1.0))
     at = experiment.started_at

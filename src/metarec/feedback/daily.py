@@ -1,18 +1,28 @@
-"""Slates of each of the last days and how many were answered, counted in the store by SQL."""
+"""Slates of each of the last days and how many were answered."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 
-from metarec.feedback.outcomes import ValueScale
+from metarec.feedback.outcomes import ValueScale, answered_slates, taken_items
 from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
 DAY = 86_400.0
+_ANSWERS: dict[str, Any] = {
+    "item_id": pl.Utf8,
+    "timestamp": pl.Float64,
+    "kind": pl.Utf8,
+    "value": pl.Float64,
+    "slate_id": pl.Utf8,
+    "ago": pl.Int64,
+}
+AT_ONCE = 50_000
+"""Rows read at a time; bounds the memory of rows as Python objects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +34,9 @@ class Day:
     slates: int
     """Slates shown."""
     clicked: int
-    """Slates of that day answered by a positive event."""
+    """Slates of that day answered by a positive event on an item that they showed."""
     converted: int
-    """Slates of that day with an item taken by a positive event of a target kind, a rating only
-    where the item was liked, and neither refused nor undone later in answer to the same slate.
-    """
+    """Slates of that day with an item taken, as rewards and experiments count it."""
 
 
 def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[Day]:
@@ -37,61 +45,63 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
     Raises:
         StoreUnavailable: if the store does not answer.
     """
-    slates, events = tables.slates.c, tables.events.c
+    slates = tables.slates.c
     ago: Any = (now - slates.timestamp) / DAY
     ago = sa.cast(ago if store.is_sqlite else sa.func.floor(ago), sa.Integer)
     is_recent = (slates.timestamp > now - days * DAY) & (slates.timestamp <= now)
-    shown = sa.select(ago, sa.func.count()).where(is_recent).group_by(ago)
-    joined = tables.slates.join(tables.events, events.slate_id == slates.slate_id)
-    answered = sa.select(ago, sa.func.count(slates.slate_id.distinct())).select_from(joined)
-    kinds = (
-        sa.select(events.kind)
-        .where(events.slate_id.is_not(None), events.timestamp > now - days * DAY)
-        .distinct()
-    )
     with store.reading() as connection:
-
-        def counted(query: sa.Select[Any]) -> dict[int, int]:
-            return {int(day): int(number) for day, number in connection.execute(query)}
-
-        names = [str(kind) for kind in connection.execute(kinds).scalars()]
-        positive = [kind for kind in names if scale.kinds.of(kind).sign == "positive"]
-        listed = scale.targets(names)
-        targets = [kind for kind in positive if scale.kinds.key(kind) in listed]
-        back = [kind for kind in names if scale.kinds.of(kind).sign in {"negative", "undo"}]
-        is_liked = _is_liked(scale, names)
-        takes = events.kind.in_(targets) & is_liked & ~_taken_back(back)
-        converted = counted(answered.where(is_recent, takes).group_by(ago))
-        clicks = events.kind.in_(positive) & is_liked
-        all_shown, clicked = (
-            counted(shown),
-            counted(answered.where(is_recent, clicks).group_by(ago)),
-        )
+        counts = sa.select(ago, sa.func.count()).where(is_recent).group_by(ago)
+        shown = {int(day): int(number) for day, number in connection.execute(counts)}
+        answers = _answers(connection, ago, is_recent)
+    day_of = answers.select("slate_id", "ago").unique()
+    clicked = answered_slates(answers, scale).filter("clicked")
+    converted = taken_items(answers.drop("ago"), scale).filter("is_taken")
+    by_ago = [_by_ago(day_of, found) for found in (clicked, converted)]
     return [
         Day(
             until=now - day * DAY,
-            slates=all_shown.get(day, 0),
-            clicked=clicked.get(day, 0),
-            converted=converted.get(day, 0),
+            slates=shown.get(day, 0),
+            clicked=by_ago[0].get(day, 0),
+            converted=by_ago[1].get(day, 0),
         )
         for day in range(days - 1, -1, -1)
     ]
 
 
-def _is_liked(scale: ValueScale, said: Collection[str]) -> sa.ColumnElement[bool]:
-    """Return whether an event is no rating below that from which an item counts as liked."""
-    events = tables.events.c
-    rating_kinds = [kind for kind in said if scale.kinds.is_rating(kind)]
-    if not scale.has_values or not rating_kinds:
-        return sa.true()
-    is_low = events.kind.in_(rating_kinds) & (events.value < scale.relevant_from)
-    return ~sa.func.coalesce(is_low, sa.false())
+def _by_ago(day_of: pl.DataFrame, found: pl.DataFrame) -> dict[int, int]:
+    """Return days ago -> number of these slates."""
+    counts = day_of.join(found, on="slate_id", how="semi").group_by("ago").len()
+    return dict(counts.iter_rows())
 
 
-def _taken_back(kinds: Collection[str]) -> sa.ColumnElement[bool]:
-    """Return whether a later answer to the same slate, of these kinds, is on the same item."""
-    events, later = tables.events.c, tables.events.alias("later")
-    same = (later.c.slate_id == events.slate_id) & (later.c.item_id == events.item_id)
-    after = (later.c.timestamp >= events.timestamp) & (later.c.sequence > events.sequence)
-    found = sa.select(later.c.sequence).where(same, after, later.c.kind.in_(kinds))
-    return sa.exists(found.correlate(tables.events))
+def _answers(
+    connection: sa.Connection, ago: sa.ColumnElement[Any], is_recent: sa.ColumnElement[bool]
+) -> pl.DataFrame:
+    """Return the events that answer recent slates, on items that these slates showed, in order of
+    arrival, and how many days `ago` their slate was shown.
+    """
+    slates, events = tables.slates.c, tables.events.c
+    query = (
+        sa.select(*(events[name] for name in _ANSWERS if name != "ago"), ago)
+        .select_from(tables.slates.join(tables.events, events.slate_id == slates.slate_id))
+        .where(is_recent, _was_shown(connection.dialect.name))
+        .order_by(events.sequence)
+    )
+    parts = [
+        pl.DataFrame([tuple(row) for row in rows], schema=_ANSWERS, orient="row")
+        for rows in connection.execute(query).partitions(AT_ONCE)
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=_ANSWERS)
+
+
+def _was_shown(dialect: str) -> sa.ColumnElement[bool]:
+    """Return whether the item of an event is one of its slate."""
+    shown: Any = tables.slates.c.shown
+    items: Any = (
+        sa.func.json_array_elements_text(sa.cast(shown, sa.JSON)["item_ids"])
+        if dialect == "postgresql"
+        else sa.func.json_each(shown, "$.item_ids")
+    )
+    one = items.table_valued("value")
+    found = sa.select(sa.literal(1)).select_from(one).where(one.c.value == tables.events.c.item_id)
+    return sa.exists(found.correlate(tables.slates, tables.events))

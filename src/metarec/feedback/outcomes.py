@@ -109,6 +109,41 @@ def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
     return scale.clipped(events)
 
 
+def taken_items(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
+    """Return `slate_id, item_id, is_taken` of the items on which users acted in answer to a slate:
+    taken by an event of a target kind, and neither refused, undone nor rated below those that
+    count as liked.
+
+    Args:
+        events: `item_id, timestamp, kind, value, slate_id` in order of arrival.
+        scale: which kinds and values count as liked.
+    """
+    acts = events.drop_nulls("slate_id").sort("timestamp", maintain_order=True)
+    acts = acts.with_columns(scale.acts(acts), number=pl.lit(1.0))
+    acts = acts.filter((pl.col("sign") != 0) | pl.col("is_undo"))
+    # Outcomes are per slate, so slate ids take the place of user ids in `accepted_items`.
+    by_slate = acts.drop("user_id", strict=False).rename({"slate_id": "user_id"})
+    return accepted_items(by_slate, scale.relevant_from).select(
+        pl.col("user_id").alias("slate_id"), "item_id", pl.col("is_relevant").alias("is_taken")
+    )
+
+
+def answered_slates(answers: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
+    """Return `slate_id, clicked, refused`: whether a slate has a positive and a negative answer. A
+    rating below those that count as liked is no positive one.
+
+    Args:
+        answers: `slate_id, kind, value` of events on items that their slate showed.
+        scale: which kinds and values count as liked.
+    """
+    is_low = (pl.col("rating") < scale.relevant_from).fill_null(value=False)
+    said = answers.with_columns(scale.acts(answers).select("sign", "rating"))
+    return said.group_by("slate_id").agg(
+        ((pl.col("sign") > 0) & ~is_low).any().alias("clicked"),
+        (pl.col("sign") < 0).any().alias("refused"),
+    )
+
+
 def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
     """Return each item shown with its outcome.
 
@@ -128,15 +163,8 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         .rename({"item_ids": "item_id", "scores": "score"})
         .drop_nulls("item_id")
     )
-    acts = events.drop_nulls("slate_id").sort("timestamp", maintain_order=True)
-    acts = acts.with_columns(scale.acts(acts), number=pl.lit(1.0))
-    acts = acts.filter((pl.col("sign") != 0) | pl.col("is_undo"))
-    # Outcomes are per slate, so slate ids take the place of user ids in `accepted_items`.
-    taken = accepted_items(
-        acts.drop("user_id").rename({"slate_id": "user_id"}), scale.relevant_from
-    ).rename({"user_id": "slate_id"})
     return shown.join(
-        taken.select("slate_id", "item_id", pl.col("is_relevant").alias("outcome")),
+        taken_items(events, scale).rename({"is_taken": "outcome"}),
         on=["slate_id", "item_id"],
         how="left",
         maintain_order="left",

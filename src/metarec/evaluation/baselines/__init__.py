@@ -56,7 +56,7 @@ def register_baseline(name: str, make: Callable[[], Evaluated]) -> None:
         BadInput: if the name is taken, differs from the baseline's own, or a method is missing.
     """
     _BASELINES.register(name, make)
-    own = _made(name).name
+    own = _baseline(name).name
     if own != name:
         del BASELINES[name]
         raise BadInput(f"the baseline {name!r} calls itself {own!r}; both must be the same")
@@ -83,10 +83,10 @@ def baselines_for(train: Dataset, names: Sequence[str] | None = None) -> list[Ev
         if (train.interactions.has_values or n not in NEED_VALUES)
         and (train.users.attributes or n != "ProfilePopular")
     ]
-    return [_made(name) for name in suit]
+    return [_baseline(name) for name in suit]
 
 
-def _made(name: str) -> Evaluated:
+def _baseline(name: str) -> Evaluated:
     """Return an unfitted baseline.
 
     Raises:

@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from metarec.feedback.experiments.experiment import Experiment
-from metarec.feedback.outcomes import ValueScale, join_outcomes
+from metarec.feedback.outcomes import ValueScale, answered_slates, join_outcomes
 from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 from metarec.feedback.store.rows import SLATE_COLUMNS, SLATE_SCHEMA, slates_of_rows
@@ -121,21 +121,15 @@ def _by_user(
 ) -> dict[str, dict[str, Any]]:
     """Return user -> number of slates, slates with a positive answer (clicks), with an item taken
     by a target kind (conversions) and with a negative answer (refusals), and items taken (reward).
-    An event on an item that the slate did not show is no answer, and a rating below those that
-    count as liked is no positive one.
+    An event on an item that the slate did not show, or by another user, is no answer.
     """
-    outcomes = join_outcomes(slates, events.drop("closes_at"), scale)
-    taken = outcomes.group_by("slate_id").agg(pl.col("outcome").sum().alias("taken"))
-    is_low = (pl.col("rating") < scale.relevant_from).fill_null(value=False)
-    answered = (
-        events.with_columns(scale.acts(events).select("sign", "rating"))
-        .join(outcomes, on=["slate_id", "item_id"], how="semi")
-        .group_by("slate_id")
-        .agg(
-            ((pl.col("sign") > 0) & ~is_low).any().alias("clicked"),
-            (pl.col("sign") < 0).any().alias("refused"),
-        )
+    events = events.drop("closes_at").join(
+        slates.select("slate_id", "user_id"), on=["slate_id", "user_id"], how="semi"
     )
+    outcomes = join_outcomes(slates, events, scale)
+    taken = outcomes.group_by("slate_id").agg(pl.col("outcome").sum().alias("taken"))
+    on_shown = events.join(outcomes, on=["slate_id", "item_id"], how="semi")
+    answered = answered_slates(on_shown, scale)
     joined = slates.select("slate_id", "user_id").join(taken, on="slate_id", how="left")
     found = (
         joined.join(answered, on="slate_id", how="left")

@@ -124,6 +124,13 @@ class TableReads(Connections):
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def count_acts(self, since: float, *, in_experiments: bool = True) -> int:
+        """Return the number of events that `as_frame` returns without `latest`."""
+        chosen = _on_items(since, in_experiments=in_experiments)
+        query = sa.select(sa.func.count()).select_from(tables.events).where(*chosen)
+        with self.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def as_frame(
         self,
         since: float | None = None,
@@ -148,14 +155,9 @@ class TableReads(Connections):
             events.kind,
             events.slate_id,
         ).order_by(events.sequence if latest is None else events.sequence.desc())
-        query = query.where(events.query.is_(None))
-        query = query if since is None else query.where(events.timestamp >= since)
+        query = query.where(*_on_items(since, in_experiments=in_experiments))
         if only_answers:
             query = query.where(events.slate_id.is_not(None))
-        if not in_experiments:
-            slates = tables.slates.c
-            of_arm = (slates.slate_id == events.slate_id) & slates.arm.is_not(None)
-            query = query.where(~sa.exists().where(of_arm))
         table = self.frame(query.limit(latest), _EVENTS)
         return table if latest is None else table.reverse()
 
@@ -216,3 +218,17 @@ class TableReads(Connections):
                 )
                 for name, table in tables.metadata.tables.items()
             }
+
+
+def _on_items(since: float | None, *, in_experiments: bool) -> list[sa.ColumnElement[bool]]:
+    """Return conditions of events on items: of a time of `since` or later, and without answers to
+    slates of experiments if `in_experiments` is False.
+    """
+    events, slates = tables.events.c, tables.slates.c
+    chosen: list[sa.ColumnElement[bool]] = [events.query.is_(None)]
+    if since is not None:
+        chosen.append(events.timestamp >= since)
+    if not in_experiments:
+        of_arm = (slates.slate_id == events.slate_id) & slates.arm.is_not(None)
+        chosen.append(~sa.exists().where(of_arm))
+    return chosen

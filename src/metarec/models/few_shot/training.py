@@ -90,11 +90,6 @@ def meta_train(
         )
         return loss_of(learner, prior, batch, question, noisy, draw)
 
-    def tell(done: int, loss: float | None) -> None:
-        if done % training.evaluate_every == 0 or done == training.outer_steps:
-            note = f"{learner.objective} loss {loss:.3f}"
-            progress(learner.name, done / training.outer_steps, note)
-
     with no_divergence(learner.name):
         best = train(
             training.outer_steps,
@@ -103,11 +98,24 @@ def meta_train(
             schedule=_schedule(outer, training.outer_steps),
             clip=list(prior.values()),
             watch=None if validate is None else _watch(prior, validate, training.evaluate_every),
-            tell=tell,
+            tell=_teller(learner, training, progress),
         )
     found = best.state or _frozen(prior)
     check_prior(learner, found, "after training")
     return found
+
+
+def _teller(
+    learner: Learner, training: Training, progress: Progress
+) -> Callable[[int, float | None], None]:
+    """Return what tells the progress whenever held-out users are evaluated."""
+
+    def tell(done: int, loss: float | None) -> None:
+        if done % training.evaluate_every == 0 or done == training.outer_steps:
+            note = f"{learner.objective} loss {loss:.3f}"
+            progress(learner.name, done / training.outer_steps, note)
+
+    return tell
 
 
 def _watch(prior: Prior, validate: Callable[[Prior], float], every: int) -> Watch[Prior]:

@@ -133,7 +133,7 @@ class Monitor:
 
     def _drift(self, trained: pl.DataFrame, since: float) -> Drift | None:
         """Measure drift on the latest events, without answers to experiments, because these show
-        what the served model would not. `events` of the result is estimated for all events.
+        what the served model would not. `events` of the result counts all such events.
         """
         looked_at = self._store.as_frame(since=since, latest=MAX_EVENTS, in_experiments=False)
         events = as_training_rows(looked_at, self._live.served.scale)
@@ -142,8 +142,7 @@ class Monitor:
         drift = measure_drift(trained, events)
         if looked_at.height < MAX_EVENTS:
             return drift
-        share = events.height / looked_at.height
-        return replace(drift, events=round(share * self._store.count(tables.events, since)))
+        return replace(drift, events=self._store.count_acts(since, in_experiments=False))
 
     def _outcomes(self, now: float) -> dict[str, float]:
         shown = self._store.count(tables.slates, now - DAY)
