@@ -915,6 +915,99 @@ def test_what_the_policy_asks_for_can_be_told(visit, tmp_path):
         assert nuts & {*settled(page)}
 
 
+def test_two_tabs_know_the_same_of_one_user_and_forget_them_together(visit, service):
+    here = visit()
+    settled(here)
+    there = here.context.new_page()
+    there.goto(here.url)
+    settled(there)
+    there.locator("#slate .rate.like").first.click()
+    expect(here.locator("#told li[data-item]")).to_have_count(1)
+    settled(here)
+    here.locator("#slate .rate.like").first.click()
+    expect(here.locator("#told li[data-item]")).to_have_count(2)
+    settled(here)
+    expect(here.locator("#lead")).to_contain_text("Made from 2 things you")
+    user = here.locator("#user-id").text_content()
+    here.locator("#menu summary").click()
+    here.get_by_role("button", name="Forget me…").click()
+    here.get_by_role("button", name="Forget me", exact=True).click()
+    box = here.locator("#ask")
+    expect(box.get_by_role("heading", name="Forgotten")).to_be_visible()
+    assert re.fullmatch("2 events|[0-9]+ slates", box.get_by_role("listitem").first.inner_text())
+    here.get_by_role("button", name="Close", exact=True).click()
+    settled(here)
+    expect(there.locator("#user-id")).to_have_text(here.locator("#user-id").text_content())
+    expect(there.locator("#told li[data-item]")).to_have_count(0)
+    settled(there)
+    there.locator("#slate .rate.like").first.click()
+    expect(there.locator("#told li[data-item]")).to_have_count(1)
+    assert service.ask("GET", f"/v1/users/{user}")[0] == 404
+
+
+def test_the_way_back_leads_to_the_view_before(visit):
+    page = visit()
+    settled(page)
+    page.get_by_role("link", name="Operator").click()
+    expect(page.locator("#models table").first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#view-you")).to_be_visible()
+    expect(page.locator("#view-operator")).to_be_hidden()
+    page.go_forward()
+    expect(page.locator("#view-operator")).to_be_visible()
+    page.get_by_role("link", name="Skip to the content").press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.reload()
+    expect(page.locator("#view-operator")).to_be_visible()
+
+
+def test_a_list_with_a_wish_is_not_called_that_of_a_new_user(visit):
+    page = visit()
+    settled(page)
+    expect(page.locator("#slate-note")).to_contain_text("What a new user is shown")
+    page.fill("#wish", "a story of planet and orbit and galaxy")
+    page.keyboard.press("Enter")
+    settled(page)
+    expect(page.locator("#slate-note")).to_contain_text("No events known")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_nothing_is_cut_or_far_from_what_it_belongs_to(visit, locale):
+    page = visit(locale=locale, viewport={"width": 1280, "height": 800})
+    settled(page)
+    gap = page.evaluate("""() => document.querySelector(".below").getBoundingClientRect().top
+        - document.querySelector("#slate li:last-child").getBoundingClientRect().bottom""")
+    assert 0 < gap < 80
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#slate .rate.like").first.click()
+    settled(page)
+    assert page.locator("#tune summary").bounding_box()["height"] < 50  # one line
+
+
+def test_the_drawer_agrees_with_the_list_and_is_chinese_as_a_whole(visit, tmp_path):
+    model = shutil.copytree(saved_context_model(), tmp_path / "model")
+    with Running(model, str(tmp_path / "events.db")) as told:
+        page = visit(at=told, locale="zh-CN")
+        settled(page)
+        page.locator("#slate .rate.dislike").first.click()
+        expect(page.locator("#toasts")).to_contain_text(re.compile("^不适合你：thing [0-9]+。"))
+        expect(page.locator("#told li[data-item]")).to_have_count(1)
+        settled(page)
+        row = page.locator("#slate li[data-item]").first
+        row.locator(".why-button").click()
+        drawer = page.locator("#why")
+        expect(drawer.locator(".place-line")).to_contain_text(
+            f"我们有多确定：{row.locator('.uncertainty').inner_text().strip()}。"
+        )
+        expect(drawer.get_by_role("row", name="你拒绝过的物品")).to_have_count(1)
+        expect(drawer.locator(".notes")).to_have_count(0)  # that components miss the score
+        spoken = drawer.locator(".place-line, .reasons li, .callout, h3, .bars th, .quiet")
+        names = r"thing|latitude|longitude|mood|tea|rope|ink|oak|Shapley|[0-9a-f]{12}"
+        english = [re.sub(names, "", text) for text in spoken.all_inner_texts()]
+        assert [text for text in english if re.search("[a-z]{2}", text)] == []
+        page.close()
+
+
 def test_the_page_speaks_chinese_to_a_chinese_browser(visit, rated_world):
     page = visit(locale="zh-CN")
     settled(page)

@@ -1,10 +1,10 @@
 // Which view is shown, the user's menu, and the key where the service wants one.
 
 import { hasKey } from "./common/api.js";
-import { askIn, byId, el } from "./common/dom.js";
+import { askIn, byId, count, el } from "./common/dom.js";
 import { askKey, tellFailure, wantsKey } from "./common/failures.js";
 import { hideOperator, showOperator } from "./operator/view.js";
-import { forget, load, user, startOver } from "./new_user/user.js";
+import { forget, load, loadKept, onOtherTabs, user, startOver } from "./new_user/user.js";
 import { onKey, showNewUser } from "./new_user/view.js";
 import { otherLanguage, sayMarkup, speak, t } from "./common/language.js";
 
@@ -12,13 +12,13 @@ const VIEWS = { you: showNewUser, operator: showOperator };
 
 let current = "you";
 
-async function show() {
-  const name = location.hash.slice(1);
+async function show(how) {
+  const name = location.hash.slice(1) || "you"; // where the visit began, for the way back
   if (Object.hasOwn(VIEWS, name)) current = name; // other names are places within a view
-  await showView(current);
+  await showView(current, how);
 }
 
-async function showView(name) {
+async function showView(name, how) {
   for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== name;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
@@ -27,7 +27,7 @@ async function showView(name) {
   document.title = name === "you" ? t`metarec: for you` : t`metarec: operator`;
   if (name !== "operator") hideOperator();
   try {
-    await VIEWS[name]();
+    await VIEWS[name](how);
   } catch (error) {
     await failed(error, show);
   }
@@ -60,17 +60,16 @@ async function forgetMe() {
     return;
   try {
     const receipt = await forget();
-    const rows = Object.entries(receipt.rows_deleted).map(([table, n]) =>
-      el("li", {}, `${n.toLocaleString("en")} × ${table}`),
-    );
+    const rows = Object.entries(receipt.rows_deleted)
+      .filter(([, n]) => n)
+      .map(([table, n]) => el("li", {}, deleted(table, n)));
     await askIn(
       t`Forgotten`,
       el(
         "div",
         {},
-        el("p", {}, t`Deleted:`),
-        el("ul", {}, rows),
-        el("p", {}, receipt.in_model),
+        rows.length ? [el("p", {}, t`Deleted:`), el("ul", {}, rows)] : null,
+        el("p", {}, t`In the models: `, receipt.in_model, t`.`),
         el("p", { class: "quiet" }, t`Receipt `, el("code", {}, receipt.receipt_id)),
       ),
       [{ text: t`Close`, means: true, kind: "primary" }],
@@ -79,6 +78,18 @@ async function forgetMe() {
   } catch (error) {
     await failed(error, forgetMe);
   }
+}
+
+/** What was deleted of one table of the store; of tables without words here, rows. */
+function deleted(table, n) {
+  const kinds = {
+    events: () => count(n, "event"),
+    slates: () => count(n, "slate"),
+    users: () => count(n, "profile"),
+    friends: () => count(n, "friend"),
+    exposures: () => count(n, "exposure"),
+  };
+  return Object.hasOwn(kinds, table) ? kinds[table]() : `${n.toLocaleString("en")} × ${table}`;
 }
 
 function whoAmI() {
@@ -152,7 +163,21 @@ byId("show-keys").addEventListener("click", () => {
   showKeys();
 });
 addEventListener("hashchange", () => {
-  if (Object.hasOwn(VIEWS, location.hash.slice(1))) show();
+  if (Object.hasOwn(VIEWS, location.hash.slice(1) || "you")) show();
+});
+// An address that ends in #main would open no view when it is loaded again.
+document.querySelector(".skip-link").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("main").focus();
+});
+onOtherTabs(async () => {
+  whoAmI();
+  try {
+    await loadKept();
+    await show({ anew: true });
+  } catch (error) {
+    await failed(error, show);
+  }
 });
 
 async function begin() {

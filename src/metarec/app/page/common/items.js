@@ -56,11 +56,16 @@ export const tile = (one) =>
 function tagsOf(attributes) {
   const key = TAG_KEYS.find((name) => attributes[name]);
   if (!key) return [];
-  const value = attributes[key];
-  return (Array.isArray(value) ? value : String(value).split(/[|,;]/))
+  return tagsIn(attributes[key]);
+}
+
+const tagsIn = (value) =>
+  (Array.isArray(value) ? value : String(value).split(/[|,;]/))
     .map((tag) => String(tag).trim())
     .filter(Boolean);
-}
+
+const valueWords = (value) =>
+  Array.isArray(value) ? value.map(plainValue).join(t`, `) : plainValue(value);
 
 /** The year if it is not in the title already, then the tags. */
 export function facts(title, attributes) {
@@ -80,6 +85,10 @@ export const factLine = (title, attributes) =>
     facts(title, attributes).map((fact, at) => [at ? "\u00a0· " : null, el("span", {}, fact)]),
   );
 
+/** A value to read: no more digits than tell places apart (0.0001 degrees are some 10 meters). */
+export const plainValue = (value) =>
+  /^-?\d+\.\d{5,}$/.test(String(value)) ? String(Number(Number(value).toFixed(4))) : String(value);
+
 /** Everything else known of an item, as a list of names and values. */
 export function allFacts(attributes) {
   const rows = Object.entries(attributes).filter(
@@ -91,7 +100,7 @@ export function allFacts(attributes) {
     { class: "all-facts" },
     rows.map(([name, value]) => [
       el("dt", {}, name.replaceAll("_", " ")),
-      el("dd", {}, Array.isArray(value) ? value.join(", ") : String(value)),
+      el("dd", {}, TAG_KEYS.includes(name) ? tagsIn(value).join(t`, `) : valueWords(value)),
     ]),
   );
 }

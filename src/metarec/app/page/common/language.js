@@ -53,6 +53,15 @@ export function t(strings, ...values) {
   return said.replaceAll(/\{(\d+)\}/g, (_, number) => String(values[number - 1]));
 }
 
+/** What stands between two sentences. */
+export const SPACE = language === "zh" ? "" : " ";
+
+/** Names in a row: a, b and c. */
+export const listed = (names) =>
+  names.length < 2
+    ? names.join("")
+    : names.slice(0, -1).join(t`, `) + t` and ` + names.at(-1);
+
 /** The same of a sentence without anything filled in; undefined where the table lacks it. */
 export const phrase = (sentence) => table[sentence.trim()];
 

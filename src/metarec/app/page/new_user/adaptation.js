@@ -78,7 +78,9 @@ export function drawUncertainty(place, trail) {
   const words =
     points.length === 1
       ? t`Nothing is known of you yet.`
-      : t`${Math.abs(Math.round(100 * change))}% ${change < 0 ? t`less` : t`more`} uncertain than for a new user, on average over the list.`;
+      : Math.round(100 * change) === 0
+        ? t`As uncertain as for a new user, on average over the list.`
+        : t`${Math.abs(Math.round(100 * change))}% ${change < 0 ? t`less` : t`more`} uncertain than for a new user, on average over the list.`;
   place.replaceChildren(
     el("p", { class: "big-number" }, sureWords(last.uncertainty / first.uncertainty)),
     el("p", { class: "quiet" }, words),

@@ -3,6 +3,7 @@
 import { ask, randomName } from "../common/api.js";
 
 const PLACE = "metarec.person"; // as it was called before: a browser keeps its user
+const CHANGED = "metarec.changed"; // names the latest change of what the service keeps
 
 const blank = () => ({
   userId: `web-${randomName()}`,
@@ -53,7 +54,11 @@ export function keep(changes = {}) {
 /** What the service knows of this user; a user it has not met has no events. */
 export async function load() {
   keep();
-  if (!found) return;
+  if (found) await loadKept();
+}
+
+/** What the service keeps of the user now. */
+export async function loadKept() {
   try {
     const kept = await ask("GET", `v1/users/${encodeURIComponent(user.userId)}?last=200`);
     Object.assign(user, { events: kept.events, profile: kept.profile, friends: [] });
@@ -65,9 +70,40 @@ export async function load() {
   }
 }
 
+/**
+ * Call `then` where another tab of this browser has told the service something or has become
+ * another user, as soon as this one is looked at.
+ */
+export function onOtherTabs(then) {
+  let isStale = false;
+  const look = async () => {
+    if (!isStale || document.visibilityState !== "visible") return;
+    isStale = false;
+    Object.assign(user, read() || {});
+    await then();
+  };
+  addEventListener("storage", ({ key }) => {
+    isStale ||= key === CHANGED || (key === PLACE && read()?.userId !== user.userId);
+    look();
+  });
+  document.addEventListener("visibilitychange", look);
+}
+
+/** Let other tabs know that the service keeps something new of this user. */
+function tellOtherTabs() {
+  try {
+    localStorage.setItem(CHANGED, randomName());
+  } catch {
+    /* a browser that keeps nothing has no tabs that share a user */
+  }
+}
+
 const friendsAt = () => `v1/users/${encodeURIComponent(user.userId)}/friends`;
 
-export const saveFriends = (friends) => ask("PUT", friendsAt(), { friends });
+export async function saveFriends(friends) {
+  await ask("PUT", friendsAt(), { friends });
+  tellOtherTabs();
+}
 
 /** Queries, the newest first. */
 export const searched = () =>
@@ -80,6 +116,7 @@ export async function storeSearch(query) {
   const event = { event_id: randomName(), kind: "search", query };
   await ask("POST", "v1/events", { events: [{ ...event, user_id: user.userId }] });
   user.events.push({ ...event, item_id: null, timestamp: Date.now() / 1000 });
+  tellOtherTabs();
 }
 
 /**
@@ -108,11 +145,13 @@ export async function store(event) {
     events: [{ event_id, user_id: user.userId, item_id, kind, value, slate_id }],
   });
   user.events.push({ ...event, timestamp: Date.now() / 1000 });
+  tellOtherTabs();
 }
 
 export const saveProfile = async (profile) => {
   await ask("PUT", `v1/users/${encodeURIComponent(user.userId)}`, { profile });
   user.profile = profile;
+  tellOtherTabs();
 };
 
 export const forget = () => ask("DELETE", `v1/users/${encodeURIComponent(user.userId)}`);

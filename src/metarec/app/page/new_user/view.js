@@ -14,6 +14,7 @@ import {
   opinions,
   user,
   saveProfile,
+  searched,
   store,
   takesBack,
   takingBack,
@@ -41,11 +42,11 @@ let ticket = 0;
 let playing = 0;
 let shownTo = user.userId;
 
-export async function showNewUser() {
-  if (shownTo !== user.userId) {
+/** `anew`: another tab has changed what is known or asked. */
+export async function showNewUser({ anew = false } = {}) {
+  if (shownTo !== user.userId)
     Object.assign(shown, { slate: null, before: null, anonymous: null, trail: [] });
-    fillFields();
-  }
+  if (anew || shownTo !== user.userId) fillFields();
   shownTo = user.userId;
   drawTold();
   if (!shown.slate)
@@ -193,7 +194,7 @@ function drawSlate() {
   byId("notes").replaceChildren(...slate.notes.map((note) => el("li", {}, note)));
   const known = opinions().length;
   byId("slate-note").textContent =
-    t`${known ? t`${count(known, "event")} known` : t`What a new user is shown`} · ranked in ${slate.ms < 10 ? slate.ms.toFixed(1) : Math.round(slate.ms)} ms `;
+    t`${whatIsKnown(known)} · ranked in ${slate.ms < 10 ? slate.ms.toFixed(1) : Math.round(slate.ms)} ms `;
   if (known)
     byId("slate-note").append(
       el(
@@ -207,6 +208,16 @@ function drawSlate() {
       ),
     );
   if (before && before !== slate) say(movedSentence(slate, was));
+}
+
+/** What the list is made from: a wish or a place makes it another than a new user's. */
+function whatIsKnown(known) {
+  if (known) return t`${count(known, "event")} known`;
+  const { wish, filter, context, location, friends, profile, diversity } = user;
+  const isAsked = [wish, filter, location, friends.length, diversity, searched().length].some(Boolean);
+  return isAsked || Object.keys({ ...context, ...profile }).length
+    ? t`No events known`
+    : t`What a new user is shown`;
 }
 
 function movedSentence(slate, was) {
@@ -274,7 +285,8 @@ function movedBadge(moved) {
     "span",
     {
       class: `badge ${moved > 0 ? "up" : "down"}`,
-      "aria-label": `${moved > 0 ? "up" : "down"} ${Math.abs(moved)}`,
+      role: "img",
+      "aria-label": moved > 0 ? t`up ${moved}` : t`down ${-moved}`,
     },
     `${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}`,
   );
@@ -309,13 +321,7 @@ function forecast(one) {
  */
 function uncertaintyMeter(uncertainty) {
   if (uncertainty === null) return el("span", { class: "uncertainty" });
-  const most =
-    Math.max(
-      ...[...(shown.anonymous?.items || []), ...shown.slate.items].map(
-        (one) => one.uncertainty || 0,
-      ),
-    ) || 1;
-  const share = uncertainty / most;
+  const share = uncertaintyShare(uncertainty);
   const words = sureWords(share);
   return el(
     "span",
@@ -323,6 +329,11 @@ function uncertaintyMeter(uncertainty) {
     el("span", { class: "uncertainty-bar", vars: { share: `${Math.round(100 * share)}%` } }),
     el("span", {}, words),
   );
+}
+
+function uncertaintyShare(uncertainty) {
+  const items = [...(shown.anonymous?.items || []), ...shown.slate.items];
+  return uncertainty / (Math.max(...items.map((one) => one.uncertainty || 0)) || 1);
 }
 
 /** Let rows travel from where they were to where they are. */
@@ -385,7 +396,7 @@ async function replay() {
       slates[step - 1],
       slates[step],
       known === 1 ? t`Before any event` : t`After ${count(known - 1, "event")}`,
-      `${kind === "dislike" ? t`Not for you` : t`You liked`}: ${title || item_id}`,
+      t`${kind === "dislike" ? t`Not for you` : t`You liked`}: ${title || item_id}`,
     );
     arrive(byId("moved"));
     await new Promise((done) => setTimeout(done, STEP_MS));
@@ -402,7 +413,10 @@ function arrive(place) {
 }
 
 function openWhy(one) {
-  showWhy(one, K, shown.range, (kind) => act(one.item_id, one.title, kind, shown.slate.slate_id));
+  const sure = one.uncertainty === null ? "" : sureWords(uncertaintyShare(one.uncertainty));
+  showWhy(one, K, shown.range, sure, (kind) =>
+    act(one.item_id, one.title, kind, shown.slate.slate_id),
+  );
 }
 
 // ---------------------------------------------------------------- saying something
@@ -431,7 +445,7 @@ async function tell(event, before) {
   try {
     await store(event);
     toast(
-      `${takesBack(event) ? t`Taken back` : event.kind === "like" ? t`Liked` : t`Not for you`}: ${title}.`,
+      t`${takesBack(event) ? t`Taken back` : event.kind === "like" ? t`Liked` : t`Not for you`}: ${title}.`,
       { kind: "said", seconds: 10, offer: t`Undo`, then: () => undo(event, before) },
     );
     await Promise.all([refresh(), drawQuestions()]);
@@ -687,7 +701,7 @@ function drawFound(items, words) {
             ),
           ),
         )
-      : [el("p", { class: "quiet" }, t`No title holds `, el("q", {}, words), ".")]),
+      : [el("p", { class: "quiet" }, t`No title holds `, el("q", {}, words), t`.`)]),
   );
 }
 

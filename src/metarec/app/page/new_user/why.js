@@ -3,10 +3,17 @@
 
 import { ask, item } from "../common/api.js";
 import { byId, count, el, icon } from "../common/dom.js";
-import { allFacts, factLine, forecastWords, rateButtons, sureWords, tile } from "../common/items.js";
+import {
+  allFacts,
+  factLine,
+  forecastWords,
+  plainValue,
+  rateButtons,
+  tile,
+} from "../common/items.js";
 import { askKey, wantsKey } from "../common/failures.js";
 import { asking } from "./user.js";
-import { t } from "../common/language.js";
+import { SPACE, listed, t } from "../common/language.js";
 
 const PARTS = {
   popularity: t`Many users like it`,
@@ -35,8 +42,11 @@ const PARTS = {
   cold_items: t`New here, and like you`,
 };
 
-/** `range` is that of the ratings, null where values are no ratings. */
-export async function showWhy(one, k, range, rate) {
+/**
+ * `range` is that of the ratings, null where values are no ratings; `sure` says in words how sure
+ * we are, empty where nothing tells.
+ */
+export async function showWhy(one, k, range, sure, rate) {
   const drawer = byId("why");
   const body = el(
     "div",
@@ -86,9 +96,9 @@ export async function showWhy(one, k, range, rate) {
     ]);
     if (drawer.dataset.item !== one.item_id) return;
     line.replaceWith(factLine(one.title, about.attributes));
-    body.replaceChildren(...explained(why, one, range, about.attributes).filter(Boolean));
+    body.replaceChildren(...explained(why, one, range, sure, about.attributes).filter(Boolean));
   } catch (error) {
-    const again = () => showWhy(one, k, range, rate);
+    const again = () => showWhy(one, k, range, sure, rate);
     body
       .querySelector(".working")
       .replaceWith(
@@ -114,7 +124,7 @@ export async function showWhy(one, k, range, rate) {
 const sentence = (words) =>
   words.charAt(0).toUpperCase() + words.slice(1) + (/[.。]$/.test(words) ? "" : t`.`);
 
-function explained(why, one, range, attributes) {
+function explained(why, one, range, sure, attributes) {
   return [
     el(
       "p",
@@ -122,9 +132,8 @@ function explained(why, one, range, attributes) {
       why.rank
         ? t`Rank ${why.rank} among everything you may be shown.`
         : t`It may not be shown to you.`,
-      " ",
-      forecastWords(one, range) ||
-        (one.uncertainty === null ? "" : t`How sure we are: ${sureWords(one.uncertainty)}.`),
+      SPACE,
+      forecastWords(one, range) || (sure ? t`How sure we are: ${sure}.` : ""),
     ),
     why.reasons.length
       ? el(
@@ -137,11 +146,10 @@ function explained(why, one, range, attributes) {
     bars(
       t`What its score is made of`,
       t`Score component`,
-      Object.entries(why.components).map(([name, effect]) => [
-        PARTS[name] || name.replaceAll("_", " "),
-        effect,
-      ]),
-      t`Against the average of what an anonymous user is shown. Together ${signed(why.relative_score)}.`,
+      Object.entries(why.components)
+        .filter(([, effect]) => signed(effect) !== ZERO)
+        .map(([name, effect]) => [PARTS[name] || name.replaceAll("_", " "), effect]),
+      t`Against the average of what a new user is shown. Together ${signed(why.relative_score)}.`,
     ),
     why.events.length
       ? bars(
@@ -159,7 +167,7 @@ function explained(why, one, range, attributes) {
             .filter(visible)
             .slice(0, 6)
             .map((f) => [
-              `${f.name.replaceAll("_", " ")}${f.value ? `: ${f.value}` : ""}`,
+              f.value ? t`${called(f)}: ${plainValue(f.value)}` : called(f),
               f.effect,
             ]),
           t`What it would lose without each.`,
@@ -193,6 +201,7 @@ function explained(why, one, range, attributes) {
   ];
 }
 
+const called = (feature) => feature.name.replaceAll("_", " ");
 const visible = (feature) => feature.about !== "circumstances" && Math.abs(feature.effect) > 1e-4;
 
 function counterfactual({ counterfactual: found, events }) {
@@ -210,11 +219,16 @@ function counterfactual({ counterfactual: found, events }) {
   return el(
     "p",
     { class: "callout" },
-    t`Without ${names.join(t` and `)} it would leave the first ${found.k}.`,
+    t`Without ${listed(names)} it would leave the first ${found.k}.`,
   );
 }
 
-const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`;
+const ZERO = "0.00";
+
+function signed(number) {
+  const digits = Math.abs(number).toFixed(2);
+  return digits === ZERO ? ZERO : `${number < 0 ? "−" : "+"}${digits}`;
+}
 
 /** Effects as bars to both sides of zero; a table, so that it can be heard as well as seen. */
 function bars(title, what, rows, note) {

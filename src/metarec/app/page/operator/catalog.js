@@ -5,7 +5,7 @@ import { ask } from "../common/api.js";
 import { askIn, byId, count, el, plainTable, toast, when } from "../common/dom.js";
 import { tellFailure } from "../common/failures.js";
 import { allFacts } from "../common/items.js";
-import { t } from "../common/language.js";
+import { SPACE, t } from "../common/language.js";
 
 const AT_ONCE = 12;
 const asked = { q: "", only: "all", order: "shown", k: AT_ONCE };
@@ -43,17 +43,21 @@ export async function drawItems() {
             class: "link",
             onclick: () => again({ k: Math.min(100, asked.k + 24) }),
           },
-          t`More: ${found.items.length} of ${found.matching} are here`,
+          t`More: ${found.items.length.toLocaleString("en")} of ${found.matching.toLocaleString("en")} are here`,
         )
       : "",
   );
 }
 
 function summary(found) {
-  const stock = t`${count(found.catalog, "item")}, ${found.unavailable} out of stock, ${found.cold} new.`;
-  if (!found.slates) return `${stock} ${t`No slate has been shown yet.`}`;
+  const stock = t`${count(found.catalog, "item")}, ${found.unavailable.toLocaleString("en")} out of stock, ${found.cold.toLocaleString("en")} new.`;
+  if (!found.slates) return stock + SPACE + t`No slate has been shown yet.`;
   const share = ((100 * found.items_shown) / Math.max(1, found.catalog)).toFixed(0);
-  return `${stock} ${t`${count(found.slates, "slate")} since ${when(found.since)} showed ${share}% of the catalog; new items held ${(100 * found.cold_exposure).toFixed(1)}% of the places.`}`;
+  return (
+    stock +
+    SPACE +
+    t`${count(found.slates, "slate")} since ${when(found.since)} showed ${share}% of the catalog; new items held ${(100 * found.cold_exposure).toFixed(1)}% of the places.`
+  );
 }
 
 function lay() {

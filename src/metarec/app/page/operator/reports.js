@@ -21,7 +21,7 @@ export function drawReport(name, report) {
         { class: "quiet" },
         t`From `,
         el("code", {}, report.kept.by),
-        `, ${when(report.kept.timestamp)}.`,
+        t`, ${when(report.kept.timestamp)}.`,
       ),
     );
   return drawn;

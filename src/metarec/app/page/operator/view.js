@@ -237,7 +237,7 @@ function drawTiles(status, samples) {
       (outcomes.slates ?? 0).toLocaleString("en"),
       !outcomes.slates
         ? t`none shown yet`
-        : t`${share("liked_share")} converted; of new users' ${share("liked_share_of_new_users")}`,
+        : t`${share("liked_share")} converted; of those to new users, ${share("liked_share_of_new_users")}`,
     ),
     stat(
       t`Kept`,
@@ -263,7 +263,7 @@ const ms = (seconds) =>
     ? "–"
     : seconds < 1
       ? t`${(1000 * seconds).toFixed(seconds < 0.01 ? 1 : 0)} ms`
-      : `${seconds.toFixed(1)} s`;
+      : t`${seconds.toFixed(1)} s`;
 
 function span(seconds) {
   const [days, hours, minutes] = [
@@ -272,12 +272,12 @@ function span(seconds) {
     Math.floor(seconds / 60) % 60,
   ];
   return days
-    ? `${days} d ${hours} h`
+    ? t`${days} d ${hours} h`
     : hours
       ? t`${hours} h ${minutes} min`
       : minutes
         ? t`${minutes} min`
-        : `${Math.max(0, Math.floor(seconds))} s`;
+        : t`${Math.max(0, Math.floor(seconds))} s`;
 }
 
 function drawHour(status) {
