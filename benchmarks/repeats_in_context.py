@@ -51,8 +51,7 @@ def main() -> None:
     model = Model()
     model.fit(task)
     print("repeats allowed:", model.model.policy.repeats_allowed, flush=True)
-    told_of = model.model.ensemble.scorers.get("context")
-    print(told_of.note if told_of is not None else "no model reads context", flush=True)
+    print(*(note for note in model.model.notes if note.startswith("context read")), flush=True)
     rows, per_user = [], {}
     simple = Simple(task)
     settings = simple.chosen(valid, protocol)

@@ -34,6 +34,7 @@ from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.ensemble.prior import Prior
 from metarec.recommendation.ensemble.refusals import weight_note
+from metarec.recommendation.notes import columns_note
 from metarec.recommendation.ordering.exploration import directions_of, posterior_std
 from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.settings import Settings
@@ -110,7 +111,11 @@ class FittedModel:
     def notes(self) -> list[str]:
         """Sentences on the fit, such as users that a scorer left out."""
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend, self.retrieval]
-        notes = [getattr(part, "note", "") for part in parts] + [weight_note(self.ensemble.refusal)]
+        notes = [
+            *(getattr(part, "note", "") for part in parts),
+            columns_note(self.ensemble.scorers),
+            weight_note(self.ensemble.refusal),
+        ]
         return [*self.transfer, *(str(note) for note in notes if note)]
 
     @cached_property

@@ -9,11 +9,38 @@ from metarec.data.errors import BadInput
 from metarec.data.places import LATITUDE, LONGITUDE, home_of, is_placed, location_of
 from metarec.data.policies import nearest
 from metarec.features.context_columns import ContextColumns
-from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
+from metarec.models.context.model import Context
+from metarec.models.registry import CONTEXT, FRIENDS, PLACE, REPEAT, SEARCH
+from metarec.models.repeat.model import Repeat
 from metarec.recommendation.slate import Request
 
 NEAR = 0.6
 """Minimum similarity of an unknown column to a known one for the known one to be suggested."""
+
+
+def columns_read(scorers: Mapping[str, Any]) -> list[str]:
+    """Return the context columns that tell which new item is taken, or which known one again."""
+    context, repeat = scorers.get(CONTEXT), scorers.get(REPEAT)
+    if not isinstance(context, Context):
+        return []
+    read = {*context.read_columns}
+    if isinstance(repeat, Repeat):
+        read.update(repeat.circumstances.read_columns)
+    return [name for name in context.names if name in read]
+
+
+def columns_note(scorers: Mapping[str, Any]) -> str:
+    """Return the note on the context columns that are read and those that are not; empty where no
+    model reads any.
+    """
+    context, read = scorers.get(CONTEXT), columns_read(scorers)
+    if not isinstance(context, Context):
+        return ""
+    unread = [name for name in context.names if name not in read]
+    known = ", ".join(read) or "none"
+    if not unread:
+        return f"context read: {known}"
+    return f"context read: {known}; not used, since it tells nothing: {', '.join(unread)}"
 
 
 def context_notes(

@@ -81,14 +81,6 @@ class Context:
         """Names of the columns that are read."""
         return [name for name, is_read in zip(self.names, self.is_read, strict=True) if is_read]
 
-    @property
-    def note(self) -> str:
-        """Note on the columns that are read and those that are not."""
-        read = self.read_columns
-        unread = [name for name in self.names if name not in read]
-        line = f"context read: {', '.join(read) or 'none'}"
-        return f"{line}; not used, since it tells nothing: {', '.join(unread)}" if unread else line
-
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 evidence for every item; zero for users without a known circumstance."""
         codes = users.context.circumstances

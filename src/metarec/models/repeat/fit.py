@@ -29,6 +29,12 @@ class Samples:
     """[S] weight of the user."""
     users: np.ndarray
     """[S] index of the user."""
+    taken: np.ndarray
+    """[R] index among the E of the item on which a later target event is."""
+    events: np.ndarray
+    """[R] index of this later event."""
+    shares: np.ndarray
+    """[R] 1 over the number of the user's later target events."""
 
     @property
     def repeated(self) -> np.ndarray:
@@ -110,27 +116,46 @@ def samples_after(
         every_act: whether all events on the first items are known, with the most recent item last;
             else each item as if it had been told once, in the order of the first events.
     """
-    known, again, users = [], [], []
+    known, users, taken, rows_of, shares = [], [], [], [], []
+    n_known = 0
     for size in sorted(set(supports)):
         early = events.cut(np.full(events.n_users, size))
         pool, _ = events.where(early).joined(newest_last=every_act)
-        later = events.where(~early & events.is_target & ~events.is_refusal & ~events.is_undo)
-        counts = np.bincount(later.owners, minlength=events.n_users)
+        is_later = ~early & events.is_target & ~events.is_refusal & ~events.is_undo
+        counts = np.bincount(events.owners[is_later], minlength=events.n_users)
         rows = np.flatnonzero((pool.lengths == size) & (counts > 0))
         some = pool.users(rows)
-        pairs, numbers = np.unique(_pairs(later.owners, later.items), return_counts=True)
-        wanted = _pairs(rows[some.owners], some.items)
-        at = np.minimum(np.searchsorted(pairs, wanted), max(len(pairs) - 1, 0))
-        is_again = pairs[at] == wanted if len(pairs) else np.zeros(len(wanted), bool)
-        again.append(np.where(is_again, numbers[at], 0) / counts[rows][some.owners])
+        place = _places(_pairs(rows[some.owners], some.items), events, is_later)
+        again = np.flatnonzero(place >= 0)
+        taken.append(n_known + place[again])
+        rows_of.append(again)
+        shares.append(1.0 / counts[events.owners[again]])
         known.append(some if every_act else replace(some, counts=np.ones_like(some.counts)))
         users.append(rows)
+        n_known += len(some.items)
+    every, share = np.concatenate(taken), np.concatenate(shares)
     return Samples(
         known=Histories.concat(known),
-        again=np.concatenate(again),
+        again=np.bincount(every, share, n_known),
         weights=weights[np.concatenate(users)],
         users=np.concatenate(users),
+        taken=every,
+        events=np.concatenate(rows_of),
+        shares=share,
     )
+
+
+def _places(known: np.ndarray, events: Events, asked: np.ndarray) -> np.ndarray:
+    """[E] index among the pairs `known` of the user and item of each event; -1 where it is none of
+    them or not `asked` [E] about.
+    """
+    found = np.full(len(events.items), -1)
+    order = np.argsort(known)
+    rows = np.flatnonzero(asked) if len(known) else np.zeros(0, np.int64)
+    pairs = _pairs(events.owners[rows], events.items[rows])
+    at = order[np.minimum(np.searchsorted(known, pairs, sorter=order), len(known) - 1)]
+    found[rows] = np.where(known[at] == pairs, at, -1)
+    return found
 
 
 def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) -> np.ndarray:

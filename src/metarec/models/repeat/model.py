@@ -7,8 +7,9 @@ is not). The first step is a logistic regression on the number of known items, t
 events, and how much these items invite a repeat: the log of the mean of exp(score) in the softmax,
 the inclusive value of a nested logit (McFadden 1978, on the choice of where to live). Anderson et
 al. 2014, "The dynamics of repeat consumption", find recency and number of events to matter most.
-Both steps are learned twice: from all events, and from the same users as if each item had been told
-once, in the order of the first events, as many clients send a history.
+Circumstances of the request change the second step where they tell which item is repeated
+(`circumstances.py`). Both steps are learned twice: from all events, and from the same users as if
+each item had been told once, in the order of the first events, as many clients send a history.
 
 New items share the remaining probability as the gate ranks them
 (`recommendation.ensemble.repeats`). The model is left out where no item was ever taken twice.
@@ -17,8 +18,7 @@ New items share the remaining probability as the gate ranks them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +28,13 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
+from metarec.models.context.config import ContextConfig
+from metarec.models.repeat.circumstances import (
+    Circumstances,
+    Repeats,
+    codes_of,
+    likeliest_circumstances,
+)
 from metarec.models.repeat.fit import (
     Habits,
     Samples,
@@ -67,6 +74,8 @@ class RepeatConfig(ModelConfig):
     """L2 penalty of the weights, divided by the number of samples (above 0)."""
     max_users: int = setting(5_000, least=1)
     """Training users, drawn at random, at most (1 or more)."""
+    max_repeats: int = setting(4_000, least=1)
+    """Repeats by which circumstances are chosen, drawn at random, at most (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +94,9 @@ class Repeat:
     """
     longest: int
     """Number of items of the longest history in training."""
+    circumstances: Circumstances = field(default_factory=Circumstances.none)
+    """What circumstances add to the scores of known items."""
     config: RepeatConfig = RepeatConfig()
-    reads: ClassVar[frozenset[str]] = frozenset({"item", "order", "strength", "count"})
 
     @classmethod
     def fit(
@@ -117,7 +127,27 @@ class Repeat:
         ]
         taught = zip(*map(start._likeliest, ways, others), strict=True)
         chance, order = map(np.stack, taught)
-        return replace(start, chance=chance, order=order)
+        found = replace(start, chance=chance, order=order)
+        if behavior.context is None or not behavior.context.has_circumstances:
+            return found
+        scores = start._columns_of_items(ways[1].known, others[1]) @ order[1]
+        told = found._of_circumstances(behavior, users, ways[1], scores, rng.spawn(1)[0])
+        return replace(found, circumstances=told)
+
+    def _of_circumstances(
+        self,
+        behavior: Behavior,
+        users: np.ndarray,
+        way: Samples,
+        scores: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Circumstances:
+        """Learn what circumstances add to the `scores` of known items, from repeats of `users`."""
+        assert behavior.acts is not None and behavior.context is not None
+        context = behavior.context.users(users)
+        codes = codes_of(behavior.acts.users(users), context.acts)
+        repeats = Repeats.of(way, scores, codes, rng, self.config.max_repeats)
+        return likeliest_circumstances(repeats, context, behavior.content, rng, ContextConfig())
 
     def _likeliest(self, way: Samples, habits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights of whether an event repeats, and of which item."""
@@ -127,23 +157,34 @@ class Repeat:
         return likeliest_chance(of_users, way, shrinkage), order
 
     @property
+    def reads(self) -> frozenset[str]:
+        """What it reads of a request; circumstances where they tell which item is repeated."""
+        told = {"context"} if self.circumstances.read_columns else set[str]()
+        return frozenset({"item", "order", "strength", "count"} | told)
+
+    @property
     def n_items(self) -> int:
         """N, the size of the catalog."""
         return len(self.habits)
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> sp.csr_matrix:
         """[B, N] sparse evidence; each row sums to the probability of a repeat."""
-        return users.support.matrix(self.n_items, self._chances(users.support))
+        support = users.support
+        added = self.circumstances.of(users.context.circumstances, support.owners, support.items)
+        return support.matrix(self.n_items, self._chances(support, added))
 
-    def _chances(self, support: Histories) -> np.ndarray:
-        """[E] probability that the next event repeats the item of each event."""
+    def _chances(self, support: Histories, added: np.ndarray | None) -> np.ndarray:
+        """[E] probability that the next event repeats the item of each event; circumstances have
+        `added` [E] to which item it is.
+        """
         tells = np.bincount(support.owners, support.counts > 1, len(support)) > 0
         of_items = self._columns_of_items(support, self.habits[support.items])
         found = []
         for chance, order in zip(self.chance, self.order, strict=True):
             scores = of_items @ order
             again = chance_of_again(self._columns_of_users(support, scores), chance)
-            found.append(again[support.owners] * softmax(scores, support.owners, len(support)))
+            told = scores if added is None else scores + added
+            found.append(again[support.owners] * softmax(told, support.owners, len(support)))
         return np.asarray(np.where(tells[support.owners], found[1], found[0]))
 
     def _columns_of_users(self, known: Histories, scores: np.ndarray) -> np.ndarray:
@@ -169,7 +210,11 @@ class Repeat:
     ) -> Repeat:
         """Return the model for a larger catalog; new items have no habit."""
         new = len(content) - self.n_items
-        return replace(self, habits=np.pad(self.habits, (0, new), constant_values=1.0))
+        return replace(
+            self,
+            habits=np.pad(self.habits, (0, new), constant_values=1.0),
+            circumstances=self.circumstances.with_items(len(content)),
+        )
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Everything learned."""
@@ -178,6 +223,7 @@ class Repeat:
             "order": self.order,
             "habits": self.habits,
             "longest": np.array([self.longest]),
+            **self.circumstances.arrays(),
         }
 
     @classmethod
@@ -191,6 +237,7 @@ class Repeat:
             order=arrays["order"],
             habits=arrays["habits"],
             longest=int(arrays["longest"][0]),
+            circumstances=Circumstances.from_arrays(arrays),
             config=config or cls.config,
         )
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.features.histories import Histories, offsets_of
-from metarec.models.context.model import Context
-from metarec.models.registry import CONTEXT, PLACE, SEARCH
+from metarec.models.registry import PLACE, SEARCH
 from metarec.models.search import Search
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import (
+    columns_read,
     context_notes,
     home_notes,
     ignored_notes,
@@ -171,8 +171,7 @@ def _context_notes(model: FittedModel, request: Request) -> list[str]:
     home = home_notes(request.profile) if is_home and request.profile else []
     if request.location is None and not any(map(len, context)):
         return home
-    scorer = model.ensemble.scorers.get(CONTEXT)
-    read = scorer.read_columns if isinstance(scorer, Context) else []
+    read = columns_read(model.ensemble.scorers)
     heeded = model.policy_check.heeds(request.context)
     unread = {name: value for name, value in request.context.items() if name not in heeded}
     return home + context_notes(

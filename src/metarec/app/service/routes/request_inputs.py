@@ -13,8 +13,8 @@ from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.scoring.live_model import Served
 from metarec.data.places import degrees_of, is_placed, km_between
 from metarec.data.policy_values import is_single
-from metarec.models.context.model import Context
-from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
+from metarec.models.registry import FRIENDS, PLACE, SEARCH
+from metarec.recommendation.notes import columns_read
 from metarec.recommender import Recommender
 
 N_VALUES = 30
@@ -73,16 +73,14 @@ def _columns(model: Recommender) -> list[dict[str, Any]]:
     """Return the context columns that the model reads, with their categories, or with the bin edges
     of numbers.
     """
-    context, known = model.ensemble.scorers.get(CONTEXT), model.context_columns
-    if not isinstance(context, Context):
-        return []
+    known = model.context_columns
     return [
         {
             "name": name,
             "values": known.categories.get(name) or [f"{end:g}" for end in known.edges[name]],
             "is_number": name in known.edges,
         }
-        for name in context.read_columns
+        for name in columns_read(model.ensemble.scorers)
     ]
 
 
