@@ -142,6 +142,16 @@ def test_what_has_no_time_is_imported_as_the_oldest_and_said(model, run, tmp_pat
         assert opened.as_frame().height == 0
 
 
+def test_what_has_no_time_beside_others_is_counted_at_import(model, run, tmp_path):
+    table = tmp_path / "mixed.csv"
+    times = ["", "2024-03-01 10:00:00", "2024-03-02 11:00:00", "", "2024-03-03 12:00:00", ""]
+    items = [f"s{n:02d}" for n in range(6)]
+    pl.DataFrame({"user_id": ["ann"] * 6, "item_id": items, "timestamp": times}).write_csv(table)
+    for events in (6, 0):
+        done = run("import", model, table, "--store", tmp_path / "events.db")
+        assert (done["events"], done["drawn_times"], done["untimed"]) == (events, 3, 0)
+
+
 def test_searches_without_a_time_are_left_out_and_counted(tmp_path):
     searches = pl.DataFrame(
         {"user_id": ["ann", "ann"], "query": ["tea", "rope"], "timestamp": [1.7e9, None]}

@@ -213,10 +213,31 @@ def test_the_state_of_a_review_of_an_item_or_of_no_act_refuses_nothing(tmp_path:
     rows = "".join(f"u{n % 5},x{n % 7},{['live', 'cancelled'][n % 7 % 2]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,status\n{rows}")
     assert set(data.interactions.frame["kind"]) == {"event"}
-    said = ["not refunded", "refund requested", "refunded"]
+    said = ["not refunded", "no refund", "refunded"]
     rows = "".join(f"u{n % 5},x{n % 7},{said[n % 3]}\n" for n in range(35))
     data, _ = one_file(tmp_path, f"user,item,status\n{rows}")
     assert data.interactions.acts()["sign"].to_list().count(-1) == 11
+
+
+@pytest.mark.parametrize(
+    ("asked", "other"),
+    [
+        ("refund requested", "completed"),
+        ("Return pending", "not returned"),
+        ("Erstattung beantragt", "geliefert"),
+        ("reembolso solicitado", "entregado"),
+        ("退款中", "交易成功"),
+        ("退货申请中", "已发货"),
+        ("返品申請", "発送済み"),
+    ],
+)
+def test_a_state_of_a_refund_that_was_asked_for_says_no(
+    tmp_path: Path, asked: str, other: str
+) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{asked if n % 3 == 0 else other}\n" for n in range(35))
+    data, found = one_file(tmp_path, f"user,item,status\n{rows}")
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 12
+    assert told(found, "kinds") == [12]
 
 
 @pytest.mark.parametrize(

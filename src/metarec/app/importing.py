@@ -45,6 +45,10 @@ class Imported:
     """Events of the data without a time. They are stored as older than all others, in the order of
     the data, and are as old for the store's limits as their last import.
     """
+    drawn_times: int
+    """Events of the data without a time where others have one. They are stored in a random order
+    within the second before the first of these.
+    """
     unknown_items: int
     """Stored events on items that the model does not know."""
     profiles: int
@@ -83,6 +87,7 @@ def import_data(
     fresh = without_known(without_copies(living), store.as_frame())
     if untimed := int((living["timestamp"] < EARLIEST_MOMENT).sum()):  # positions
         note_untimed(store, time.time())
+    first = data.interactions.first_time
     events = (_event(row) for row in fresh.iter_rows(named=True))
     stored = _stored(store, events, lambda number: progress("events", number / fresh.height))
     progress("attributes, friends and searches", 0.0)
@@ -91,6 +96,7 @@ def import_data(
         known=living.height - stored,
         forgotten=whole.height - living.height,
         untimed=untimed,
+        drawn_times=0 if first is None else int((living["timestamp"] < first).sum()),
         unknown_items=int((vocabulary.indexes(fresh["item_id"]) < 0).sum()),
         profiles=_profiles(store, data),
         friends=_friends(store, data.relations.friends),

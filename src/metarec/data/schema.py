@@ -59,6 +59,10 @@ class Interactions:
     that occur, else every positive kind that does. Decided on the data as a whole, so that a part
     of them without purchases does not take views for targets.
     """
+    first_time: float | None = None
+    """First stated time, where some events state none: times before it are drawn. None where all or
+    no events state one, and in data of a saved model.
+    """
 
     def __post_init__(self) -> None:
         check_type(
@@ -88,7 +92,7 @@ class Interactions:
                     f"{', '.join(table.columns)}); "
                     "rename one or map it in a TOML file"
                 )
-        table, has_time = with_clock(table)
+        table, has_time, first_time = with_clock(table)
         if "kind" not in table.columns:
             table = table.with_columns(pl.lit(NO_KIND).alias("kind"))
         context = [c for c in table.columns if c not in (*EVENT_COLUMNS, "seq_pos")]
@@ -104,6 +108,7 @@ class Interactions:
             has_time=has_time,
             kinds=kinds,
             target_kinds=targets(table["kind"].unique().to_list(), kinds, has_values),
+            first_time=first_time,
         )
 
     def __len__(self) -> int:

@@ -159,6 +159,11 @@ def _imported(done: Imported) -> list[str]:
             f"{done.untimed:,} have no time: they count as older than all events of the service, "
             f"and as old as this import where old events are deleted"
         )
+    if done.drawn_times:
+        lines.append(
+            f"{done.drawn_times:,} have no time where others have one: they are stored as in the "
+            f"second before the first of these, in a random order"
+        )
     if done.untimed_searches:
         lines.append(f"{done.untimed_searches:,} searches left out: they have no time")
     if done.unknown_items:

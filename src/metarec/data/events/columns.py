@@ -59,11 +59,11 @@ def targets(names: Iterable[str], kinds: Kinds, has_values: bool) -> frozenset[s
     return targets if targets or has_values else frozenset(positive)
 
 
-def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool, float | None]:
     """Give every event a `timestamp`: the given one, else the position (`seq_pos`), else a seeded
-    random order; and return whether the times are given. Events without a time, where others have
-    one, come before all others in a random order. One time that all share is kept to the
-    millisecond, with random digits below.
+    random order; and return whether the times are given, and the first of them where some events
+    have none. Events without a time, where others have one, come before all others in a random
+    order. One time that all share is kept to the millisecond, with random digits below.
 
     Raises:
         BadInput: if a time is neither a number nor a date.
@@ -78,7 +78,10 @@ def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
             raise BadInput(f"{clock} {odd!r} is neither seconds nor an ISO date")
         known = column.filter(column.is_finite().fill_null(False))
         if known.n_unique() > 1 and len(known) >= MIN_TIMED * len(column):
-            return _untimed_first(table.with_columns(column.alias("timestamp")), known), True
+            timed = _untimed_first(table.with_columns(column.alias("timestamp")), known)
+            # Polars types min() as any literal
+            first = float(known.min())  # type: ignore[arg-type]
+            return timed, True, first if len(known) < table.height else None
         if clock == "timestamp" and known.n_unique() == 1 and len(known) == table.height:
             shared = known[0] if known[0] >= EARLIEST_MOMENT else None
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
@@ -87,7 +90,7 @@ def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     order = np.random.default_rng(0).permutation(table.height).astype(np.float64)
     if shared is not None:
         order = shared + order * (BELOW_MILLISECOND / table.height)
-    return table.with_columns(pl.Series("timestamp", order)), False
+    return table.with_columns(pl.Series("timestamp", order)), False, None
 
 
 def _nans(column: pl.Series) -> int:

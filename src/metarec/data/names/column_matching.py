@@ -306,6 +306,7 @@ def _guesses(
 _ITEMS_AT_LAST = frozenset(
     "url pageurl page clickurl classname uristem projectid channelid eventcontext "
     "kontekstzdarzenia ereigniskontext contextedelévénement contextodelevento contextodoevento "
+    "subject subjecturi "
     "clickeditem clickeditemid clickedproduct clickedproductid clickedurl clickeddocid".split()
 )
 """Names of item columns of last resort, as `plain` returns them."""

@@ -283,7 +283,7 @@ AT_LAST = {
         *"买家会员名 会员名 买家名 顾客名 客户名".split(),
         *"prolific_pid participant_pid loyalty_card card_number".split(),
         *"external_id external_user_id".split(),
-        *"nhs_number mrn medical_record_number anon_id anonymous_id".split(),
+        *"nhs_number mrn medical_record_number anon_id anonymous_id actor_did".split(),
         *"recipient_id steamid steam_id actor_id actor_login".split(),
         *CARRIERS,
         *itertools.chain(*STAND_INS.values()),

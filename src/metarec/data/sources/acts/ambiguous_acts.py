@@ -132,6 +132,7 @@ _LASTED = re.compile(
     r"^(watch|watched|play|played|listen|listened|view|viewed|dwell|read|reading|stay)"
     r"(ing)?(ed)?(time|duration|seconds|secs?|ms|minutes|mins?|length)(ms|s|sec)?$"
     r"|^(ms|seconds|secs|minutes|time)(played|watched|listened|spent)$|^观看时长$|^播放时长$"
+    r"|^(hours|minutes)(played|onrecord)$|^playtime(forever|hours|minutes)?$|^游戏时长$"
 )
 """Pattern of names of columns of dwell times, as `plain` returns them."""
 

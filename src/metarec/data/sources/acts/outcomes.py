@@ -13,7 +13,7 @@ from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding, quoted
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import CANONICAL, plain
-from metarec.data.names.kind_names import stepped, words_of
+from metarec.data.names.kind_names import kept, stepped, words_of
 from metarec.data.names.languages import act_of, done_states
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
@@ -83,6 +83,19 @@ _IN_PART = re.compile(
     "|teil(weise|er|re)|partiel|parcial|parzial|部分|一部|일부"
 )
 """Pattern of states of partial returns, as `plain` returns them; the rest was kept."""
+_UNDER_WAY = re.compile(
+    "(退款|退货|退貨|返金|返品|환불|반품)(申请|申請|処理|处理|審核|审核|依頼|希望|請求|신청|요청|대기)?中?$"
+    "|(申请|申請|待)(退款|退货|退貨)$"
+)
+"""Pattern of returns and refunds that were asked for or are under way."""
+_REVOKED = re.compile("取消|关闭|關閉|撤销|撤銷|[可不未无無没]")
+"""Pattern of requests that were taken back, and of states of no request."""
+_ASKING = frozenset(
+    "pending requested angefragt beantragt demandé demandée solicitado solicitada pendiente "
+    "pendente richiesto richiesta".split()
+)
+"""Words of states of what was asked for; the user gave the item up, whatever the answer."""
+_REVOKING = frozenset("cancelled canceled withdrawn revoked rejected declined denied".split())
 _CONTRARY = frozenset(
     "not no never non without before pending requested partially nicht kein ohne angefragt "
     "beantragt teilweise pas sans demandé demandée partiellement sin solicitado solicitada "
@@ -110,10 +123,10 @@ def outcomes_of(
         refused |= _not_coming(column, states) | _not_done(states, refused)
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
-        kept = [s for s in states if _IN_PART.search(plain(s))]
-        unclear = [s for s in states if kinds.unknown([s]) or _is_asked_for(s)]
-        is_mixed = 0 < len(refused) < len(states) and bool(kept or unclear)
-        others = [s for s in states if s not in refused and s not in kept]
+        in_part = [s for s in states if _IN_PART.search(plain(s))]
+        unclear = [s for s in states if kinds.unknown([s]) or _asked_for(s) is not None]
+        is_mixed = 0 < len(refused) < len(states) and bool(in_part or unclear)
+        others = [s for s in states if s not in refused and s not in in_part]
         if "kind" not in frame.columns and not {*unclear} & {*others}:  # the states are the kinds
             refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
         if is_mixed and not is_of_one(frame, column):
@@ -207,17 +220,28 @@ def _states(column: pl.Series) -> list[str]:
     return states if 2 <= len(states) <= MAX_STATES else []
 
 
-def _is_asked_for(state: str) -> bool:
-    """Whether a state is a return or refund without an outcome yet: `refund requested`."""
-    return stepped(state) is not None and bool(_CONTRARY & {*words_of(state)})
+def _asked_for(state: str) -> str | None:
+    """Return the kind of a return, refund or cancellation that a state says to be under way:
+    `refund` of `refund requested`; None for other states.
+    """
+    if _UNDER_WAY.search(state) is not None and not _REVOKED.search(state):
+        return next((kind for word, kind in IN_CHINESE.items() if word in state), None)
+    words = words_of(state)
+    beside = _CONTRARY & {*words}
+    if not beside or not beside <= _ASKING or kept(state) or _REVOKING & {*words}:
+        return None
+    acts = [stepped(state), *(act_of().get(word) for word in words)]
+    return next((act for act in acts if act in ("return", "refund", "cancel")), None)
 
 
 def _refusal(state: str, kinds: Kinds) -> str | None:
     """Return the kind of a state of refusal or failure; None for any other state."""
     if (other := IN_OTHER_WORDS.get(plain(state))) is not None:
         return other
-    if _IN_PART.search(plain(state)) or _is_asked_for(state):
+    if _IN_PART.search(plain(state)):
         return None
+    if (asked := _asked_for(state)) is not None:
+        return asked
     if kinds.known(state):
         if kinds.key(state) in _DONE:
             return None

@@ -30,6 +30,8 @@ _AN_ID = re.compile(r"[\w:.@/-]*")
 _WORD = re.compile(r"[^\W\d_]+")
 MIN_WORDS = 3.0
 """Minimum mean number of words of a title."""
+MAX_MISSING = 0.2
+"""Maximum share of rows without an id of the item, where rows have its name, too."""
 MAX_ACTS = 20
 """Maximum number of distinct kinds."""
 _KNOWN = {*AT_HOME, *(plain(name) for names in CANONICAL.values() for name in names)}
@@ -106,7 +108,8 @@ def _plays(columns: Sequence[list[str]]) -> list[str] | None:
     pairs = list(zip(others[::2], others[1::2], strict=False))
     is_named = all(all(map(_AN_ID.fullmatch, i)) and _n_words(names) >= 1 for i, names in pairs)
     if is_named and pairs and len(others) % 2 == 0:
-        if not any(pairs[-1][0]):  # then tracks are known by their names alone
+        missing = sum(not cell for cell in pairs[-1][0])
+        if missing > MAX_MISSING * len(users):  # tracks are known by their names alone
             return ["user_id", "timestamp", *further[:-1], "item_id"]
         return ["user_id", "timestamp", *further[:-2], "item_id", "title"]
     ids = [n for n, cells in enumerate(others) if _are_ids(cells) and not _are_decimals(cells)]
