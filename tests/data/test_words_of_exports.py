@@ -174,6 +174,21 @@ def test_a_zone_that_is_named_beside_times_is_told(
     assert not any("names another zone" in f.why for f in found)
 
 
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_a_zone_beside_seconds_since_1970_is_told(tmp_path: Path, unit: int) -> None:
+    """Their hours are those of UTC, not of the place; positions have no hours."""
+    start = round(START.timestamp()) * unit
+    for first_one, zone, is_told in (
+        (start, "Asia/Tokyo", True),
+        (start, "UTC", False),
+        (1, "Asia/Tokyo", False),
+    ):
+        step = 3600 * unit if first_one == start else 1
+        rows = "".join(f"{first_one + step * n},u{n % 5},x{n % 7},{zone}\n" for n in range(60))
+        _, found = one_file(tmp_path, f"timestamp,user,item,timezone\n{rows}")
+        assert any("names another zone" in f.why for f in found) is is_told
+
+
 def test_what_is_the_same_everywhere_is_no_column_of_items(tmp_path: Path) -> None:
     rows = "".join(f"me,x{n % 7},{n},ios,{'' if n % 9 else 'a'}\n" for n in range(120))
     data, found = one_file(tmp_path, f"user_id,item_id,timestamp,platform,extra\n{rows}")

@@ -5,7 +5,7 @@ hour and weekday from the time of the event.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,21 +39,27 @@ class ContextColumns:
     """Column -> its values; the code of a value is its index plus 1."""
     edges: dict[str, list[float]]
     """Numeric column -> inner edges of its bins, ascending."""
+    rare: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Column -> its values without a code: of too few events, or beyond the most frequent ones."""
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Numeric column -> its smallest and largest value."""
 
     @classmethod
     def fit(cls, interactions: Interactions) -> ContextColumns:
         """Learn values and bins from the columns of training events."""
-        categories, edges = {}, {}
+        categories, edges, rare, ranges = {}, {}, {}, {}
         frame = with_clock(interactions)
         for name in frame.columns:
             column = frame[name]
             if column.dtype.is_numeric() and column.drop_nulls().n_unique() > 2 * N_BINS:
-                edges[name] = _edges(column)
+                edges[name], ranges[name] = _edges(column)
             else:
-                categories[name] = _values(column)
+                categories[name], rare[name] = _values(column)
         return cls(
             categories={n: v for n, v in categories.items() if len(v) > 1},
             edges={n: v for n, v in edges.items() if v},
+            rare={n: v for n, v in rare.items() if v and len(categories[n]) > 1},
+            ranges={n: v for n, v in ranges.items() if edges[n]},
         )
 
     @property
@@ -99,9 +105,28 @@ class ContextColumns:
         bins = np.searchsorted(np.array(self.edges[name]), numbers, side="right") + 1
         return np.where(np.isfinite(numbers), bins, 0)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
+    def named(self, name: str) -> str:
+        """Return the name of a column, with how many of its values are read where not all are."""
+        if name not in self.rare:
+            return name
+        kept = len(self.categories[name])
+        return f"{name} ({kept} of {kept + len(self.rare[name])} values)"
+
+    def too_rare(self, name: str, value: Any) -> bool:
+        """Return whether training events have the value of a request, but too few of them."""
+        return _text(value) in self.rare.get(name, ())
+
+    def beyond(self, name: str, value: Any) -> tuple[float, float] | None:
+        """Return the smallest and largest number of a column in training where the number of a
+        request lies outside of them, else None.
+        """
+        if name not in self.ranges:
+            return None
+        low, high = self.ranges[name]
+        number = pl.Series([_text(value)], dtype=pl.Utf8).cast(pl.Float64, strict=False)[0]
+        if number is None or not np.isfinite(number) or low <= number <= high:
+            return None
+        return low, high
 
 
 def with_clock(interactions: Interactions) -> pl.DataFrame:
@@ -149,17 +174,19 @@ def _is_plain(column: pl.Series) -> bool:
     return column.dtype.is_numeric() or column.dtype in (pl.Utf8, pl.Boolean, pl.Categorical)
 
 
-def _edges(column: pl.Series) -> list[float]:
-    """Return the inner edges of quantile bins."""
+def _edges(column: pl.Series) -> tuple[list[float], tuple[float, float]]:
+    """Return the inner edges of quantile bins, and the smallest and largest number."""
     numbers = column.drop_nulls().cast(pl.Float64).to_numpy()
-    ends = np.quantile(numbers[np.isfinite(numbers)], np.linspace(0, 1, N_BINS + 1)[1:-1])
-    return [float(end) for end in np.unique(ends)]
+    numbers = numbers[np.isfinite(numbers)]
+    ends = np.quantile(numbers, np.linspace(0, 1, N_BINS + 1)[1:-1])
+    return [float(end) for end in np.unique(ends)], (float(numbers.min()), float(numbers.max()))
 
 
-def _values(column: pl.Series) -> list[str]:
+def _values(column: pl.Series) -> tuple[list[str], frozenset[str]]:
+    """Return the values that get a code, and those that get none."""
     counts = _as_text(column).drop_nulls().alias("value").value_counts(sort=True)
     kept = counts.filter(pl.col("count") >= MIN_EVENTS)["value"].to_list()[:MAX_CATEGORIES]
-    return sorted(kept)
+    return sorted(kept), frozenset(counts["value"].to_list()).difference(kept)
 
 
 def _as_text(column: pl.Series) -> pl.Series:

@@ -113,7 +113,7 @@ class FittedModel:
         parts = [*self.ensemble.scorers.values(), self.ensemble.trend, self.retrieval]
         notes = [
             *(getattr(part, "note", "") for part in parts),
-            columns_note(self.ensemble.scorers),
+            columns_note(self.ensemble.scorers, self.context_columns),
             weight_note(self.ensemble.refusal),
         ]
         return [*self.transfer, *(str(note) for note in notes if note)]

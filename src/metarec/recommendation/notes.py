@@ -29,15 +29,15 @@ def columns_read(scorers: Mapping[str, Any]) -> list[str]:
     return [name for name in context.names if name in read]
 
 
-def columns_note(scorers: Mapping[str, Any]) -> str:
-    """Return the note on the context columns that are read and those that are not; empty where no
-    model reads any.
+def columns_note(scorers: Mapping[str, Any], columns: ContextColumns) -> str:
+    """Return the note on the context columns that are read, with the number of their values where
+    not all are, and on those that are not; empty where no model reads any.
     """
     context, read = scorers.get(CONTEXT), columns_read(scorers)
     if not isinstance(context, Context):
         return ""
     unread = [name for name in context.names if name not in read]
-    known = ", ".join(read) or "none"
+    known = ", ".join(map(columns.named, read)) or "none"
     if not unread:
         return f"context read: {known}"
     return f"context read: {known}; not used, since it tells nothing: {', '.join(unread)}"
@@ -48,7 +48,7 @@ def context_notes(
     models: Collection[str],
     unread: Mapping[str, Any],
     unknown_friends: int,
-    unknown_values: Mapping[str, Any],
+    value_notes: Sequence[str],
     unknown_searches: Sequence[str],
     *,
     reads_text: bool,
@@ -59,7 +59,7 @@ def context_notes(
         models: names of the scorers.
         unread: entries of `request.context` that the model did not learn from.
         unknown_friends: number of friends who are not among the training users.
-        unknown_values: entries of known columns with a value that no training event has.
+        value_notes: notes on values of columns that are read.
         unknown_searches: searches of which the model that reads them knows no word.
         reads_text: whether searches can be matched with the items' texts.
     """
@@ -78,14 +78,37 @@ def context_notes(
         notes.append("this model learned from data without context, so the context was ignored")
     else:
         notes += ignored_notes(unread)
-    if unknown_values:
-        notes.append(f"no training event has {_listed(unknown_values)}, so it was ignored")
+    notes += value_notes
     if request.searches and SEARCH not in models and not reads_text:
         notes.append("this model has neither searches nor texts, so the searches were ignored")
     notes += [
         f"neither items nor earlier searches have a word of {query!r}, so it was ignored"
         for query in unknown_searches
     ]
+    return notes
+
+
+def value_notes(
+    columns: ContextColumns, context: Mapping[str, Any], read: Collection[str], unknown: set[str]
+) -> list[str]:
+    """Return notes on values of the circumstances `context` in the columns `read`: those that no or
+    too few training events have (`unknown` columns), and numbers beyond those of training.
+    """
+    stated = {name: value for name, value in context.items() if name in read and value is not None}
+    rare = {n: v for n, v in stated.items() if n in unknown and columns.too_rare(n, v)}
+    never = {n: v for n, v in stated.items() if n in unknown and n not in rare}
+    notes = []
+    if never:
+        notes.append(f"no training event has {_listed(never)}, so it was ignored")
+    if rare:
+        notes.append(f"too few training events have {_listed(rare)}, so it was ignored")
+    for name, value in stated.items():
+        if ends := columns.beyond(name, value):
+            low, high = ends
+            notes.append(
+                f"{_listed({name: value})} lies outside the {low:g} to {high:g} that the model "
+                f"learned from and counts as the nearer end"
+            )
     return notes
 
 

@@ -93,7 +93,7 @@ class RequestReader:
 
     def unknown_values(self, context: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
         """Return the entries of `context` in columns that the model reads (`read`) with a value
-        that no training event has.
+        that has no code.
         """
         codes = self._circumstances([context] if context else [])
         return {

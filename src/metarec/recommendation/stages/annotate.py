@@ -18,6 +18,7 @@ from metarec.recommendation.notes import (
     ignored_notes,
     query_words,
     scale_notes,
+    value_notes,
 )
 from metarec.recommendation.predicted_ratings import predict_at
 from metarec.recommendation.queries.unwanted import unread_notes, unwanted_notes
@@ -174,12 +175,13 @@ def _context_notes(model: FittedModel, request: Request) -> list[str]:
     read = columns_read(model.ensemble.scorers)
     heeded = model.policy_check.heeds(request.context)
     unread = {name: value for name, value in request.context.items() if name not in heeded}
+    unknown = model.request_reader.unknown_values(unread, read)
     return home + context_notes(
         replace(request, context=unread),
         model.ensemble.scorers,
         {name: value for name, value in unread.items() if name not in read},
         model.request_reader.unknown_friends(request),
-        model.request_reader.unknown_values(unread, read),
+        value_notes(model.context_columns, unread, read, {*unknown}),
         _unknown_searches(model, request),
         reads_text=bool(model.text.shape[1]),
     )

@@ -11,6 +11,7 @@ import polars as pl
 
 from metarec.data.cells.dates import ZONES
 from metarec.data.cells.parsing import as_numbers, holds, nothing
+from metarec.data.events.columns import EARLIEST_MOMENT
 from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import plain
@@ -98,9 +99,7 @@ def time_zone_findings(frame: pl.DataFrame, named: Mapping[str, str], place: str
     if "timestamp" not in frame.columns or (zone := _zone_of(frame, named)) is None:
         return []
     times = frame["timestamp"]
-    if times.dtype != pl.Utf8 or holds(times, _OWN).any():
-        return []
-    if not as_numbers(times).null_count() > nothing(times).null_count():
+    if not _are_of_utc(times):
         return []
     column, name = zone
     why = (
@@ -109,6 +108,19 @@ def time_zone_findings(frame: pl.DataFrame, named: Mapping[str, str], place: str
         f"(2024-01-31T22:17+03:00)"
     )
     return [Finding(rule="dates", rows=0, action="noted", why=why)]
+
+
+def _are_of_utc(times: pl.Series) -> bool:
+    """Return whether times state no offset: dates as text, or counts of seconds since 1970."""
+    if times.dtype == pl.Utf8:
+        if holds(times, _OWN).any():
+            return False
+        if as_numbers(times).null_count() > nothing(times).null_count():
+            return True
+    elif not times.dtype.is_numeric():
+        return False
+    smallest = as_numbers(times).min()
+    return isinstance(smallest, int | float) and smallest >= EARLIEST_MOMENT
 
 
 def _zone_of(frame: pl.DataFrame, named: Mapping[str, str]) -> tuple[str, str] | None:
