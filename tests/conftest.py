@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Compiled code is kept whatever the machine's habit: the programs that tests start, some hundreds,
 # would each compile all of metarec again.
@@ -20,29 +21,38 @@ check_all()  # before anything of metarec is imported
 from world import World, tiny_world  # noqa: E402
 
 TESTS = Path(__file__).parent
-LISTED = frozenset((TESTS / "full_only.txt").read_text(encoding="utf-8").split("\n"))
-"""Folders, files and tests that `make test-fast` leaves out."""
+LISTED = {
+    mark: frozenset((TESTS / f"{mark}_only.txt").read_text(encoding="utf-8").split("\n"))
+    for mark in ("full", "long")
+}
+"""Folders, files and tests that `make test-fast` leaves out (`full`, `long`), or `make test` (`long`)."""
+
+# How long a case takes depends on what else the machine does.
+settings.register_profile("metarec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("metarec")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What is listed whole is not even imported by `make test-fast`."""
-    leaves_out = "not full" in config.option.markexpr
-    return True if leaves_out and _places(collection_path) & LISTED else None
+    """What is listed whole and left out is not even imported."""
+    left_out = [LISTED[mark] for mark in LISTED if f"not {mark}" in config.option.markexpr]
+    return True if any(_places(collection_path) & listed for listed in left_out) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark `full` what `full_only.txt` lists, and run the files that it lists first: of two
-    processes, one would else be left alone with the longest.
+    """Mark what the lists name, and run the files that they name first: of two processes, one would
+    else be left alone with the longest.
     """
     for item in items:
-        if (_places(item.path) | {item.nodeid.split("[")[0]}) & LISTED:
-            item.add_marker("full")
-    listed = {path for path in {item.path for item in items} if _places(path) & LISTED}
-    items.sort(key=lambda item: item.path not in listed)
+        for mark, listed in LISTED.items():
+            if (_places(item.path) | {item.nodeid.split("[")[0]}) & listed:
+                item.add_marker(mark)
+    every = frozenset().union(*LISTED.values())
+    first = {path for path in {item.path for item in items} if _places(path) & every}
+    items.sort(key=lambda item: item.path not in first)
 
 
 def _places(path: Path) -> set[str]:
-    """A file and the folders it lies in, as `full_only.txt` names them."""
+    """A file and the folders it lies in, as the lists name them."""
     if not path.is_relative_to(TESTS):
         return set()
     inside = path.relative_to(TESTS.parent)

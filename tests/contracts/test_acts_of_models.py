@@ -34,6 +34,9 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(LEARNERS, {"outer_steps": 80}),
 }
 
+LONG = {name for name in ADAPTIVE_DECODERS if name != "decoder_anil"}
+"""Adapted decoders beside one that stays in the quick set: a fit of each takes ten seconds."""
+
 
 @pytest.fixture(scope="module")
 def shopping() -> Recommender:
@@ -43,7 +46,11 @@ def shopping() -> Recommender:
 @pytest.fixture(
     scope="module",
     # The last compares users by where they go, and the shop's items have no coordinates
-    params=[n for n in OF_EVENTS if n not in ("profile", "context", "local_knn")],
+    params=[
+        pytest.param(name, marks=[pytest.mark.long] if name in LONG else [])
+        for name in OF_EVENTS
+        if name not in ("profile", "context", "local_knn")
+    ],
 )
 def model(request: pytest.FixtureRequest, shopping: Recommender) -> Model:
     behavior = replace(shopping.behavior(), words=None)
