@@ -25,7 +25,7 @@ LISTED = {
     mark: frozenset((TESTS / f"{mark}_only.txt").read_text(encoding="utf-8").split("\n"))
     for mark in ("full", "long")
 }
-"""Folders, files and tests that `make test-fast` leaves out (`full`, `long`), or `make test` (`long`)."""
+"""Folders, files and tests left out by `make test-fast`; those of `long` by `make test` too."""
 
 # How long a case takes depends on what else the machine does.
 settings.register_profile("metarec", deadline=None, suppress_health_check=[HealthCheck.too_slow])
