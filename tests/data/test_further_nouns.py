@@ -24,6 +24,11 @@ def whys(findings: list[Finding]) -> str:
         ("Aluno;Disciplina;Nota", "ana", "Física"),
         ("Matricola;Disciplina;Voto", "m1", "Fisica"),
         ("alumno;asignatura;calificación", "ana", "Historia"),
+        ("KUNNR;MATNR;Datum", "k", "M"),
+        ("openid;book_id;时间长", "o", "b"),
+        ("Primary Identifier;MMS Id;Renewals", "p", "99"),
+        ("driver_id;station_id;fuel", "d", "st"),
+        ("visitor_id;pathname;events", "v", "/blog/"),
         ("actor_did;subject;uri", "did:plc:a", "at://did:plc:x/app.bsky.feed.post/1"),
     ],
 )
@@ -55,3 +60,12 @@ def test_hours_of_play_of_which_some_are_0_are_told(tmp_path: Path, name: str) -
     rows = [f"p{n % 4},g{n % 9},{n * 7 % 5 * 60}" for n in range(40)]
     _, findings = one_file(tmp_path, "\n".join([f"steamid,appid,{name}", *rows]))
     assert f"column {name!r}" in whys(findings) and "as much as one to the end" in whys(findings)
+
+
+def test_a_pass_beside_a_like_says_no(tmp_path: Path) -> None:
+    rows = [f"u{n % 5},p{n % 7},{['like', 'pass', 'superlike'][n % 3]}" for n in range(30)]
+    data, _ = one_file(tmp_path, "\n".join(["swiper_id,swipee_id,decision", *rows]))
+    assert data.interactions.acts()["sign"].to_list().count(-1) == 10
+    rows = [row.replace("like", "fail").replace("superfail", "pass") for row in rows]
+    data, _ = one_file(tmp_path, "\n".join(["student_id,course_id,decision", *rows]))
+    assert -1 not in data.interactions.acts()["sign"].to_list()

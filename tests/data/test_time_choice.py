@@ -151,6 +151,7 @@ def test_two_dates_that_may_be_the_time_are_told(tmp_path: Path) -> None:
         ("用户ID,商品ID,退货时间,下单时间", -1),
         ("user_id,item_id,returned_at,borrowed_at", 1),
         ("lecteur;document;date de retour;date d'emprunt", 1),
+        ("ID klienta;ID produktu;Data zwrotu;Data zamówienia", -1),
         ("driver_id,car_id,returned_at,pickup_date", 1),
         ("读者,图书,归还时间,借阅时间", 1),
     ],
@@ -162,3 +163,35 @@ def test_what_was_bought_and_came_back_says_no(tmp_path: Path, header: str, kind
     signs = data.interactions.acts()["sign"].to_list()
     assert 0 < returned - 1 < 60
     assert signs.count(-1) == (returned - 1 if kind < 0 else 0)
+
+
+@pytest.mark.parametrize(("name", "date"), [("time", "created_at"), ("time", "answered_on")])
+def test_how_long_an_answer_took_is_no_time_beside_a_date(
+    tmp_path: Path, name: str, date: str
+) -> None:
+    text = loans(f"user_id,item_id,{date}", "uiA", S)
+    header, *rows = text.splitlines()
+    lines = [f"{header},{name}", *(f"{row},{n * 37 % 300 + 3}" for n, row in enumerate(rows))]
+    data, findings = read(tmp_path, "\n".join(lines))
+    assert stated(data) == times_of(text, date, S)
+    assert any(f"column {name!r}" in f.why and "no times" in f.why for f in findings)
+
+
+def test_positions_and_months_as_numbers_stay_times(tmp_path: Path) -> None:
+    for cells, first in ((range(90), 0.0), ([202401 + n % 12 for n in range(90)], 1704067200.0)):
+        rows = [
+            f"u{n % 7},i{n % 11},{cell},1980-01-{n % 28 + 1:02d}" for n, cell in enumerate(cells)
+        ]
+        data, _ = read(tmp_path, "\n".join(["user_id,item_id,ts,birth_date", *rows]))
+        assert data.interactions.frame["timestamp"].min() == first
+
+
+def test_of_two_days_with_clocks_the_later_gives_way(tmp_path: Path) -> None:
+    rows = [
+        f"k{n % 7};a{n % 11};{n % 28 + 1:02d}.02.2024;1{n % 10}:30;0{n % 9 + 1}.03.2024;08:15"
+        for n in range(60)
+    ]
+    header = "Kundennummer;Artikel;Bestelldatum;Bestellzeit;Lieferdatum;Lieferzeit"
+    data, _ = read(tmp_path, "\n".join([header, *rows]))
+    first = datetime(2024, 2, 1, 10, 30, tzinfo=UTC).timestamp()
+    assert data.interactions.frame["timestamp"].min() == first

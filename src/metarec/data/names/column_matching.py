@@ -306,7 +306,7 @@ def _guesses(
 _ITEMS_AT_LAST = frozenset(
     "url pageurl page clickurl classname uristem projectid channelid eventcontext "
     "kontekstzdarzenia ereigniskontext contextedelévénement contextodelevento contextodoevento "
-    "subject subjecturi "
+    "subject subjecturi pathname pagepath pagelocation "
     "clickeditem clickeditemid clickedproduct clickedproductid clickedurl clickeddocid".split()
 )
 """Names of item columns of last resort, as `plain` returns them."""

@@ -155,7 +155,7 @@ USER_NOUNS = tuple(
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account cust household collector "
     "rider reviewer patron athlete respondent backer bidder swiper rater voter profile "
-    "observer".split()
+    "observer policyholder".split()
 )
 """English nouns for users."""
 ITEM_NOUNS = tuple(
@@ -256,7 +256,8 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         "ticker",
         *_chinese(CHINESE_ITEM_NOUNS, _CHINESE_IDS),
         *CHINESE_ITEM_NOUNS,
-        *"class_id class_code bookmark_id segment_id route_id site_id".split(),
+        *"class_id class_code bookmark_id segment_id route_id site_id matnr mms_id".split(),
+        *"station_id medication_codeable_concept_code codigo_nacional código_nacional".split(),
     ),
     "title": (
         *"lineitem_name title_name content_title work_title".split(),
@@ -284,6 +285,9 @@ AT_LAST = {
         *"prolific_pid participant_pid loyalty_card card_number".split(),
         *"external_id external_user_id".split(),
         *"nhs_number mrn medical_record_number anon_id anonymous_id actor_did".split(),
+        *"openid open_id unionid union_id user_profile_id kunnr".split(),
+        *"primary_identifier user_primary_identifier".split(),
+        *"subject_reference patient_reference".split(),
         *"recipient_id steamid steam_id actor_id actor_login".split(),
         *CARRIERS,
         *itertools.chain(*STAND_INS.values()),

@@ -134,6 +134,7 @@ _OF_LOANS = re.compile(
     r"borrow|loan|(?<![a-z])(lent|lend|rent|hire|due)|check(ed)?.?out|issue.?(d|on|at)|reader|"
     r"patron|overdue|renew|pick.?up|ausleih|entleih|ausgelieh|leser|mahn|leih|miet|prêt|emprunt|"
     r"lecteur|pr[eé]stamo|prestit|empr[eé]stimo|lector|leitor|uitleen|lezer|alqui|alug|nolegg|"
+    r"wypożycz|выда[чн]|"
     r"借|貸|読者|读者|讀者|利用者|租|대출|대여",
     re.IGNORECASE,
 )
@@ -141,7 +142,7 @@ _OF_LOANS = re.compile(
 _OF_ORDERS = re.compile(
     r"(?<![a-z])order|purchas|bought|invoice|bestell|kauf|auftrag|rechnung|command[eé]|achat|"
     r"pedido|compra|(?<![a-z])ordin[eia]|acquist|aankoop|订单|下单|购买|付款|"
-    r"訂單|下單|購買|"
+    r"訂單|下單|購買|zamówie|zakup|заказ|покупк|"
     r"注文|購入|주문|구매",
     re.IGNORECASE,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from metarec.data.names.column_names import plain
 from metarec.data.names.languages import act_of
 
 OPINIONS = re.compile(
-    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|^direction$|态度|评价|反馈"
+    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|decision|^direction$|态度|评价|反馈"
 )
 """Pattern of names of columns of opinions, as `plain` returns them."""
 THOUGHT = {
@@ -32,6 +32,8 @@ _BESIDE = {
 }
 """Other words that such a column may hold, and their kinds."""
 _ALL = {**THOUGHT, **_BESIDE}
+_SWIPED = {"like": "like", "love": "superlike", "pass": "dislike", "nope": "dislike"}
+"""Words of a column with a `pass` or `nope` beside a `like`, where a pass is no success."""
 _FEELINGS = re.compile(r"mood|feeling|emotion|weather|心情|情绪|天气")
 """Pattern of names of columns of moods, which may hold the same emoji as reactions."""
 _LIKED = frozenset("like 赞 点赞 喜欢".split())
@@ -44,7 +46,14 @@ def is_opinion(column: pl.Series) -> bool:
     if column.dtype != pl.Utf8 and not column.dtype.is_integer():
         return False
     words = set(_thoughts(column).drop_nulls().unique())
-    return words <= {*_ALL} and {"like", "dislike"} <= {_ALL[word] for word in words}
+    said = _meanings(words)
+    return words <= {*said} and {"like", "dislike"} <= {said[word] for word in words}
+
+
+def _meanings(words: Collection[str]) -> Mapping[str, str]:
+    """Return opinion -> kind for a column of these words."""
+    is_swiped = "like" in words and not {"pass", "nope"}.isdisjoint(words)
+    return {**_ALL, **_SWIPED} if is_swiped else _ALL
 
 
 def _thoughts(column: pl.Series) -> pl.Series:
@@ -60,8 +69,9 @@ def _thoughts(column: pl.Series) -> pl.Series:
 def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kinds of events by a column of opinions, and return a finding."""
     words = _thoughts(frame[column])
-    kind = words.replace_strict(_ALL, default=IMPRESSION, return_dtype=pl.Utf8)
-    no = next(word for word in words.drop_nulls() if _ALL[word] == "dislike")
+    said = _meanings(words.drop_nulls().unique().to_list())
+    kind = words.replace_strict(said, default=IMPRESSION, return_dtype=pl.Utf8)
+    no = next(word for word in words.drop_nulls() if said[word] == "dislike")
     why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
     rows = int((kind == "dislike").sum())
     note = Finding(rule="kinds", rows=rows, action="noted", why=why)

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from metarec.data.cells.clocks import SPREADSHEET
 from metarec.data.cells.dates import without_zero_dates
-from metarec.data.cells.parsing import nothing
+from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.findings import Finding, noted
 from metarec.data.names.column_matching import AS_GIVEN
 from metarec.data.names.date_names import (
@@ -18,8 +19,12 @@ from metarec.data.names.date_names import (
     names_a_later_date,
     names_another_date,
 )
-from metarec.data.sources.values.dated_cells import is_dated, seconds_of
+from metarec.data.sources.values.dated_cells import all_are, is_dated, seconds_of
 
+EARLIEST = 315_532_800.0
+"""Seconds from 1970 to 1980, below which numbers are hardly times."""
+MONTH = r"^(19|20)\d\d(0[1-9]|1[0-2])$"
+"""Pattern of a month as a number."""
 MAX_GAPS = 0.1
 """Maximum share of rows without a date for a column to be stated in nearly all rows."""
 MAX_EMPTY = 0.5
@@ -43,9 +48,10 @@ def of_several(
     varied = [c for c in free if frame[c].n_unique() > 1 and not _LOGGED.search(c)]
     stated = [c for c in varied if _gaps(frame, c) <= MAX_EMPTY] or varied or list(free)
     acts = _without_copies(frame, [c for c in stated if not names_a_later_date(c)] or stated)
-    if len(acts) == 1:
-        return only_dates(frame, acts[0], place, [c for c in varied if c not in acts])
     full = [c for c in acts if _gaps(frame, c) <= MAX_GAPS and not _of_a_side(frame, c)]
+    left = [c for c in varied if c not in acts]
+    if len(acts) == 1 and (not full or all(map(names_a_later_date, left))):
+        return only_dates(frame, acts[0], place, left)
     if len(full) == 1:
         why = (
             f"column {full[0]!r} of {place} was read as timestamp: of those that may say when "
@@ -104,15 +110,15 @@ def only_dates(
 def another_time(
     frame: pl.DataFrame, others: Sequence[str], given: str, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
-    """Replace a `timestamp` that is mostly empty by a column of dates in nearly all rows. Keep one
-    that was chosen by the ending of its name (`watched_at`), with a finding where another column
-    may be the time as well.
+    """Replace a `timestamp` that is mostly empty or holds no times (`time` for how long an answer
+    took) by a column of dates in nearly all rows. Keep one that was chosen by the ending of its
+    name (`watched_at`), with a finding where another column may be the time as well.
 
     Args:
         given: name of the `timestamp` column in the file.
     """
-    gaps = _gaps(frame, "timestamp")
-    if gaps <= MAX_EMPTY and is_known_moment(given):
+    gaps, is_small = _gaps(frame, "timestamp"), _are_small(frame["timestamp"])
+    if gaps <= MAX_EMPTY and not is_small and is_known_moment(given):
         return frame, []
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not names_a_later_date(c) and not _LOGGED.search(c)]
@@ -128,6 +134,14 @@ def another_time(
             f"column {given!r} of {place} holds no date in most rows, and is not read as timestamp"
         )
         return chosen, [noted("columns", why), *found]
+    if is_small:
+        chosen, found = of_several(kept, free, place)
+        why = (
+            f"column {given!r} of {place} holds numbers that are no times of dates, and is not "
+            f"read as timestamp"
+        )
+        is_chosen = "timestamp" in chosen.columns
+        return (chosen, [noted("columns", why), *found]) if is_chosen else (frame, found)
     chosen, found = of_several(kept, [given, *free], place)
     if "timestamp" in chosen.columns:
         return chosen, found
@@ -136,6 +150,17 @@ def another_time(
         f"too: if it does, say so in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [noted("columns", why)]
+
+
+def _are_small(column: pl.Series) -> bool:
+    """Whether all stated cells are numbers below the seconds of 1980 that are no dates either."""
+    numbers = as_numbers(column) if not column.dtype.is_temporal() else column.clear()
+    stated = numbers.drop_nulls()
+    if not len(stated) or len(stated) < len(nothing(column).drop_nulls()):
+        return False
+    if not (stated < EARLIEST).all() or SPREADSHEET.counts(stated):
+        return False
+    return not is_dated(column) and not all_are(column, MONTH)
 
 
 def _gaps(frame: pl.DataFrame, column: str) -> float:

@@ -103,6 +103,8 @@ def with_moment(
         pairs = [(days[0], c) for c in clocks if _about(called[c]) in _BEGINNINGS]
     if not pairs and len(clocks) == 1 and not _about(called[clocks[0]]):  # `Visit Date`, `Time`
         pairs = [(d, clocks[0]) for d in days if _are_side_by_side(frame, d, clocks[0])]
+    acts = [(d, c) for d, c in pairs if not names_a_later_date(called[d])]
+    pairs = acts if len(acts) == 1 else pairs
     if len(pairs) == 1 and ("timestamp" not in frame.columns or "timestamp" in pairs[0]):
         day, clock = pairs[0]
         both = pl.concat_str(_text(day), _text(clock), separator=" ").alias("timestamp")
