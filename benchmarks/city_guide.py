@@ -66,7 +66,7 @@ class World:
             circles=[rng.choice(VENUES, 6, replace=False, p=share) for _ in range(CIRCLES)],
         )
 
-    def wanted(
+    def user_vectors(
         self, user: User, hour: int, rain: bool, *, without: Sequence[str] = ()
     ) -> np.ndarray:
         """Return the probability of each venue, [VENUES], without some of taste, place, context and
@@ -138,7 +138,7 @@ def write(folder: Path, world: World, users: Sequence[User], rng: np.random.Gene
         seen: set[int] = set()
         for _ in range(rng.integers(2, 25)):
             hour, rain = int(rng.integers(7, 24)), bool(rng.random() < RAIN)
-            venue = int(rng.choice(VENUES, p=world.wanted(user, hour, rain)))
+            venue = int(rng.choice(VENUES, p=world.user_vectors(user, hour, rain)))
             if venue in seen:
                 continue
             seen.add(venue)
@@ -184,9 +184,12 @@ def question(world: World, users: Sequence[User], rng: np.random.Generator) -> Q
     user, hour = User.draw(rng), int(rng.integers(7, 24))
     rain = bool(rng.random() < RAIN)
     known = rng.choice(
-        VENUES, max(KNOWN), replace=False, p=world.wanted(user, hour, rain, without=("context",))
+        VENUES,
+        max(KNOWN),
+        replace=False,
+        p=world.user_vectors(user, hour, rain, without=("context",)),
     )
-    chances = world.wanted(user, hour, rain)
+    chances = world.user_vectors(user, hour, rain)
     chances[known] = 0.0
     chances /= chances.sum()
     kind = str(world.kind[rng.choice(VENUES, p=chances)])
@@ -250,7 +253,7 @@ def by_truth(world: World, asked: Sequence[Question], of: Callable[[Question], s
     """
     found = []
     for one in asked:
-        chances = world.wanted(one.user, one.hour, one.rain)
+        chances = world.user_vectors(one.user, one.hour, one.rain)
         if of(one) is one.wanted_of_query:
             chances = chances * [one.query in WORDS[kind] for kind in world.kind.tolist()]
         chances[one.known] = -1.0

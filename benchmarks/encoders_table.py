@@ -184,7 +184,12 @@ def one(
     )
     started = time.process_time()
     found = evaluate(
-        data, models=[model], baselines=[], scenario=scenario, seed=seed, most=options.evaluated
+        data,
+        models=[model],
+        baselines=[],
+        scenario=scenario,
+        seed=seed,
+        max_users=options.evaluated,
     )
     ndcg = found.curve.per_user[encoder]["ndcg@10"]
     inputs, state = model.model.item_inputs, model.model.item_inputs.encoder.state()

@@ -62,7 +62,7 @@ def run(step: str, path: Path) -> dict[str, float]:
         from metarec.data.cold_users import split_cold_users
 
         data, report = read_clean(path)
-        split_cold_users(data, rng=np.random.default_rng(0), most=1000)
+        split_cold_users(data, rng=np.random.default_rng(0), max_users=1000)
         assert report.facts["events"] > 0
     else:
         from metarec.data.ingest import ingest

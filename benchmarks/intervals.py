@@ -24,7 +24,7 @@ def main() -> None:
 
     import metarec
     from metarec.data.cold_users import split_cold_users
-    from metarec.evaluation.measure import Trial
+    from metarec.evaluation.measure import EvaluationSet
     from metarec.fairness.groups import group_users
     from metarec.runtime.rng import derive
 
@@ -35,13 +35,13 @@ def main() -> None:
     for seed in options.seeds:
         split = split_cold_users(metarec.read(options.data), rng=derive(seed, "intervals"))
         model = metarec.Recommender.fit(split.train, preset="tiny", seed=seed)
-        trial, groups = (
-            Trial.of(split.test, split.train),
+        evaluation_set, groups = (
+            EvaluationSet.of(split.test, split.train),
             group_users(split.test, options.by) if options.by else None,
         )
-        for shots in split.horizon.shots:
+        for shots in split.horizon.support_sizes:
             plain, kept = (
-                covered(m, trial, shots) for m in (replace(model, intervals=None), model)
+                covered(m, evaluation_set, shots) for m in (replace(model, intervals=None), model)
             )
             of_groups = (
                 ", ".join(
@@ -57,11 +57,11 @@ def main() -> None:
             )
 
 
-def covered(model, trial, shots: int) -> np.ndarray:
+def covered(model, evaluation_set, shots: int) -> np.ndarray:
     """Return the share of each user's values inside their 90% intervals, [B]."""
     from metarec.evaluation.measure import measure
 
-    return measure(model, trial, shots, np.random.default_rng(0)).per_user["covered@90"]
+    return measure(model, evaluation_set, shots, np.random.default_rng(0)).per_user["covered@90"]
 
 
 def interval(values: np.ndarray) -> str:

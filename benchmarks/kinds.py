@@ -24,7 +24,7 @@ from metarec.evaluation import metrics
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
 
-HORIZON = Horizon(shots=(1, 3, 5), pool=5, min_events=8)
+HORIZON = Horizon(support_sizes=(1, 3, 5), pool=5, min_events=8)
 DRAWS = 2000
 
 
@@ -80,7 +80,7 @@ def fit(train: Dataset, only: str | None, args: argparse.Namespace) -> Recommend
 
 def _quality(model: Recommender, cold_users: Sequence[ColdUser]) -> np.ndarray:
     values = []
-    for shots in HORIZON.shots:
+    for shots in HORIZON.support_sizes:
         scores = model.score([Request(history=p.first(shots)) for p in cold_users])
         candidates, liked = np.ones(scores.shape, bool), np.zeros(scores.shape, bool)
         for row, user in enumerate(cold_users):

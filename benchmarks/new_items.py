@@ -26,7 +26,7 @@ from metarec.data.read import read
 from metarec.data.schema import Vocabulary
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.evaluation.scenarios import prepare
 from metarec.evaluation.significance import interval, paired_difference, resample
 from metarec.features.behavior import Behavior
@@ -56,11 +56,11 @@ def main() -> None:
     args = ask.parse_args()
     torch.set_num_threads(1)
     data = read(args.data)
-    setting = prepare(data, "both-cold", seed=args.seed, most=args.most)
-    trial, train = setting.trials["cold"], setting.split.train
-    users = trial.cold_users
+    setting = prepare(data, "both-cold", seed=args.seed, max_users=args.most)
+    evaluation_set, train = setting.evaluation_sets["cold"], setting.split.train
+    users = evaluation_set.cold_users
     vocabulary = Vocabulary(train.items.vocabulary.ids)
-    cold = vocabulary.indexes(trial.vocabulary.ids)
+    cold = vocabulary.indexes(evaluation_set.vocabulary.ids)
     print(
         f"{args.data.name}: {len(users)} new users, {len(cold)} hidden of {len(vocabulary)} "
         f"items, "
@@ -70,21 +70,25 @@ def main() -> None:
     events, user_ids = reader.of_interactions(train.interactions, vocabulary)
     histories = events.joined()[0]
     shown = reader.accepted([p.pool for p in users], vocabulary)
-    hidden_events = _hidden_events(data, user_ids, trial.vocabulary, set(p.user_id for p in users))
+    hidden_events = _hidden_events(
+        data, user_ids, evaluation_set.vocabulary, set(p.user_id for p in users)
+    )
     found: dict[str, np.ndarray] = {
-        "chance": _evaluate(np.random.default_rng(0).random((len(users), len(cold))), trial)
+        "chance": _evaluate(
+            np.random.default_rng(0).random((len(users), len(cold))), evaluation_set
+        )
     }
     counts = np.bincount(
         hidden_events.owners[hidden_events.values >= data.interactions.relevant_from],
         minlength=len(cold),
     )
     found["oracle: true popularity"] = _evaluate(
-        np.tile(counts.astype(float), (len(users), 1)), trial
+        np.tile(counts.astype(float), (len(users), 1)), evaluation_set
     )
     for encoder in args.encoders:
         met = np.unique(histories.items)
         _, content, vectors = ItemInputs.fit(train.items, encoder=encoder, fit_on=met)
-        found |= _content_rows(encoder, vectors, histories, shown, cold, data, trial)
+        found |= _content_rows(encoder, vectors, histories, shown, cold, data, evaluation_set)
         behavior = _behavior(train, setting.split.validation, histories, user_ids, content)
         for name in args.learners:
             started = time.process_time()
@@ -96,13 +100,13 @@ def main() -> None:
                 rng = np.random.default_rng(1)
                 first = hidden_events.shuffled(rng).first(raters)
                 scores = model.scores(content[cold], first, histories, shown, vectors[cold])
-                found[f"{name}, {encoder}, {raters} raters"] = _evaluate(scores, trial)
+                found[f"{name}, {encoder}, {raters} raters"] = _evaluate(scores, evaluation_set)
             print(f"  {name} on {encoder}: {took:.0f} s of processor to train", flush=True)
         if args.preset:
             whole = Recommender.fit(train, preset=args.preset, seed=args.seed, encoder=encoder)
             scores = whole.score(requests_at(users, setting.split.horizon.pool))
             found[f"recommender ({args.preset}), {encoder}"] = _evaluate(
-                scores[:, whole.vocabulary.indexes(trial.vocabulary.ids)], trial
+                scores[:, whole.vocabulary.indexes(evaluation_set.vocabulary.ids)], evaluation_set
             )
     _tell(found)
 
@@ -155,7 +159,7 @@ def _content_rows(
     shown: Histories,
     cold: np.ndarray,
     data: Dataset,
-    trial: Trial,
+    evaluation_set: EvaluationSet,
 ) -> dict[str, np.ndarray]:
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     liked = shown.where(shown.values >= data.interactions.relevant_from)
@@ -166,22 +170,22 @@ def _content_rows(
     )
     met = np.unique(histories.items)
     target = np.log(counts[met] + 0.5)
-    best: dict[str, np.ndarray] = {f"cosine, {encoder}": _evaluate(cosine, trial)}
+    best: dict[str, np.ndarray] = {f"cosine, {encoder}": _evaluate(cosine, evaluation_set)}
     tried = []
     for penalty in (1.0, 3.0, 10.0, 30.0):
         kernel = unit[met] @ unit[met].T + penalty * np.eye(len(met))
         expected = unit[cold] @ unit[met].T @ np.linalg.solve(kernel, target - target.mean())
         tried += [
-            _evaluate(expected + weight * cosine, trial)
+            _evaluate(expected + weight * cosine, evaluation_set)
             for weight in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
         ]
     best[f"expected popularity + cosine, {encoder}"] = max(tried, key=lambda values: values.mean())
     return best
 
 
-def _evaluate(scores: np.ndarray, trial: Trial) -> np.ndarray:
+def _evaluate(scores: np.ndarray, evaluation_set: EvaluationSet) -> np.ndarray:
     """Return the NDCG@10 of each user."""
-    candidates, liked = trial.masks(0, len(trial.cold_users))
+    candidates, liked = evaluation_set.masks(0, len(evaluation_set.cold_users))
     ranked = metrics.rank(np.asarray(scores, np.float32), 10, np.random.default_rng(0), candidates)
     return metrics.ndcg(metrics.find_hits(ranked, liked), liked.sum(1), 10)
 

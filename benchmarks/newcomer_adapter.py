@@ -81,7 +81,7 @@ class Baseline(Ranked):
         """Tune on at most 300 held-out training users."""
         data = _data(train, items, users)
         split = split_cold_users(
-            data, rng=np.random.default_rng(0), test=0.0, validation=0.1, most=300
+            data, rng=np.random.default_rng(0), test=0.0, validation=0.1, max_users=300
         )
         model = BASELINES[self.name]()
         model.fit(split.train, split.validation, np.random.default_rng(0))

@@ -36,7 +36,7 @@ def main() -> None:
     import metarec
     from metarec.data.cold_users import split_cold_users
     from metarec.evaluation.curve import learning_curve
-    from metarec.evaluation.measure import Trial
+    from metarec.evaluation.measure import EvaluationSet
     from metarec.evaluation.own_recommender import OwnRecommender
     from metarec.recommendation.settings import PRESETS
     from metarec.runtime.rng import derive
@@ -51,7 +51,7 @@ def main() -> None:
             data.interactions.frame.filter(data.interactions.frame["user_id"].is_in(kept.implode()))
         )
     split = split_cold_users(data, rng=np.random.default_rng(options.seed))
-    trial = Trial.of(split.validation, split.train)
+    evaluation_set = EvaluationSet.of(split.validation, split.train)
     models, seconds = [], {}
     for name in options.parts:
         PRESETS[name] = tuple(name.split("+"))
@@ -61,7 +61,7 @@ def main() -> None:
         seconds[name] = time.process_time() - started
         models.append(model)
         print(f"{time.strftime('%H:%M:%S')} {name} fitted in {seconds[name]:.0f} CPU s", flush=True)
-    curve = learning_curve(models, split, trial=trial, seed=options.seed)
+    curve = learning_curve(models, split, evaluation_set=evaluation_set, seed=options.seed)
     print(
         f"{len(split.validation)} validation new users, "
         f"{split.train.interactions.frame['user_id'].n_unique()} training users"

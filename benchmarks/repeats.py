@@ -49,7 +49,7 @@ def main() -> None:
     if REPEAT in model.ensemble.scorers:
         models |= {"cells": without_habits(model, args.seed), "learned": model}
     found = evaluated(models, data, held_out, train, model)
-    rows = [row for shots in model.horizon.shots for row in compared(found, shots)]
+    rows = [row for shots in model.horizon.support_sizes for row in compared(found, shots)]
     for row in rows:
         print(json.dumps(row), flush=True)
 
@@ -93,7 +93,7 @@ def evaluated(
     users = cold_users_of(data, held_out, catalog, model.horizon)
     again = taken_again(data, users)
     found: dict[tuple[str, int], np.ndarray] = {}
-    for shots in model.horizon.shots:
+    for shots in model.horizon.support_sizes:
         requests = [Request(history=p.first(shots), profile=p.profile) for p in users]
         shape = (len(users), len(model.vocabulary))
         new, seen, wanted = np.ones(shape, bool), np.zeros(shape, bool), np.zeros(shape, bool)

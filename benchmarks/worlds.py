@@ -197,7 +197,9 @@ def nearest(folder: Path, given: Namespace) -> Iterator[dict[str, Any]]:
     train, new = parted(data)
     model = fit(train, given)
     catalog = train.interactions.frame.select("item_id").unique()
-    users = cold_users_of(data, new, catalog, Horizon(shots=tuple(LOADS), pool=3, min_events=8))
+    users = cold_users_of(
+        data, new, catalog, Horizon(support_sizes=tuple(LOADS), pool=3, min_events=8)
+    )
     loads = rows_of(folder / "logistics" / "items.csv")
     by_km = [allowed_by_km(user, loads) for user in users]
     taken = [

@@ -13,8 +13,6 @@ ERRORS = {
     "BadInput",
     "BrokenArtifact",
     "Fault",
-    "FileExistsError",
-    "FileNotFoundError",
     "HTTPException",
     "MissingExtra",
     "StoreUnavailable",

@@ -38,7 +38,7 @@ def test_a_wrong_type_fails():
 def test_every_function_that_says_a_shape_is_checked():
     """Also in a module that is not checked wholly."""
     with pytest.raises(TypeCheckError, match="'at'"):
-        Trend.part(object.__new__(Trend), np.zeros((2, 2)))
+        Trend.score_component(object.__new__(Trend), np.zeros((2, 2)))
 
 
 def test_each_new_shape_of_arguments_and_of_results_is_checked():

@@ -50,9 +50,9 @@ class World:
     withheld: dict[str, str]
     """User id -> the one item of their taste they have not met."""
 
-    def history(self, taste: str, shots: int, *, value: float = 5.0) -> list[tuple[str, float]]:
-        """The first `shots` items of a taste, as a new user's liked history."""
-        return [(item_id, value) for item_id in self.items_of_taste[taste][:shots]]
+    def history(self, taste: str, n_support: int, *, value: float = 5.0) -> list[tuple[str, float]]:
+        """The first `n_support` items of a taste, as a new user's liked history."""
+        return [(item_id, value) for item_id in self.items_of_taste[taste][:n_support]]
 
     def history_of(self, user_id: str) -> list[tuple[str, float]]:
         """Everything a user of the data did, oldest first."""

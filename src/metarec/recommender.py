@@ -166,7 +166,7 @@ class Recommender(FormerNames, FittedModel):
         self, requests: Sequence[Request], k: int = 5, *, exclude: ItemIds | None = None
     ) -> onboarding.Questions:
         """Return the items, of those that the policy allows, to ask each user about first."""
-        return onboarding.ask(self, requests, k, () if exclude is None else exclude)
+        return onboarding.choose_for(self, requests, k, () if exclude is None else exclude)
 
     def explain(self, request: Request, item_id: str) -> Explanation:
         """Explain an item's score: its components, influence of each event, nearest liked items."""

@@ -524,7 +524,7 @@ def test_the_log_tells_the_policy_that_shows_what_is_liked(tmp_path, rated_world
                 timestamp=200.0,
                 propensity=[1 / len(rest)] * 8,
                 model_version="random",
-                shots=3,
+                n_support=3,
             )
         )
         events += [

@@ -9,7 +9,7 @@ from metarec import Dataset
 from metarec.data.cold_users import Horizon
 
 TASTES = ("tent", "cup")
-SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
+SHORT = Horizon(support_sizes=(0, 1, 3), pool=4, min_events=6)
 
 
 def shop(users: int = 60, items: int = 12, seed: int = 0, *, mixed: bool = False) -> Dataset:

@@ -246,7 +246,7 @@ def test_new_items_are_appended_and_the_others_stay(
         if fitted[0] in (
             "content",
             "transferred",
-            "place",
+            "location",
             "context",
         ):  # times popularity, which is told anew
             continue

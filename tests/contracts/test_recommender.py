@@ -95,7 +95,7 @@ def test_intervals_are_calibrated_on_users_held_out_and_shown_on_slates(
 ) -> None:
     found = model.intervals
     assert found is not None
-    assert (found.level, found.shots) == (0.9, model.horizon.shots)
+    assert (found.level, found.support_sizes) == (0.9, model.horizon.support_sizes)
     assert found.cold_users >= 9
     plain = dataclasses.replace(model, intervals=None)
 

@@ -282,13 +282,13 @@ def test_every_part_of_a_policy_is_put_into_words() -> None:
 
 def test_a_rule_may_compare_with_what_the_user_says() -> None:
     rule = read_rule("weight_t > user.capacity_t")
-    assert rule.asks == ["capacity_t"]
+    assert rule.attributes_read == ["capacity_t"]
     assert rule.for_user({}) is None
     assert rule.for_user({"capacity_t": "much"}) is None
     (part,) = rule.for_user({"capacity_t": "7.5 t"}) or ()
     assert part.holds([8, "9 t", 7.5, None])[0].tolist() == [True, True, False, False]
     both = read_rule("price > user.budget and kind = hotel when budget > 0")
-    assert both.asks == ["budget"]
+    assert both.attributes_read == ["budget"]
     with pytest.raises(BadInput, match="compares a user with themselves"):
         read_rule("price > 3 when budget > user.income")
     with pytest.raises(BadInput, match="exactly one `when` is expected, found none"):

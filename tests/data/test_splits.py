@@ -14,7 +14,7 @@ from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.data.splits import split_by_time, split_folds
 
-SMALL = Horizon(shots=(0, 1), pool=2, min_events=4)
+SMALL = Horizon(support_sizes=(0, 1), pool=2, min_events=4)
 
 
 @st.composite

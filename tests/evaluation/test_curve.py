@@ -9,7 +9,7 @@ from evaluation.worlds import Constant, Oracle, split_of
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import BadInput, Vocabulary
 from metarec.evaluation.curve import learning_curve
-from metarec.evaluation.measure import METRICS, Trial, measure
+from metarec.evaluation.measure import METRICS, EvaluationSet, measure
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +95,23 @@ def test_the_same_seed_gives_the_same_table(rated_world):
 
 def test_the_whole_pool_is_left_out_whatever_is_shown(rated_world):
     split = split_of(rated_world)
-    trial = Trial.of(split.test, split.train)
-    for shots in (0, 3):
-        ranked = measure(Oracle(rated_world), trial, shots, np.random.default_rng(0)).ranked
+    evaluation_set = EvaluationSet.of(split.test, split.train)
+    for n_support in (0, 3):
+        ranked = measure(
+            Oracle(rated_world), evaluation_set, n_support, np.random.default_rng(0)
+        ).ranked
         for row, cold_user in zip(ranked, split.test, strict=True):
             assert not {i for i, *_ in cold_user.pool} & set(
-                trial.vocabulary.names(i for i in row if i >= 0)
+                evaluation_set.vocabulary.names(i for i in row if i >= 0)
             )
 
 
 def test_chunks_change_nothing(rated_world, monkeypatch):
     split = split_of(rated_world)
-    trial, model = Trial.of(split.test, split.train), Oracle(rated_world, noise=0.0)
+    evaluation_set, model = (
+        EvaluationSet.of(split.test, split.train),
+        Oracle(rated_world, noise=0.0),
+    )
 
     class Fixed(Constant):
         def score(self, requests):
@@ -114,10 +119,10 @@ def test_chunks_change_nothing(rated_world, monkeypatch):
                 [np.arange(len(self.vocabulary)) % 17 + len(r.history) for r in requests]
             ).astype(np.float32) + np.linspace(0, 0.5, len(self.vocabulary), dtype=np.float32)
 
-    whole = measure(Fixed(rated_world), trial, 1, np.random.default_rng(0))
+    whole = measure(Fixed(rated_world), evaluation_set, 1, np.random.default_rng(0))
     monkeypatch.setattr("metarec.evaluation.measure.SCORES_AT_ONCE", 60)
-    assert len(list(trial.chunks())) > 2
-    parts = measure(Fixed(rated_world), trial, 1, np.random.default_rng(0))
+    assert len(list(evaluation_set.chunks())) > 2
+    parts = measure(Fixed(rated_world), evaluation_set, 1, np.random.default_rng(0))
     assert np.array_equal(whole.ranked, parts.ranked)
     assert all(np.array_equal(whole.per_user[m], parts.per_user[m]) for m in whole.per_user)
     assert model.name == "Oracle"
@@ -131,21 +136,21 @@ def test_items_a_recommender_does_not_know_come_last(rated_world):
             super().__init__(world, "Narrow")
             self.vocabulary = Vocabulary(["s03", "s01"])
 
-    trial = Trial.of(split.test[:1], split.train)
-    ranked = measure(Narrow(rated_world), trial, 0, np.random.default_rng(0)).ranked[0]
+    evaluation_set = EvaluationSet.of(split.test[:1], split.train)
+    ranked = measure(Narrow(rated_world), evaluation_set, 0, np.random.default_rng(0)).ranked[0]
     pool = {i for i, *_ in split.test[0].pool}
     known = {"s03", "s01"} - pool
-    assert set(trial.vocabulary.names(ranked[: len(known)])) == known
+    assert set(evaluation_set.vocabulary.names(ranked[: len(known)])) == known
 
 
 def test_diversity_needs_to_know_what_items_are_like(rated_world):
     split = split_of(rated_world)
-    ids = Trial.of(split.test, split.train).vocabulary.ids
+    ids = EvaluationSet.of(split.test, split.train).vocabulary.ids
     content = np.array([[i[0] == "s", i[0] == "g"] for i in ids], float)
-    trial = Trial.of(split.test, split.train, item_embeddings=content)
+    evaluation_set = EvaluationSet.of(split.test, split.train, item_embeddings=content)
     rng = np.random.default_rng(0)
     mixed, alike = (
-        measure(model, trial, 1, rng).per_user["diversity@10"].mean()
+        measure(model, evaluation_set, 1, rng).per_user["diversity@10"].mean()
         for model in (Constant(rated_world), Oracle(rated_world))
     )
     assert alike < 0.3 < mixed
@@ -153,9 +158,11 @@ def test_diversity_needs_to_know_what_items_are_like(rated_world):
 
 def test_popular_items_are_less_novel(rated_world):
     split = split_of(rated_world)
-    trial = Trial.of(split.test, split.train)
+    evaluation_set = EvaluationSet.of(split.test, split.train)
     events = split.train.interactions.frame
-    for item_id, share in zip(trial.vocabulary.ids, trial.popularity, strict=True):
+    for item_id, share in zip(
+        evaluation_set.vocabulary.ids, evaluation_set.popularity, strict=True
+    ):
         users = events.filter(events["item_id"] == item_id)["user_id"].n_unique()
         assert share == pytest.approx((users + 1) / (events["user_id"].n_unique() + 1))
 
@@ -165,12 +172,14 @@ def test_mistakes_are_told(rated_world):
     with pytest.raises(BadInput, match="need different names, got Constant, Constant"):
         learning_curve([Constant(rated_world), Constant(rated_world)], split)
     with pytest.raises(BadInput, match="there is no new user to evaluate"):
-        Trial.of([], split.train)
+        EvaluationSet.of([], split.train)
     lonely = ColdUser(
         user_id="a", profile={}, pool=[("s00", 5.0)], query=[("s01", 5.0)], relevant=["s01"]
     )
     with pytest.raises(BadInput, match="training events are empty"):
-        Trial.of([lonely], split.train.with_interactions(split.train.interactions.frame.clear()))
+        EvaluationSet.of(
+            [lonely], split.train.with_interactions(split.train.interactions.frame.clear())
+        )
 
     class Short(Constant):
         def score(self, requests):

@@ -155,9 +155,11 @@ def test_an_attribute_unlike_for_all_is_not_shown(evaluation, big_world):
         users=users.with_columns(users["user_id"].alias("full_name")),
     )
     setting = prepare(named, "user-cold", horizon=SHORT_WORLD)
-    trial = setting.trials["all"]
-    assert "full_name" in trial.cold_users[0].profile
-    shown = show_cold_users(Oracle(big_world), replace(trial), (0, 1, 3), np.random.default_rng(0))
+    evaluation_set = setting.evaluation_sets["all"]
+    assert "full_name" in evaluation_set.cold_users[0].profile
+    shown = show_cold_users(
+        Oracle(big_world), replace(evaluation_set), (0, 1, 3), np.random.default_rng(0)
+    )
     assert all(set(user.profile) == {"home", "age"} for user in shown)
 
 
@@ -192,8 +194,8 @@ def test_the_page_needs_nothing_else_and_escapes_names(evaluation):
     assert not [link for link in reader.links if link.startswith(("http", "//"))]
     assert "script" not in reader.tags
     assert (
-        reader.tags.count("svg") == 2 * 5
-    )  # for wide screens and for phones: NDCG, recall, MAE, differences, character
+        reader.tags.count("svg") == 5
+    )  # NDCG, recall, MAE, differences, character; nobody states uncertainty
     assert "<b>Is Ours &lt;b&gt; worth it here" in page
     assert "Ours <b>" in "".join(reader.words)
     assert evaluation.comparison().sentence in "".join(reader.words)
@@ -215,7 +217,9 @@ def test_a_report_is_a_file_or_a_folder(evaluation, big_world, tmp_path):
 
 
 def test_baselines_alone_are_a_report_too(big_world):
-    found = evaluate(big_world.data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD, most=10)
+    found = evaluate(
+        big_world.data, baselines=["Popular", "ItemKNN"], horizon=SHORT_WORLD, max_users=10
+    )
     assert found.comparison() is None
     assert found.shown_by == "ItemKNN"
     assert found.facts["test_users"] == 10
@@ -282,29 +286,6 @@ def test_a_recommender_has_one_color_in_all_pictures(evaluation):
     changed = replace(evaluation, curves={"all": whole})
     ndcg, recall = (_colors(draw_curve(changed, metric)) for metric in ("ndcg@10", "recall@20"))
     assert len(ndcg) >= 3 and recall == ndcg
-
-
-@pytest.mark.parametrize("narrow", [False, True])
-def test_names_at_the_ends_of_lines_stand_apart(evaluation, narrow):
-    """Six recommenders that end alike at the top."""
-    curve = evaluation.curve
-    alike = curve.per_user["Ours <b>"]
-    per_user = {**curve.per_user, **{f"Alike {n}": alike for n in range(6)}}
-    costs = {**evaluation.costs, **{f"Alike {n}": evaluation.costs["Ours <b>"] for n in range(6)}}
-    many = replace(evaluation, curves={"all": replace(curve, per_user=per_user)}, costs=costs)
-    svg = draw_curve(many, "ndcg@10", narrow=narrow)
-    named = re.findall(r"translate\([\d.]+ ([\d.]+)\)[^>]*>(?:Alike|Ours)", svg)
-    named = named or re.findall(r'y="([\d.]+)"[^>]*>(?:Alike|Ours)', svg)
-    heights = sorted(float(height) for height in named)
-    assert len(heights) >= 7
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 8.5
-    width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
-    assert width <= (72 * 4.4 if narrow else 72 * 9.2)
-
-
-def test_a_page_has_each_plot_for_wide_screens_and_for_phones(evaluation):
-    page = to_html(evaluation)
-    assert page.count('<div class="wide"><svg') == page.count('<div class="on-phone"><svg') > 2
 
 
 def _colors(svg):

@@ -13,7 +13,7 @@ from metarec.evaluation import metrics
 from metarec.evaluation.evaluate import evaluate
 from metarec.evaluation.report import to_text
 
-SHORT = Horizon(shots=(0, 1), pool=2, min_events=4)
+SHORT = Horizon(support_sizes=(0, 1), pool=2, min_events=4)
 
 
 def test_gains_that_are_all_the_same_are_plain_ndcg_and_strong_ones_first_is_best() -> None:

@@ -51,10 +51,10 @@ def test_every_user_held_out_is_evaluated_or_counted(data, settings, scenario):
 @pytest.mark.parametrize("scenario", ["item-cold", "both-cold"])
 def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
     setting = settings[scenario]
-    cold = set(setting.trials["cold"].vocabulary.ids)
+    cold = set(setting.evaluation_sets["cold"].vocabulary.ids)
     assert len(cold) == 3
     assert cold.isdisjoint(setting.split.train.interactions.frame["item_id"])
-    assert cold < set(setting.trials["all"].vocabulary.ids)
+    assert cold < set(setting.evaluation_sets["all"].vocabulary.ids)
     for user in [*setting.split.test, *setting.split.validation]:
         assert cold.isdisjoint(i for i, *_ in user.pool)
     assert all(set(p.relevant) <= cold for p in setting.split.test)
@@ -65,7 +65,7 @@ def test_hidden_items_are_in_no_event_and_no_support(settings, scenario):
 def test_users_of_hidden_items_know_as_many_items_as_said(data, settings):
     """A hidden item among the first ones is made up for by the next: 3 known items are 3."""
     setting = settings["both-cold"]
-    split, cold = setting.split, set(setting.trials["cold"].vocabulary.ids)
+    split, cold = setting.split, set(setting.evaluation_sets["cold"].vocabulary.ids)
     frame = data.interactions.frame.sort("timestamp")
     early = 0
     for user in split.test:
@@ -82,20 +82,22 @@ def test_no_user_is_ranked_an_item_that_is_known_and_not_asked_about(
 ) -> None:
     """A hidden item among a user's own first events, or a warm one liked later, is no miss."""
     setting = settings["both-cold"]
-    trial = setting.trials[candidates]
-    listed, asked = trial.masks(0, len(trial.cold_users))
+    evaluation_set = setting.evaluation_sets[candidates]
+    listed, asked = evaluation_set.masks(0, len(evaluation_set.cold_users))
     frame = data.interactions.frame.sort("timestamp")
     seen_hidden = 0
-    for row, user in enumerate(trial.cold_users):
+    for row, user in enumerate(evaluation_set.cold_users):
         own = frame.filter(frame["user_id"] == user.user_id)
         ends = own["item_id"].to_list().index(list(user.pool)[-1][0]) + 1
         first = own["item_id"].to_list()[:ends]
         liked = own.filter(own["value"] >= data.interactions.relevant_from)["item_id"].to_list()
-        known = trial.vocabulary.indexes([*first, *(i for i in liked if i not in user.relevant)])
+        known = evaluation_set.vocabulary.indexes(
+            [*first, *(i for i in liked if i not in user.relevant)]
+        )
         assert not listed[row, known[known >= 0]].any()
         assert (listed[row] >= asked[row]).all()
         assert asked[row].any()
-        seen_hidden += sum(item in setting.trials["cold"].vocabulary.ids for item in first)
+        seen_hidden += sum(item in setting.evaluation_sets["cold"].vocabulary.ids for item in first)
     assert seen_hidden > 0
 
 
@@ -107,7 +109,7 @@ def test_known_users_show_everything_they_have_in_training(settings):
             assert {i for i, *_ in user.pool} == set(
                 frame.filter(frame["user_id"] == user.user_id)["item_id"]
             )
-        assert split.horizon.shots == (max(len(p.pool) for p in split.test),)
+        assert split.horizon.support_sizes == (max(len(p.pool) for p in split.test),)
 
 
 def test_warm_asks_about_the_last_events(data, settings):
@@ -126,7 +128,9 @@ def test_content_places_items_nobody_has_met_and_neighbors_cannot(data, settings
     content, neighbors = BASELINES["ContentRidge"](), BASELINES["ItemKNN"]()
     for model in (content, neighbors):
         model.fit(setting.split.train, setting.split.validation, np.random.default_rng(0))
-    curve = learning_curve([content, neighbors], setting.split, trial=setting.trials["cold"])
+    curve = learning_curve(
+        [content, neighbors], setting.split, evaluation_set=setting.evaluation_sets["cold"]
+    )
     assert curve.mean("ContentRidge", "auc")[-1] > 0.8
     assert curve.mean("ItemKNN", "auc")[-1] == pytest.approx(0.5, abs=0.02)
 
@@ -134,9 +138,11 @@ def test_content_places_items_nobody_has_met_and_neighbors_cannot(data, settings
 def test_known_users_are_evaluated_too(data, settings):
     world = tiny_world(users_per_taste=40, items_per_taste=15, ratings=True)
     setting = settings["warm"]
-    curve = learning_curve([Oracle(world)], setting.split, trial=setting.trials["all"])
+    curve = learning_curve(
+        [Oracle(world)], setting.split, evaluation_set=setting.evaluation_sets["all"]
+    )
     assert curve.mean("Oracle", "auc")[0] > 0.8
-    limited = prepare(data, "warm", seed=2, horizon=SHORT_WORLD, most=7)
+    limited = prepare(data, "warm", seed=2, horizon=SHORT_WORLD, max_users=7)
     assert len(limited.split.test) == 7
 
 

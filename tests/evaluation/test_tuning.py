@@ -86,7 +86,7 @@ def test_what_is_given_stays(world: World) -> None:
     found = tune(world.data, by_shrinkage, given, PARTS, minutes=0.05)
 
     assert found.models == given
-    assert "none better" in found.said[0] or "chance" in found.said[0]
+    assert "none better" in found.sentences[0] or "chance" in found.sentences[0]
 
 
 def test_a_winner_that_others_do_not_confirm_is_chance(world: World) -> None:
@@ -96,7 +96,7 @@ def test_a_winner_that_others_do_not_confirm_is_chance(world: World) -> None:
     unlucky = replace(winner, confirmed=replace(winner.confirmed, mean=-0.01))
 
     assert not unlucky.is_better
-    assert unlucky.said(3).endswith("chance, so the defaults stay")
+    assert unlucky.sentence(3).endswith("chance, so the defaults stay")
 
 
 class Rating(CountedTogether):
@@ -123,12 +123,14 @@ def test_settings_of_ratings_are_chosen_by_their_errors(rated_world: World) -> N
     assert set(found.models) == {"rating"}
     config = found.models["rating"]
     assert isinstance(config, RatingConfig) and config.noise < 0.75
-    assert "less MAE on others" in found.said[1]
+    assert "less MAE on others" in found.sentences[1]
     assert found.to_dict()["ratings"]["is_taken"]
 
 
 def test_what_is_fitted_beside_models_is_tried_too() -> None:
-    beside = [name for name in BESIDE if any(one.metadata["tried"] for one in fields(BESIDE[name]))]
+    beside = [
+        name for name in BESIDE if any(one.metadata["search_range"] for one in fields(BESIDE[name]))
+    ]
     assert beside == ["gate", "rating", "trend"]
 
 
@@ -137,7 +139,7 @@ def test_without_time_for_a_second_fit_the_defaults_stay(world: World) -> None:
 
     assert found.fits == 1
     assert found.models == {}
-    assert "give more minutes" in found.said[0]
+    assert "give more minutes" in found.sentences[0]
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])

@@ -39,7 +39,7 @@ def test_together_is_the_weighted_sum_at_the_nearest_number_of_events(evaluated)
     own, text, both, _ = evaluated
     assert set(both.weights.values()) <= set(WEIGHTS)
     both.weights = {0: 0.0, 1: 0.5, 5: 0.0}
-    requests = [Request(history=WORLD.history("space", shots)) for shots in (0, 1, 2, 4)]
+    requests = [Request(history=WORLD.history("space", n_support)) for n_support in (0, 1, 2, 4)]
     extra = both.score(requests) - own.score(requests)
     np.testing.assert_allclose(
         extra, np.array([0, 0.5, 0.5, 0])[:, None] * text.score(requests), atol=1e-5

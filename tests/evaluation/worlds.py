@@ -9,7 +9,7 @@ from metarec.data.schema import Vocabulary
 from metarec.evaluation.curve import CurveTable
 from world import World
 
-SHORT_WORLD = Horizon(shots=(0, 1, 3), pool=3, min_events=8)
+SHORT_WORLD = Horizon(support_sizes=(0, 1, 3), pool=3, min_events=8)
 
 
 def split_of(world: World, seed: int = 1) -> ColdUserSplit:
@@ -79,14 +79,14 @@ def curve_of(means, users=200, spread=0.05, metric="ndcg@10"):
     """
     rng = np.random.default_rng(0)
     luck = rng.normal(0, 0.3, users)
-    shots = (0, 1, 3, 5)[: len(next(iter(means.values())))]
+    support_sizes = (0, 1, 3, 5)[: len(next(iter(means.values())))]
     values = {
         m: {metric: np.stack([mean + luck + spread * rng.normal(size=users) for mean in row])}
         for m, row in means.items()
     }
     return CurveTable(
-        support_sizes=shots,
+        support_sizes=support_sizes,
         user_ids=[str(n) for n in range(users)],
         per_user=values,
-        coverage={m: np.zeros(len(shots)) for m in means},
+        coverage={m: np.zeros(len(support_sizes)) for m in means},
     )

@@ -5,7 +5,7 @@ import pytest
 
 from explanation.closed_form import ClosedForm
 from metarec.data.cold_users import ColdUser
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.explanation.decomposition import ablate
 
 
@@ -15,7 +15,7 @@ def model(rated_world):
 
 
 @pytest.fixture(scope="package")
-def trial(rated_world):
+def evaluation_set(rated_world):
     users = []
     for n in range(12):
         taste, other = ("space", "garden") if n % 2 else ("garden", "space")
@@ -29,9 +29,9 @@ def trial(rated_world):
                 relevant=items[4:],
             )
         )
-    return Trial.of(users, rated_world.data)
+    return EvaluationSet.of(users, rated_world.data)
 
 
 @pytest.fixture(scope="package")
-def ablation(model, trial):
-    return ablate(model, trial, support_sizes=(0, 3), rng=np.random.default_rng(0))
+def ablation(model, evaluation_set):
+    return ablate(model, evaluation_set, support_sizes=(0, 3), rng=np.random.default_rng(0))

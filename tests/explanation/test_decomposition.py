@@ -8,20 +8,24 @@ from metarec.evaluation.measure import measure
 from metarec.explanation.decomposition import ablate, model_card
 
 
-def test_the_whole_equals_what_evaluation_measures(model, trial, ablation):
-    measured = measure(model, trial, 3, np.random.default_rng(0)).per_user["ndcg@10"].mean()
+def test_the_whole_equals_what_evaluation_measures(model, evaluation_set, ablation):
+    measured = (
+        measure(model, evaluation_set, 3, np.random.default_rng(0)).per_user["ndcg@10"].mean()
+    )
     assert ablation.full[3].mean == pytest.approx(measured, abs=1e-9)
     assert ablation.full[3].mean > 0.95
 
 
-def test_parts_that_know_the_user_are_worth_something_once_there_are_events(model, trial):
+def test_parts_that_know_the_user_are_worth_something_once_there_are_events(model, evaluation_set):
     lone = ClosedForm(
         **{name: getattr(model, name) for name in ClosedForm.__dataclass_fields__}
         | {"tags": model.tags * 0}
     )
     rows = {
         (r.component, r.n_support): r
-        for r in ablate(lone, trial, support_sizes=(0, 3), rng=np.random.default_rng(0)).rows
+        for r in ablate(
+            lone, evaluation_set, support_sizes=(0, 3), rng=np.random.default_rng(0)
+        ).rows
     }
     assert rows["collaborative", 3].loss.low > 0.2
     assert abs(rows["collaborative", 0].loss.mean) < 0.1
@@ -56,8 +60,10 @@ class _RefusesLater:
         return parts
 
 
-def test_a_part_that_somebody_refusing_brings_is_worth_nothing_before(model, trial):
-    found = ablate(_RefusesLater(model), trial, support_sizes=(0, 3), rng=np.random.default_rng(0))
+def test_a_part_that_somebody_refusing_brings_is_worth_nothing_before(model, evaluation_set):
+    found = ablate(
+        _RefusesLater(model), evaluation_set, support_sizes=(0, 3), rng=np.random.default_rng(0)
+    )
     rows = {(row.component, row.n_support): row for row in found.rows}
     assert rows["refused", 0].loss.mean == 0 == rows["refused", 3].loss.mean
     assert rows["refused", 0].without == found.full[0].mean

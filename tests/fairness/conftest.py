@@ -5,7 +5,7 @@ import pytest
 
 from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_cold_users, biased_data
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness.groups import group_users
 from metarec.fairness.outcomes import evaluate
 
@@ -26,8 +26,8 @@ def data():
 
 
 @pytest.fixture(scope="session")
-def trial(data):
-    return Trial.of(biased_cold_users(), data)
+def evaluation_set(data):
+    return EvaluationSet.of(biased_cold_users(), data)
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +36,10 @@ def blind(data):
 
 
 @pytest.fixture(scope="session")
-def outcomes(blind, trial):
-    return evaluate(blind, trial, (0, 3))
+def outcomes(blind, evaluation_set):
+    return evaluate(blind, evaluation_set, (0, 3))
 
 
 @pytest.fixture(scope="session")
-def by_group(trial):
-    return group_users(trial.cold_users, "group")
+def by_group(evaluation_set):
+    return group_users(evaluation_set.cold_users, "group")

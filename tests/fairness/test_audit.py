@@ -9,7 +9,7 @@ import pytest
 from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_cold_users
 from metarec.data.schema import BadInput
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness import audit
 from metarec.fairness.audit import audit_outcomes
 from metarec.fairness.audit_report import to_html
@@ -18,10 +18,10 @@ from metarec.fairness.outcomes import evaluate
 
 
 @pytest.fixture(scope="module")
-def found(blind, trial):
+def found(blind, evaluation_set):
     return audit(
         blind,
-        trial,
+        evaluation_set,
         by=["group", "age", "activity"],
         support_sizes=(0, 3),
         items_by=("popularity", "maker"),
@@ -53,8 +53,8 @@ def test_every_metric_of_slates_is_there_by_group(found):
     assert set(found.coverage) == {0, 3}
 
 
-def test_a_fair_model_has_no_clear_gap_left_as_large(data, trial, found):
-    fair = audit(ClosedForm.fit(data), trial, by=["group"], support_sizes=(0, 3))
+def test_a_fair_model_has_no_clear_gap_left_as_large(data, evaluation_set, found):
+    fair = audit(ClosedForm.fit(data), evaluation_set, by=["group"], support_sizes=(0, 3))
     gap = next(g for g in fair.gaps if g.n_support is None)
     assert gap.size < 0.5 * found.largest_clear_gap.size
 
@@ -97,8 +97,8 @@ def test_the_comparison_says_when_the_metric_makes_the_gap(found):
     assert f"{gap.matched} of it between users with as many liked items" in found.summary()
 
 
-def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, by_group):
-    outcomes = evaluate(blind, trial, (0, 3))
+def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, evaluation_set, by_group):
+    outcomes = evaluate(blind, evaluation_set, (0, 3))
     held = np.where(
         np.random.default_rng(0).random((2, 100)) < np.where(by_group.mask("few"), 0.6, 0.9),
         1.0,
@@ -117,7 +117,7 @@ def test_a_group_whose_intervals_break_their_promise_is_cautioned(blind, trial, 
 
 def test_one_user_groups_are_cautioned_not_compared(blind, data):
     users = biased_cold_users(few=1)
-    found = audit(blind, Trial.of(users, data), by=["group"], support_sizes=(0,))
+    found = audit(blind, EvaluationSet.of(users, data), by=["group"], support_sizes=(0,))
     assert any("too few users to compare: few (1)" in w for w in found.warnings)
     assert any("fewer than two groups are large enough" in w for w in found.warnings)
     assert found.gaps == [] and found.largest_clear_gap is None
@@ -125,7 +125,7 @@ def test_one_user_groups_are_cautioned_not_compared(blind, data):
     to_html(found)
 
 
-def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, data, trial):
+def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, data, evaluation_set):
     from dataclasses import replace
 
     from metarec.data.dataset import Dataset
@@ -136,7 +136,7 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
         items=Catalog(frame=data.items.frame.select("item_id", "title")),
         users=data.users,
     )
-    found = audit(blind, replace(trial, train=bare), by=["group"], support_sizes=(0,))
+    found = audit(blind, replace(evaluation_set, train=bare), by=["group"], support_sizes=(0,))
     assert any(
         "miscalibration was not measured: items have no column of categories" in w
         for w in found.warnings
@@ -156,12 +156,12 @@ def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, dat
         ({"by": ["group"], "categories": "color"}, "no column of categories"),
     ],
 )
-def test_what_cannot_be_audited_is_refused_in_one_line(blind, trial, asked, message):
+def test_what_cannot_be_audited_is_refused_in_one_line(blind, evaluation_set, asked, message):
     with pytest.raises(BadInput, match=message):
-        audit(blind, trial, **{"support_sizes": (0,), **asked})
+        audit(blind, evaluation_set, **{"support_sizes": (0,), **asked})
 
 
-def test_the_former_name_of_support_sizes_is_taken_with_a_warning(blind, trial):
-    now = audit(blind, trial, by=["group"], support_sizes=(0,))
+def test_the_former_name_of_support_sizes_is_taken_with_a_warning(blind, evaluation_set):
+    now = audit(blind, evaluation_set, by=["group"], support_sizes=(0,))
     with pytest.warns(FutureWarning, match="shots of audit is now support_sizes"):
-        assert audit(blind, trial, by=["group"], shots=(0,)).to_text() == now.to_text()
+        assert audit(blind, evaluation_set, by=["group"], shots=(0,)).to_text() == now.to_text()

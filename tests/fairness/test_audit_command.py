@@ -14,7 +14,7 @@ from fairness.biased_world import biased_data
 from metarec.app.commands.audit import audit
 from metarec.app.commands.audited import attributes_of
 from metarec.data.cold_users import ColdUser
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 
 app = typer.Typer()
 app.command()(audit)
@@ -85,7 +85,7 @@ def test_times_are_no_attribute_unless_asked_for():
     train = metarec.Dataset(
         interactions=pl.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"]})
     )
-    assert attributes_of(Trial.of(users, train)) == ["side", "activity"]
+    assert attributes_of(EvaluationSet.of(users, train)) == ["side", "activity"]
 
 
 def test_as_is_evaluates_users_it_learned_from_and_says_so(places, tmp_path):

@@ -14,8 +14,8 @@ from fairness.biased_world import biased_cold_users, biased_data
 from fairness.conftest import Blind
 from metarec.data.cold_users import ColdUserSplit, Horizon
 from metarec.data.schema import BadInput
-from metarec.evaluation.measure import Trial
-from metarec.fairness.audited_users import SEEN, trial_of_users, unseen_users
+from metarec.evaluation.measure import EvaluationSet
+from metarec.fairness.audited_users import SEEN, evaluation_set_of_users, unseen_users
 from metarec.fairness.mitigation.compare import compare_mitigations
 from metarec.fairness.mitigation.debiasing import STRENGTHS, PopularityDebiased
 from metarec.fairness.mitigation.gan import GanConfig
@@ -30,7 +30,7 @@ def split(data):
         train=data,
         validation=biased_cold_users(seed=3),
         test=biased_cold_users(seed=4),
-        horizon=Horizon(shots=(0, 3), pool=4, min_events=8),
+        horizon=Horizon(support_sizes=(0, 3), pool=4, min_events=8),
     )
 
 
@@ -166,7 +166,9 @@ def test_popularity_is_taken_out_only_as_far_as_quality_allows(split):
     mitigated = PopularityDebiased(model=model)
     mitigated.fit(split.train, split.validation, np.random.default_rng(0))
     before, after = (
-        evaluate(m, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
+        evaluate(m, EvaluationSet.of(split.validation, split.train), (0, 1))
+        .values("ndcg@10")
+        .mean()
         for m in (model, mitigated)
     )
     assert after >= 0.985 * before
@@ -174,7 +176,9 @@ def test_popularity_is_taken_out_only_as_far_as_quality_allows(split):
         model=model, strength=STRENGTHS[-1], log_popularity=mitigated.log_popularity
     )
     assert (
-        evaluate(further, Trial.of(split.validation, split.train), (0, 1)).values("ndcg@10").mean()
+        evaluate(further, EvaluationSet.of(split.validation, split.train), (0, 1))
+        .values("ndcg@10")
+        .mean()
         < 0.99 * before
     )
     counts = mitigated.log_popularity
@@ -200,13 +204,13 @@ def test_a_name_that_is_no_mitigation_is_refused(split):
 
 def test_users_asked_about_are_audited_and_the_others_stay_in_training():
     data = biased_data(many=40, few=20)
-    trial, horizon, cautions = trial_of_users(
+    evaluation_set, horizon, cautions = evaluation_set_of_users(
         data, ["u1", "u2", "u45", "stranger"], rng=np.random.default_rng(0)
     )
-    assert {n.user_id for n in trial.cold_users} == {"u1", "u2", "u45"}
+    assert {n.user_id for n in evaluation_set.cold_users} == {"u1", "u2", "u45"}
     assert cautions == []
-    assert trial.train.interactions.frame["user_id"].n_unique() == 57
-    assert all(len(n.pool) == horizon.pool for n in trial.cold_users)
+    assert evaluation_set.train.interactions.frame["user_id"].n_unique() == 57
+    assert all(len(n.pool) == horizon.pool for n in evaluation_set.cold_users)
 
 
 def test_unseen_users_are_those_without_training_events():
@@ -217,18 +221,20 @@ def test_unseen_users_are_those_without_training_events():
 
 def test_when_everyone_may_have_been_seen_a_caution_is_given_and_the_number_is_bounded():
     data = biased_data(many=40, few=20)
-    trial, _, cautions = trial_of_users(data, most=15, rng=np.random.default_rng(0))
-    assert len(trial.cold_users) == 15 and cautions == [SEEN]
-    assert len(trial.train.interactions) == len(data.interactions)
+    evaluation_set, _, cautions = evaluation_set_of_users(
+        data, max_users=15, rng=np.random.default_rng(0)
+    )
+    assert len(evaluation_set.cold_users) == 15 and cautions == [SEEN]
+    assert len(evaluation_set.train.interactions) == len(data.interactions)
 
 
 def test_data_of_unseen_users_only_are_their_own_catalog():
     data = biased_data(many=4, few=2)
-    trial, _, cautions = trial_of_users(
+    evaluation_set, _, cautions = evaluation_set_of_users(
         data, [f"u{n}" for n in range(6)], rng=np.random.default_rng(0)
     )
-    assert len(trial.cold_users) == 6 and cautions == []
-    assert len(trial.vocabulary) == data.interactions.frame["item_id"].n_unique()
+    assert len(evaluation_set.cold_users) == 6 and cautions == []
+    assert len(evaluation_set.vocabulary) == data.interactions.frame["item_id"].n_unique()
 
 
 def test_users_without_enough_events_are_refused():
@@ -237,4 +243,4 @@ def test_users_without_enough_events_are_refused():
         data.interactions.frame.group_by("user_id", maintain_order=True).head(2)
     )
     with pytest.raises(BadInput, match="none of the 10 users asked about has the 5 events needed"):
-        trial_of_users(few, rng=np.random.default_rng(0))
+        evaluation_set_of_users(few, rng=np.random.default_rng(0))

@@ -11,9 +11,9 @@ from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 
 
-def synthetic(trial, values):
+def synthetic(evaluation_set, values):
     return Outcomes(
-        trial=trial,
+        evaluation_set=evaluation_set,
         support_sizes=(0,),
         per_user={"ndcg@10": values[None], "mae": values[None]},
         ranked=np.zeros((1, len(values), 20), int),
@@ -65,42 +65,46 @@ def test_the_known_bias_is_found_and_clear(outcomes, by_group):
     assert gap.is_clear and gap.low > 0.1
 
 
-def test_a_lower_metric_turns_best_and_worst(trial, by_group):
+def test_a_lower_metric_turns_best_and_worst(evaluation_set, by_group):
     values = np.where(by_group.labels == "few", 1.0, 0.5) + np.random.default_rng(0).normal(
         0, 0.1, 100
     )
-    gap = find_gaps(synthetic(trial, values), [by_group], "mae", support_sizes=(0,))[0]
+    gap = find_gaps(synthetic(evaluation_set, values), [by_group], "mae", support_sizes=(0,))[0]
     assert (gap.worst, gap.best) == ("few", "many")
 
 
-def test_chance_over_many_pairs_is_not_called_clear(trial):
+def test_chance_over_many_pairs_is_not_called_clear(evaluation_set):
     """20 random groupings of 4: some pair has p < 0.05 uncorrected, none may be clear."""
     rng = np.random.default_rng(5)
     values = rng.normal(0.4, 0.2, 100)
     groupings = [
         Groups(name=f"g{n}", labels=rng.permutation(np.repeat(list("abcd"), 25))) for n in range(20)
     ]
-    gaps = find_gaps(synthetic(trial, values), groupings, "ndcg@10", support_sizes=(0,))
+    gaps = find_gaps(synthetic(evaluation_set, values), groupings, "ndcg@10", support_sizes=(0,))
     assert len(gaps) == 20
     assert not any(g.is_clear for g in gaps)
     assert any(
-        find_gaps(synthetic(trial, values), [g], "ndcg@10", support_sizes=(0,))[0].low > 0
+        find_gaps(synthetic(evaluation_set, values), [g], "ndcg@10", support_sizes=(0,))[0].low > 0
         for g in groupings
     )
 
 
-def test_small_groups_take_no_part_and_are_marked(trial):
+def test_small_groups_take_no_part_and_are_marked(evaluation_set):
     labels = np.array(["big"] * 50 + ["other"] * 45 + ["tiny"] * 4 + ["one"])
     values = np.concatenate([np.full(95, 0.5), np.zeros(4), [1.0]]) + np.random.default_rng(
         0
     ).normal(0, 0.01, 100)
     groups = Groups(name="g", labels=labels)
-    gap = find_gaps(synthetic(trial, values), [groups], "ndcg@10", support_sizes=(0,))[0]
+    gap = find_gaps(synthetic(evaluation_set, values), [groups], "ndcg@10", support_sizes=(0,))[0]
     assert {gap.worst, gap.best} == {"big", "other"}
     rows = {
         r.group: r
         for r in values_by_group(
-            synthetic(trial, values), groups, "ndcg@10", np.random.default_rng(0), n_support=0
+            synthetic(evaluation_set, values),
+            groups,
+            "ndcg@10",
+            np.random.default_rng(0),
+            n_support=0,
         )
     }
     assert rows["tiny"].is_small and not rows["big"].is_small

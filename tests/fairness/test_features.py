@@ -12,7 +12,7 @@ import pytest
 from metarec.app import cli
 from metarec.data.cold_users import split_cold_users
 from metarec.data.dataset import Dataset
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness.features import _shuffled, audit_features
 from metarec.recommendation.slate import Request
 from metarec.recommender import Recommender
@@ -47,7 +47,7 @@ def data() -> Dataset:
 def test_the_column_that_decides_is_named(data: Dataset) -> None:
     split = split_cold_users(data, rng=np.random.default_rng(0))
     model = Recommender.fit(split.train, preset="tiny", encoder="none")
-    found = audit_features(model, Trial.of(split.test, split.train), (0, 1))
+    found = audit_features(model, EvaluationSet.of(split.test, split.train), (0, 1))
     worth = {(one.of, one.column): one.loss for one in found.columns}
     assert worth["users", "city"].low > 0.05
     assert worth["users", "city"].mean > 5 * abs(worth["users", "shoe"].mean)
@@ -60,17 +60,17 @@ def test_the_column_that_decides_is_named(data: Dataset) -> None:
 
 def test_shuffled_items_are_asked_with_other_content(data: Dataset) -> None:
     split = split_cold_users(data, rng=np.random.default_rng(0))
-    model, trial = (
+    model, evaluation_set = (
         Recommender.fit(split.train, preset="tiny", encoder="none"),
-        Trial.of(split.test, split.train),
+        EvaluationSet.of(split.test, split.train),
     )
     requests = [Request(history=["i00", "i04"])]
-    for of, column, asked, shown in _shuffled(model, trial, np.random.default_rng(0)):
+    for of, column, asked, shown in _shuffled(model, evaluation_set, np.random.default_rng(0)):
         same = np.array_equal(asked.score(requests), model.score(requests))
         assert same is (of == "users"), column
-        assert [n.profile for n in shown.cold_users] != [n.profile for n in trial.cold_users] or (
-            of == "items"
-        )
+        assert [n.profile for n in shown.cold_users] != [
+            n.profile for n in evaluation_set.cold_users
+        ] or (of == "items")
 
 
 def test_the_command_prints_it(

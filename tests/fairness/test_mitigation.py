@@ -94,7 +94,7 @@ def test_upsampling_evens_groups_and_copies_whole_users(data):
 
 
 def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(
-    data, trial, outcomes, by_group
+    data, evaluation_set, outcomes, by_group
 ):
     few = by_group.mask("few")
     for model in (
@@ -102,18 +102,18 @@ def test_training_levers_move_the_few_in_a_model_that_cannot_see_groups(
         Blind.fit(upsample(data, "group", np.random.default_rng(0))),
     ):
         assert (
-            evaluate(model, trial, (0,)).values("ndcg@10", 0)[few].mean()
+            evaluate(model, evaluation_set, (0,)).values("ndcg@10", 0)[few].mean()
             > outcomes.values("ndcg@10", 0)[few].mean() + 0.1
         )
 
 
 def test_group_prior_serves_both_and_does_not_touch_who_states_nothing(
-    blind, data, trial, outcomes, by_group
+    blind, data, evaluation_set, outcomes, by_group
 ):
     mitigated = GroupPrior(model=blind, by="group")
     mitigated.fit(data, biased_cold_users(seed=77), np.random.default_rng(0))
     assert mitigated.weights["few"] > 0
-    after = evaluate(mitigated, trial, (0, 3))
+    after = evaluate(mitigated, evaluation_set, (0, 3))
     few = by_group.mask("few")
     assert after.values("ndcg@10", 0)[few].mean() > outcomes.values("ndcg@10", 0)[few].mean() + 0.2
     assert (
@@ -183,7 +183,7 @@ def test_greedy_calibration_equals_a_plain_loop(data, ranked):
 def test_exposure_stays_above_its_bound_at_every_place(data, ranked):
     candidates, scores = ranked
     rare = group_items_by_popularity(data, data.items.vocabulary).labels == "rare"
-    bound = ExposureBounded(protected=rare, least=0.4)
+    bound = ExposureBounded(protected=rare, min_share=0.4)
     positions = bound.rerank(candidates, scores, 10, np.random.default_rng(0))
     shown = rare[np.take_along_axis(candidates, positions, 1)]
     attention = 1 / np.log2(np.arange(2, 12))
@@ -192,7 +192,7 @@ def test_exposure_stays_above_its_bound_at_every_place(data, ranked):
             assert ((np.cumsum(attention * line) / np.cumsum(attention)) >= 0.4 - 1e-9).all()
     assert not rare[candidates[:, 0]].all()
     np.testing.assert_array_equal(
-        ExposureBounded(protected=rare, least=0.0).rerank(
+        ExposureBounded(protected=rare, min_share=0.0).rerank(
             candidates, scores, 10, np.random.default_rng(0)
         ),
         np.tile(np.arange(10), (3, 1)),
@@ -204,7 +204,7 @@ def test_rerankers_pass_padding_and_refuse_bad_weights(data):
     candidates, scores = np.array([[3, 1, -1]]), np.array([[0.5, 0.2, -np.inf]])
     for reranker in (
         Calibrated(categories=mixes, wanted=np.ones((1, 2))),
-        ExposureBounded(protected=np.ones(60, bool), least=0.5),
+        ExposureBounded(protected=np.ones(60, bool), min_share=0.5),
     ):
         assert reranker.rerank(candidates, scores, 3, np.random.default_rng(0)).tolist() == [
             [0, 1, -1]
@@ -212,22 +212,22 @@ def test_rerankers_pass_padding_and_refuse_bad_weights(data):
     with pytest.raises(BadInput, match="weight of calibration"):
         Calibrated(categories=mixes, wanted=np.ones((1, 2)), weight=1.5)
     with pytest.raises(BadInput, match="least share of attention"):
-        ExposureBounded(protected=np.ones(60, bool), least=-0.1)
+        ExposureBounded(protected=np.ones(60, bool), min_share=-0.1)
 
 
 def test_a_reranked_model_can_be_evaluated_and_shows_what_the_reranker_chose(
-    blind, data, trial, outcomes
+    blind, data, evaluation_set, outcomes
 ):
-    rare = group_items_by_popularity(data, trial.vocabulary).labels == "rare"
-    columns = blind.vocabulary.indexes(trial.vocabulary.ids)
+    rare = group_items_by_popularity(data, evaluation_set.vocabulary).labels == "rare"
+    columns = blind.vocabulary.indexes(evaluation_set.vocabulary.ids)
     of_model = np.zeros(60, bool)
     of_model[columns] = rare
     model = Reranked(
         model=blind,
-        reranker=lambda requests: ExposureBounded(protected=of_model, least=0.3),
+        reranker=lambda requests: ExposureBounded(protected=of_model, min_share=0.3),
         name="bounded",
     )
-    after = evaluate(model, trial, (0, 3))
+    after = evaluate(model, evaluation_set, (0, 3))
     share = [
         item_attention(o.ranked[0], len(rare))[rare].sum()
         / item_attention(o.ranked[0], len(rare)).sum()
@@ -236,11 +236,11 @@ def test_a_reranked_model_can_be_evaluated_and_shows_what_the_reranker_chose(
     assert share[0] < 0.1 and share[1] >= 0.29
     same = Reranked(
         model=blind,
-        reranker=lambda requests: ExposureBounded(protected=of_model, least=0.0),
+        reranker=lambda requests: ExposureBounded(protected=of_model, min_share=0.0),
         name="same",
     )
     np.testing.assert_allclose(
-        evaluate(same, trial, (3,)).values("ndcg@10", 3), outcomes.values("ndcg@10", 3)
+        evaluate(same, evaluation_set, (3,)).values("ndcg@10", 3), outcomes.values("ndcg@10", 3)
     )
 
 
@@ -308,7 +308,7 @@ def test_an_error_that_grows_is_a_price_and_one_that_shrinks_a_gain(outcomes, by
 
 
 def test_the_price_table_tells_gain_from_cost_and_leveling_down(
-    blind, data, trial, outcomes, by_group
+    blind, data, evaluation_set, outcomes, by_group
 ):
     class Worse(Blind):
         def score(self, requests):
@@ -322,8 +322,8 @@ def test_the_price_table_tells_gain_from_cost_and_leveling_down(
     table = trade_off(
         outcomes,
         {
-            "see groups": evaluate(fair, trial, (0, 3)),
-            "serve the many worse": evaluate(worse, trial, (0, 3)),
+            "see groups": evaluate(fair, evaluation_set, (0, 3)),
+            "serve the many worse": evaluate(worse, evaluation_set, (0, 3)),
             "nothing": outcomes,
         },
         [by_group],

@@ -44,7 +44,7 @@ def test_each_gives_something_to_fit_on(name: str) -> None:
     data, by = read(EXAMPLE), None if name == "inverse-propensity" else "companions"
     found = mitigated(data, name, by, np.random.default_rng(0))
     users = data.interactions.frame["user_id"].n_unique()
-    assert found.said
+    assert found.summary
     if found.weights is None:
         assert found.data.interactions.frame["user_id"].n_unique() > users
     else:

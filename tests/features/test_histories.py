@@ -32,7 +32,7 @@ def lists_of(histories: Histories) -> list[list[tuple[int, float]]]:
 
 @given(LISTS, st.integers(0, 7))
 def test_first_and_after_cut_every_history_at_the_same_place(
-    lists: list[list[tuple[str, float]]], shots: int
+    lists: list[list[tuple[str, float]]], n_support: int
 ) -> None:
     histories, unknown = read_lists(lists, VOCABULARY)
     known = [
@@ -42,8 +42,8 @@ def test_first_and_after_cut_every_history_at_the_same_place(
 
     assert lists_of(histories) == known
     assert unknown.tolist() == [sum(i == "g" for i, _ in history) for history in lists]
-    assert lists_of(histories.first(shots)) == [history[:shots] for history in known]
-    assert lists_of(histories.after(shots)) == [history[shots:] for history in known]
+    assert lists_of(histories.first(n_support)) == [history[:n_support] for history in known]
+    assert lists_of(histories.after(n_support)) == [history[n_support:] for history in known]
 
 
 @given(LISTS, st.integers(1, 7))

@@ -29,7 +29,7 @@ def show(store, name, days_ago, items=("tea",)):
         propensity=[1.0] * len(items),
         model_version="v",
         timestamp=NOW - days_ago * DAY,
-        shots=0,
+        n_support=0,
     )
     store.show([slate]).result()
 

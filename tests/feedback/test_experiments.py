@@ -72,7 +72,7 @@ def show(store, experiment, user, at, slate_id=None, arm=None, items=("tea", "ri
         propensity=[1.0] * len(items),
         model_version="v1",
         timestamp=at,
-        shots=0,
+        n_support=0,
         exposure=Exposure(experiment=experiment.name, arm=arm, is_new=new, closes_at=closes_at),
     )
     store.show([impression]).result()
@@ -316,7 +316,7 @@ def test_numbers_come_by_arm_and_a_difference_shows(store):
                 propensity=[1.0],
                 model_version="v",
                 timestamp=at + 1,
-                shots=0,
+                n_support=0,
                 exposure=exposure,
             )
         )

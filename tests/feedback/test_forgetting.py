@@ -72,7 +72,7 @@ def fill(store, users, events=2_000):
                         propensity=[1.0],
                         model_version="v",
                         timestamp=1.0,
-                        shots=0,
+                        n_support=0,
                     )
                 ]
             )
@@ -159,7 +159,7 @@ def shown_to(user, name, at):
         propensity=[1.0],
         model_version="v",
         timestamp=at,
-        shots=0,
+        n_support=0,
     )
 
 

@@ -31,7 +31,7 @@ def slate(name, user="visitor"):
         propensity=[1.0],
         model_version="v",
         timestamp=5.0,
-        shots=0,
+        n_support=0,
     )
 
 

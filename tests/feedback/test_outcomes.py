@@ -28,7 +28,11 @@ def test_history_is_what_was_sent_without_what_says_nothing():
     ]
     for scale in (RATINGS, ACTS):
         assert as_history(events, scale) == [events[0], events[2], events[4]]
-        assert scale.saying(kind for _, _, kind, _ in events) == {"view", "dislike", "undo"}
+        assert scale.preference_kinds(kind for _, _, kind, _ in events) == {
+            "view",
+            "dislike",
+            "undo",
+        }
 
 
 def test_training_rows_are_what_was_sent_with_ratings_on_the_scale():
@@ -81,7 +85,7 @@ def test_what_is_undone_was_never_said():
             "user_id": ["ann"],
             "timestamp": [0.0],
             "model_version": ["v"],
-            "shots": [0],
+            "n_support": [0],
             "item_ids": [["tea", "rice"]],
             "scores": [[2.0, 1.0]],
             "propensity": [[0.5, 0.25]],
@@ -99,7 +103,7 @@ def test_outcomes_join_only_what_was_shown_in_that_slate():
             "user_id": ["ann", "bob"],
             "timestamp": [1.0, 2.0],
             "model_version": ["v", "v"],
-            "shots": [0, 3],
+            "n_support": [0, 3],
             "item_ids": [["tea", "rice"], ["tea", "soap"]],
             "scores": [[2.0, 1.0]] * 2,
             "propensity": [[0.5, 0.25]] * 2,

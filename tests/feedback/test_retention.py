@@ -39,7 +39,7 @@ def store(tmp_path):
                 propensity=[1.0],
                 model_version="m",
                 timestamp=float(n),
-                shots=0,
+                n_support=0,
             )
             for n in range(10)
         ]

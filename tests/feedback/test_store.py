@@ -33,7 +33,7 @@ def slate(name, user="ann", items=("tea", "rice")):
         propensity=[0.5, 1.0],
         model_version="v1",
         timestamp=5.0,
-        shots=3,
+        n_support=3,
     )
 
 
@@ -188,7 +188,7 @@ def test_slates_come_back_with_their_lists(store):
         "user_id": "ann",
         "timestamp": 5.0,
         "model_version": "v1",
-        "shots": 3,
+        "n_support": 3,
         "experiment": None,
         "arm": None,
         "item_ids": ["tea", "rice"],
@@ -292,11 +292,19 @@ def test_the_schema_grows_step_by_step_to_the_tables_in_use(store_url):
                 "'ann', 'tea', 1, 'x')"
             )
         )
+        connection.execute(
+            sa.text(
+                "INSERT INTO slates (slate_id, user_id, timestamp, model_version, shots, shown) "
+                "VALUES ('s1', 'ann', 2, 'v1', 3, :shown)"
+            ),
+            {"shown": '{"item_ids": ["tea"], "scores": [1.0], "propensity": [1.0]}'},
+        )
     for steps in (2, 3):
         with engine.begin() as connection:
             assert migrate(connection, MIGRATIONS[:steps]) == 1
     store = open_store(store_url)
     assert store.migrated.steps == len(MIGRATIONS) - 3
+    assert store.slates().select("slate_id", "n_support", "item_ids").rows() == [("s1", 3, ["tea"])]
     assert store.migrated.moved_from == (None if store.is_sqlite else "public")
     with engine.begin() as connection:
         if not store.is_sqlite:

@@ -572,7 +572,7 @@ def reported(fitted, rated_world, tmp_path):
     """A model with a real evaluation and cleaning report kept beside it."""
     folder = shutil.copytree(fitted, tmp_path / "model")
     (folder / "reports").mkdir()
-    found = evaluate(rated_world.data, baselines=["Popular", "Random"], most=8)
+    found = evaluate(rated_world.data, baselines=["Popular", "Random"], max_users=8)
     (folder / "reports" / "learning-curve.json").write_text(
         json.dumps(found.to_json(), default=str)
     )

@@ -39,7 +39,7 @@ def two_tastes(users: int = 32, seed: int = 0) -> Behavior:
         profiles=np.eye(2, dtype=np.float32)[np.arange(users) % 2],
         content=content,
         relevant_from=4.0,
-        horizon=Horizon(shots=(0, 1, 3), pool=3, min_events=5),
+        horizon=Horizon(support_sizes=(0, 1, 3), pool=3, min_events=5),
     )
 
 

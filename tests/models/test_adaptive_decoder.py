@@ -29,7 +29,7 @@ def behavior(world: World) -> Behavior:
         profiles=np.zeros((len(histories), 0), np.float32),
         content=np.zeros((24, 0), np.float32),
         relevant_from=-np.inf,
-        horizon=Horizon(shots=(0, 1, 3), pool=4, min_events=6),
+        horizon=Horizon(support_sizes=(0, 1, 3), pool=4, min_events=6),
     )
 
 

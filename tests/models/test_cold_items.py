@@ -123,7 +123,7 @@ def test_likeness_is_to_the_mean_and_to_the_nearest_of_what_was_liked(fitted):
     corners = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
     model = replace(model, texts=corners, center=np.zeros(2, np.float32))
     users = histories_of([[(0, 5.0), (1, 5.0), (2, 1.0)], [], [(0, 5.0)]])
-    to_mean, nearest = model.likeness(model.placed(np.array([[3.0, 0.0], [0.0, -1.0]])), users)
+    to_mean, nearest = model.likeness(model.normalized(np.array([[3.0, 0.0], [0.0, -1.0]])), users)
     np.testing.assert_allclose(to_mean, [[0.5**0.5, 0, 1], [-(0.5**0.5), 0, 0]], atol=1e-6)
     np.testing.assert_allclose(nearest, [[1, 0, 1], [0, 0, 0]], atol=1e-6)
     model = replace(model, weights=np.array([[0, 0, 0, 1], [0, 0, 0, 0]], np.float32))
@@ -185,12 +185,15 @@ def test_trunks_side_by_side_make_what_each_makes_of_its_own_columns():
     """Two trunks read three columns of their own each, and one behind them together."""
     draw = torch.Generator().manual_seed(0)
     own, shared = torch.randn(2, 5, 3, generator=draw), torch.randn(5, 1, generator=draw)
-    asked = [ItemFeatures.asked(torch.cat([columns, shared], 1)) for columns in own]
-    priors = [new_trunk(items, 0, 4, draw) for items in asked]
+    described = [
+        ItemFeatures.of(torch.cat([columns, shared], 1), rng=np.random.default_rng(0))
+        for columns in own
+    ]
+    priors = [new_trunk(items, 0, 4, draw) for items in described]
     for prior in priors:
         prior["item.1.bias"] = torch.randn(4, generator=draw)
         prior["item.2.weight"] = torch.randn(4, 4, generator=draw)
-    each = [embed(prior, items).numpy() for prior, items in zip(priors, asked, strict=True)]
+    each = [embed(prior, items).numpy() for prior, items in zip(priors, described, strict=True)]
     side_by_side = torch.cat([*own, shared], 1).numpy()
     found = Trunks.of(priors, shared=1).embed(side_by_side)
     np.testing.assert_allclose(found, np.concatenate(each, axis=1), atol=1e-5)

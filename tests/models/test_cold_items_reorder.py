@@ -38,7 +38,7 @@ def world(each: int = EACH) -> tuple[Behavior, np.ndarray]:
         profiles=np.zeros((users, 0), np.float32),
         content=content,
         relevant_from=0.0,
-        horizon=Horizon(pool=5, min_events=8, shots=(0, 1, 5)),
+        horizon=Horizon(pool=5, min_events=8, support_sizes=(0, 1, 5)),
     ), text
 
 
@@ -73,7 +73,7 @@ def test_the_part_is_what_dealing_adds(places):
     before = np.random.default_rng(2).standard_normal((2, N_MET + GROUPS * NEW)).astype(np.float32)
     after = before.copy()
     places.reorder(after, users_of(0, 3))
-    added = places.part(before, users_of(0, 3))
+    added = places.score_component(before, users_of(0, 3))
     np.testing.assert_allclose(before + added, after, atol=1e-6)
     assert np.abs(added[:, N_MET:]).max() > 0.0
 

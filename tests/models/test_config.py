@@ -167,7 +167,7 @@ def test_the_gate_and_what_it_reads_are_set_like_models(world: World, tmp_path: 
 def test_numbers_of_a_learner_of_its_own_have_a_range() -> None:
     for name, method in LEARNERS.items():
         for setting, one in own_settings(method).items():
-            ends = {one.metadata["least"], one.metadata["above"]}
+            ends = {one.metadata["at_least"], one.metadata["above"]}
             assert ends != {None}, f"{name}: say from which number on {setting} makes sense"
 
 

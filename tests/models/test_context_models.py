@@ -30,8 +30,8 @@ from metarec.models.context.lifts import (
 )
 from metarec.models.context.model import Context
 from metarec.models.friends import Friends, FriendsConfig
-from metarec.models.place.known_places import log_likelihood, users_of_short_support
-from metarec.models.place.model import Place, PlaceConfig, _log_likelihoods
+from metarec.models.location.known_places import log_likelihood, users_of_short_support
+from metarec.models.location.model import Location, LocationConfig, _log_likelihoods
 from metarec.models.search import Search, _tf_idf
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.settings import Settings
@@ -90,8 +90,8 @@ def test_a_friend_without_friends_speaks_alone(friends: Friends) -> None:
 
 
 @pytest.fixture
-def place() -> Place:
-    return Place(
+def place() -> Location:
+    return Location(
         places=np.array([BERLIN, POTSDAM, MUNICH, (np.nan, np.nan)]),
         popularity=np.full(4, 0.25, np.float32),
         scale=8.0,
@@ -101,20 +101,20 @@ def place() -> Place:
     )
 
 
-def test_distances_are_those_of_the_map(place: Place) -> None:
+def test_distances_are_those_of_the_map(place: Location) -> None:
     assert place.km_to(np.array(BERLIN), 1) == pytest.approx(27.5, abs=0.5)
     assert place.km_to(np.array(BERLIN), 2) == pytest.approx(504, abs=3)
     assert np.isnan(place.km_to(np.array(BERLIN), 3))
 
 
-def test_the_nearer_the_more_and_nothing_without_a_place(place: Place) -> None:
+def test_the_nearer_the_more_and_nothing_without_a_place(place: Location) -> None:
     here = place.evidence(_users(location=np.array([BERLIN])))[0]
 
     assert here[0] > here[1] > here[2] > here[3] == 0.0
     assert not place.evidence(_users()).any()
 
 
-def test_the_date_line_is_no_wall(place: Place) -> None:
+def test_the_date_line_is_no_wall(place: Location) -> None:
     islands = place.with_places(np.array([(0.0, 179.9), (0.0, 170.0)]))
 
     assert islands.km_to(np.array([0.0, -179.9]), 0) == pytest.approx(22.2, abs=0.1)
@@ -129,8 +129,8 @@ def test_the_setting_is_chosen_under_which_the_evidence_is_likeliest() -> None:
         user_weights=None,
         progress=silent,
     )
-    config = PlaceConfig(scales=(0.1, 1.0, 9.0), locations=(0.1, 1.0), floor=0.01)
-    chosen = Place.fit(reading.behavior, np.random.default_rng(0), config)
+    config = LocationConfig(scales=(0.1, 1.0, 9.0), locations=(0.1, 1.0), floor=0.01)
+    chosen = Location.fit(reading.behavior, np.random.default_rng(0), config)
 
     users, asked = users_of_short_support(reading.behavior, np.arange(72))
     fields = "scale", "power", "location", "exponent"

@@ -140,7 +140,7 @@ def test_served_it_wants_what_the_network_does_after_each_whole_support(
                 torch.arange(3), torch.tensor([0, 1, 3])
             ]
             given = (one.numpy() for one in (items, values, strengths))
-            wanted = ServedNetwork(one).wanted(*given, np.array([0, 1, 3]), profile.numpy())
+            wanted = ServedNetwork(one).user_vectors(*given, np.array([0, 1, 3]), profile.numpy())
             torch.testing.assert_close(
                 torch.from_numpy(wanted), one.out(known), rtol=1e-4, atol=1e-5
             )

@@ -29,7 +29,7 @@ def world(rng: np.random.Generator, users: int = 40, items: int = 12) -> Behavio
         profiles=np.zeros((users, 0), np.float32),
         content=np.zeros((items, 0), np.float32),
         relevant_from=0.0,
-        horizon=Horizon(pool=POOL, min_events=6, shots=(0, 1, 2, POOL)),
+        horizon=Horizon(pool=POOL, min_events=6, support_sizes=(0, 1, 2, POOL)),
     )
 
 

@@ -12,9 +12,9 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.base import EventsConfig, event_weights
 from metarec.models.context.lifts import ratios_of
+from metarec.models.location.local_knn import LocalKnnConfig
 from metarec.models.markov.counts import MarkovConfig
 from metarec.models.markov.model import Markov
-from metarec.models.place.local_knn import LocalKnnConfig
 from metarec.models.registry import MODELS, config_of
 from metarec.models.repeat.model import RepeatConfig, are_wanted
 from metarec.models.trend import TrendConfig

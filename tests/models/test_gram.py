@@ -36,7 +36,7 @@ def world(longest: int = 15) -> Behavior:
         profiles=np.zeros((USERS, 0), np.float32),
         content=np.zeros((ITEMS, 0), np.float32),
         relevant_from=0.0,
-        horizon=Horizon(pool=4, min_events=6, shots=(0, 1, 4)),
+        horizon=Horizon(pool=4, min_events=6, support_sizes=(0, 1, 4)),
     )
 
 

@@ -11,7 +11,7 @@ from metarec.data.places import km_between
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.ease.config import EaseConfig
-from metarec.models.ease.fit import near_of
+from metarec.models.ease.fit import nearby_items_of
 from metarec.models.ease.model import Ease
 from metarec.models.ease.regression import (
     among_places,
@@ -53,7 +53,7 @@ def behavior_at(places: np.ndarray, rows: list[np.ndarray]) -> Behavior:
         profiles=np.zeros((users, 0), np.float32),
         content=np.zeros((len(places), 0), np.float32),
         relevant_from=0.0,
-        horizon=Horizon(pool=3, min_events=5, shots=(0, 1, 2, 3)),
+        horizon=Horizon(pool=3, min_events=5, support_sizes=(0, 1, 2, 3)),
         context=context_at(places, sp.csr_matrix((users, users), dtype=np.float32)),
     )
 
@@ -128,7 +128,7 @@ def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
     behavior = behavior_at(places_of_towns(rng), town_users(rng, 200))
     config, choices = EaseConfig(max_items=150), Choices.of(behavior, EaseConfig())
 
-    near = near_of(behavior, choices, 200.0, config, np.random.default_rng(0))
+    near = nearby_items_of(behavior, choices, 200.0, config, np.random.default_rng(0))
 
     assert near is not None and len(near.surroundings) == len(near.items) == 150
     counts = np.bincount(choices.events.indices, minlength=TOWNS * PER_TOWN)

@@ -11,7 +11,7 @@ import torch
 from episodes import PROFILE, some_batch, some_items, some_support
 from metarec.data.schema import BadInput
 from metarec.models.few_shot.adapt import AdaptConfig, stacked
-from metarec.models.few_shot.learner import ask
+from metarec.models.few_shot.learner import question_of
 from metarec.models.few_shot.learners import LEARNERS, get_learner
 from metarec.models.few_shot.learners.gradient import GradientLearner
 from metarec.models.few_shot.networks import TwoTowerBody
@@ -130,7 +130,7 @@ def test_the_outer_loss_reaches_the_prior(case):
     learner, prior, items = case
     leaves = {key: value.clone().requires_grad_() for key, value in prior.items()}
     batch = some_batch([4, 2, 0, 3])
-    question = ask(learner.objective, batch.query, items, np.random.default_rng(0))
+    question = question_of(learner.objective, batch.query, items, np.random.default_rng(0))
     loss = learner.loss(leaves, batch, question, items, torch.Generator().manual_seed(0))
     loss.backward()
     assert torch.isfinite(loss)
@@ -257,7 +257,7 @@ def test_reptile_moves_towards_where_adapting_went():
         key: value.double().requires_grad_()
         for key, value in learner.init(items, PROFILE, torch.Generator().manual_seed(0)).items()
     }
-    question = ask("ranking", batch.query, items, np.random.default_rng(0))
+    question = question_of("ranking", batch.query, items, np.random.default_rng(0))
     learner.loss(prior, batch, question, items, torch.Generator().manual_seed(5)).backward()
     # The plain way: each task alone, on its query, from the same fresh anchors.
     fresh = items.with_new_anchors(torch.Generator().manual_seed(5))

@@ -14,7 +14,7 @@ from metarec.data.places import km_between
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
-from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
+from metarec.models.location.local_knn import LocalKnn, LocalKnnConfig
 from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.fitting.held_out_users import revealed_to
 from metarec.recommender import Recommender
@@ -174,23 +174,23 @@ def test_a_fit_finds_the_city(world: Recommender) -> None:
 def test_models_that_read_the_same_are_told_the_same() -> None:
     users = np.arange(200)
 
-    heard = revealed_to(("item_knn", "friends", "place", "local_knn"), users)
+    heard = revealed_to(("item_knn", "friends", "location", "local_knn"), users)
 
-    np.testing.assert_array_equal(heard["place"], heard["local_knn"])
-    assert (heard["friends"] != heard["place"]).any()
-    assert (heard["friends"] | heard["place"]).all()
-    assert revealed_to(("place", "local_knn"), users) == {}
+    np.testing.assert_array_equal(heard["location"], heard["local_knn"])
+    assert (heard["friends"] != heard["location"]).any()
+    assert (heard["friends"] | heard["location"]).all()
+    assert revealed_to(("location", "local_knn"), users) == {}
 
 
 def test_some_users_tell_where_they_are_and_all_who_their_friends_are() -> None:
-    heard = revealed_to(("item_knn", "place", "local_knn"), np.arange(2_000), located=0.25)
+    heard = revealed_to(("item_knn", "location", "local_knn"), np.arange(2_000), located=0.25)
     friends = revealed_to(("friends", "context"), np.arange(2_000), chance=1.0, located=0.25)
 
-    assert list(heard) == ["place", "local_knn"] and friends == {}
-    assert 400 < heard["place"].sum() < 600
-    np.testing.assert_array_equal(heard["place"], heard["local_knn"])
-    part = revealed_to(("place",), np.arange(500, 700), located=0.25)["place"]
-    np.testing.assert_array_equal(part, heard["place"][500:700])
+    assert list(heard) == ["location", "local_knn"] and friends == {}
+    assert 400 < heard["location"].sum() < 600
+    np.testing.assert_array_equal(heard["location"], heard["local_knn"])
+    part = revealed_to(("location",), np.arange(500, 700), located=0.25)["location"]
+    np.testing.assert_array_equal(part, heard["location"][500:700])
 
 
 def test_where_no_item_has_a_place_nothing_is_said(model: LocalKnn) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from episodes import some_batch, some_items
 from metarec.data.schema import BadInput
 from metarec.models.few_shot.learner import (
-    ask,
+    question_of,
     ranking_loss,
     rating_loss,
     support_ranking_loss,
@@ -74,7 +74,7 @@ def test_a_sampled_catalog_estimates_the_whole_softmax():
     full = ranking_loss(scores.expand(2, -1), batch.query)
     sampled = []
     for seed in range(200):
-        question = ask(
+        question = question_of(
             "ranking", batch.query, items, np.random.default_rng(seed), candidates_most=8
         )
         own = question.items.columns @ torch.linspace(-0.3, 0.3, items.width, dtype=torch.float64)
@@ -118,7 +118,7 @@ def test_training_lowers_the_loss_of_fresh_tasks():
         rng=np.random.default_rng(0),
         progress=lambda stage, done, note="": told.append((stage, done)),
     )
-    question = ask("ranking", fresh.query, items, np.random.default_rng(0))
+    question = question_of("ranking", fresh.query, items, np.random.default_rng(0))
     start = learner.init(items, 0, torch.Generator().manual_seed(0))
     assert adapted_loss(learner, prior, fresh, question, items) < 0.9 * adapted_loss(
         learner, start, fresh, question, items

@@ -110,7 +110,7 @@ def test_fits_on_parts_of_the_users_take_the_constants_chosen_among_all() -> Non
     everyone = behavior_of(rows, 120)
     part = everyone.users(np.arange(2000, 3000))
     apart = Markov.fit(part, np.random.default_rng(1))
-    settled = Markov.settled(everyone, np.random.default_rng(1))
+    settled = Markov.chosen_config(everyone, np.random.default_rng(1))
     assert (apart.recency, settled.recencies) == (0.9, (0.6,))
     assert Markov.fit(part, np.random.default_rng(1), settled).recency == 0.6
 

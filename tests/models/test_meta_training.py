@@ -42,7 +42,7 @@ def behavior_of(known: Histories) -> Behavior:
         profiles=np.zeros((len(known), 0), np.float32),
         content=np.zeros((TASTES * EACH, 0), np.float32),
         relevant_from=-np.inf,
-        horizon=Horizon(shots=(0, 1, 3, 10), pool=12, min_events=16),
+        horizon=Horizon(support_sizes=(0, 1, 3, 10), pool=12, min_events=16),
     )
 
 

@@ -178,10 +178,10 @@ def test_the_unit_of_ratings_changes_no_prediction(
     plain = RatingHead.fit(behavior, np.random.default_rng(0))
     same = RatingHead.fit(other, np.random.default_rng(0))
 
-    for shots in (0, 1, 4):
+    for n_support in (0, 1, 4):
         asked = histories.after(4)
-        values, uncertainty = plain.predict(histories.first(shots), asked)
-        other_values, other_uncertainty = same.predict(moved.first(shots), asked)
+        values, uncertainty = plain.predict(histories.first(n_support), asked)
+        other_values, other_uncertainty = same.predict(moved.first(n_support), asked)
         np.testing.assert_allclose((other_values - shift) / scale, values, atol=2e-3)
         np.testing.assert_allclose(other_uncertainty / scale, uncertainty, atol=2e-3)
 

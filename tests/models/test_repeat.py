@@ -17,7 +17,7 @@ from metarec.models.repeat.fit import samples_after
 from metarec.models.repeat.model import Repeat, RepeatConfig
 from metarec.recommendation.candidates.some_items import Asking, StandIns
 
-SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
+SHORT = Horizon(support_sizes=(0, 1, 3), pool=4, min_events=6)
 DAILY = ("messenger", "browser")
 """Apps that every one of their users opens again and again."""
 

@@ -37,7 +37,7 @@ def behavior(world):
         profiles=np.eye(2, dtype=np.float32)[np.arange(len(histories)) % 2],
         content=content,
         relevant_from=-np.inf,
-        horizon=Horizon(shots=(0, 1, 3), pool=4, min_events=6),
+        horizon=Horizon(support_sizes=(0, 1, 3), pool=4, min_events=6),
     )
 
 

@@ -135,4 +135,6 @@ def test_new_items_rise_as_their_content_does() -> None:
         weight=2.0,
     )
     grown = trend.with_content(np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32))
-    np.testing.assert_allclose(grown.part(np.array([2e9, np.nan])), [[0, 0, 1, -1], [0] * 4])
+    np.testing.assert_allclose(
+        grown.score_component(np.array([2e9, np.nan])), [[0, 0, 1, -1], [0] * 4]
+    )

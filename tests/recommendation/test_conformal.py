@@ -20,14 +20,14 @@ def calibrate(
     model,
     cold_users: Sequence[ColdUser],
     *,
-    shots: Sequence[int],
+    support_sizes: Sequence[int],
     value_range: tuple[float, float],
     level: float = 0.9,
 ) -> Conformal:
     """Find the stretch on new users the model was not fitted on.
 
     Args:
-        shots: numbers of events to calibrate at.
+        support_sizes: numbers of events to calibrate at.
         value_range: predictions are clipped to it first, as everywhere else.
 
     Raises:
@@ -37,7 +37,7 @@ def calibrate(
     evaluated = [user for user in cold_users if user.rated]
     asked = [[item_id for item_id, _ in user.rated] for user in evaluated]
     actual = np.array([value for user in evaluated for _, value in user.rated])
-    steps = tuple(sorted(set(shots)))
+    steps = tuple(sorted(set(support_sizes)))
     ratios = np.zeros((len(steps), len(actual)))
     for row, events in enumerate(steps if evaluated else ()):
         requests = [Request(history=user.first(events), profile=user.profile) for user in evaluated]
@@ -47,7 +47,8 @@ def calibrate(
         )
     owners = np.repeat(np.arange(len(evaluated)), [len(ids) for ids in asked])
     return Conformal.of_errors(
-        HeldOutErrors(shots=steps, ratios=ratios, owners=owners, users=len(evaluated)), level
+        HeldOutErrors(support_sizes=steps, ratios=ratios, owners=owners, users=len(evaluated)),
+        level,
     )
 
 
@@ -79,9 +80,9 @@ def users(n, seed, lengths=(1, 30)):
     return found
 
 
-def coverage(conformal, cold_users, shots):
+def coverage(conformal, cold_users, n_support):
     """Mean over users of the share of their values inside the interval."""
-    low, high = conformal.interval(np.array(3.0), np.array(0.5 if shots else 0.75), shots)
+    low, high = conformal.interval(np.array(3.0), np.array(0.5 if n_support else 0.75), n_support)
     return np.mean([np.mean([(low <= v) & (v <= high) for _, v in p.query]) for p in cold_users])
 
 
@@ -90,15 +91,15 @@ def test_unseen_users_are_covered_as_promised(level):
     found = []
     for seed in range(8):
         conformal = calibrate(
-            TooSure(), users(150, seed), shots=(0, 5), value_range=(-9, 9), level=level
+            TooSure(), users(150, seed), support_sizes=(0, 5), value_range=(-9, 9), level=level
         )
-        found += [coverage(conformal, users(400, 1000 + seed), shots) for shots in (0, 5)]
+        found += [coverage(conformal, users(400, 1000 + seed), n_support) for n_support in (0, 5)]
     assert np.mean(found) == pytest.approx(level, abs=0.015)
     assert min(found) > level - 0.05
 
 
 def test_the_stretch_differs_by_number_of_events_and_is_interpolated_between():
-    found = calibrate(TooSure(), users(200, 0), shots=(0, 5), value_range=(-9, 9))
+    found = calibrate(TooSure(), users(200, 0), support_sizes=(0, 5), value_range=(-9, 9))
     assert found.stretch[1] == pytest.approx(1.5 * found.stretch[0])
     assert found.stretch[0] < found.factor(2) < found.stretch[1]
     assert found.factor(50) == found.stretch[1]
@@ -113,12 +114,12 @@ def test_a_user_of_many_values_counts_as_much_as_one_of_few():
     wild = ColdUser(
         user_id="w", profile={}, pool=[], query=[(f"i{j}", 9.0) for j in range(5000)], relevant=[]
     )
-    found = calibrate(TooSure(), [*shy, wild], shots=(0,), value_range=(0, 9))
+    found = calibrate(TooSure(), [*shy, wild], support_sizes=(0,), value_range=(0, 9))
     assert found.stretch[0] == pytest.approx(0.5 / 0.75 / norm.ppf(0.95))
 
 
 def test_the_interval_stays_on_the_scale_and_the_wider_std_gives_it():
-    found = Conformal(shots=(0,), stretch=(2.0,))
+    found = Conformal(support_sizes=(0,), stretch=(2.0,))
     low, high = found.interval(np.array([4.8, 3.0]), np.array([0.4, 0.1]), 3, (1.0, 5.0))
     half = norm.ppf(0.95) * 2.0
     np.testing.assert_allclose(low, [4.8 - half * 0.4, 3.0 - half * 0.1])
@@ -127,17 +128,17 @@ def test_the_interval_stays_on_the_scale_and_the_wider_std_gives_it():
 
 
 def test_it_is_saved_as_json():
-    found = calibrate(TooSure(), users(30, 0), shots=(5, 0), value_range=(1, 5))
+    found = calibrate(TooSure(), users(30, 0), support_sizes=(5, 0), value_range=(1, 5))
     assert Conformal.of_json(json.loads(json.dumps(found.to_json()))) == found
-    assert found.shots == (0, 5) and found.cold_users == 30
+    assert found.support_sizes == (0, 5) and found.cold_users == 30
 
 
 def test_bad_input_is_refused():
     with pytest.raises(
         BadInput, match="90% intervals need at least 9 new users with values to check, got 8"
     ):
-        calibrate(TooSure(), users(8, 0), shots=(0,), value_range=(1, 5))
-    with pytest.raises(BadInput, match="shots must be ascending"):
-        Conformal(shots=(3, 0), stretch=(1.0, 1.0))
+        calibrate(TooSure(), users(8, 0), support_sizes=(0,), value_range=(1, 5))
+    with pytest.raises(BadInput, match="support_sizes must be ascending"):
+        Conformal(support_sizes=(3, 0), stretch=(1.0, 1.0))
     with pytest.raises(BadInput, match="level must lie between 0 and 1"):
-        Conformal(shots=(0,), stretch=(1.0,), level=1.0)
+        Conformal(support_sizes=(0,), stretch=(1.0,), level=1.0)

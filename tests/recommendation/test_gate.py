@@ -15,7 +15,7 @@ from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.gate_tasks import GateTasks
 from metarec.recommendation.ensemble.gate_training import (
     _first,
-    _near,
+    _high_ranked,
     _ranking_loss,
     _untrained,
     train_gate,
@@ -43,7 +43,7 @@ def test_parts_follow_the_formula_by_hand(gate: Gate) -> None:
     )
     evidence = {"a": np.array([[3.0, 1.0]], np.float32), "b": np.array([[0.0, 0.0]], np.float32)}
 
-    parts = gate.parts(popularity, item_statistics, evidence, np.array([3]))
+    parts = gate.score_components(popularity, item_statistics, evidence, np.array([3]))
 
     np.testing.assert_allclose(parts["popularity"], [2 * np.log([0.75, 0.25])], rtol=1e-6)
     np.testing.assert_allclose(parts["item_statistics"], [[1.5, -1.5]], rtol=1e-6)
@@ -63,7 +63,9 @@ def test_the_score_is_the_sum_of_the_parts_whether_evidence_is_full_or_sparse(ga
     few = (full * (rng.random((users, items)) < 0.02)).astype(np.float32)
     full[0], few[:2] = 0.0, 0.0
     lengths = rng.integers(0, 6, users)
-    expected = sum(gate.parts(popularity, item_statistics, {"a": full, "b": few}, lengths).values())
+    expected = sum(
+        gate.score_components(popularity, item_statistics, {"a": full, "b": few}, lengths).values()
+    )
     base = np.concatenate([np.log(popularity)[None, :], item_statistics.T])
 
     for second in (few.copy(), sp.csr_matrix(few)):
@@ -79,7 +81,7 @@ def test_training_follows_the_same_formula(gate: Gate) -> None:
     popularity = rng.dirichlet(np.ones(7)).astype(np.float32)
     statistics = rng.normal(size=(7, 1)).astype(np.float32)
     evidence = {name: rng.dirichlet(np.ones(7), size=3).astype(np.float32) for name in gate.names}
-    expected = sum(gate.parts(popularity, statistics, evidence, np.full(3, 3)).values())
+    expected = sum(gate.score_components(popularity, statistics, evidence, np.full(3, 3)).values())
     found = log_scores(
         *(
             torch.from_numpy(np.asarray(learned[1], np.float32))
@@ -192,7 +194,7 @@ def test_ranking_steps_ask_the_best_candidates_alone_and_learn_the_same() -> Non
         train_gate(names, (0, 1), [task, task], np.random.default_rng(0), config=config)
         for config in (GateConfig(near=items, **brief), GateConfig(**brief))
     )
-    near = _near(_untrained(names, (0,), 1), 0, task, GateConfig().near)
+    near = _high_ranked(_untrained(names, (0,), 1), 0, task, GateConfig().near)
 
     assert near.popularity.shape == (users, 300)
     np.testing.assert_array_equal(near.is_relevant.sum(1), likes.sum(1))
@@ -345,7 +347,9 @@ def test_a_wrong_shape_is_refused_where_shapes_are_types() -> None:
     gate = Gate(points=np.array([0, 1, 3]), **parts)
 
     with pytest.raises(TypeError, match="Type-check error"):
-        gate.parts(np.ones((4, 1)), np.zeros((4, 1)), {"silent": np.ones((2, 4))}, np.array([0, 1]))
+        gate.score_components(
+            np.ones((4, 1)), np.zeros((4, 1)), {"silent": np.ones((2, 4))}, np.array([0, 1])
+        )
     with pytest.raises(TypeError, match="Type-check error"):
         Gate(points=np.array([0, 1]), **parts)
 

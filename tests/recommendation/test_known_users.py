@@ -56,8 +56,8 @@ def test_the_gate_has_a_support_size_beyond_the_pool_and_the_tasks_leave_the_his
     users = np.arange(20)
     seen = []
 
-    def ask(shots: int, some: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        seen.append(shots)
+    def ask(n_support: int, some: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen.append(n_support)
         shape = (len(some), 40)
         return (
             np.zeros((1, *shape), np.float32),

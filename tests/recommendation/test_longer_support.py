@@ -16,7 +16,7 @@ from metarec.recommendation.ensemble.held_out_tasks import (
     GateTasks,
     as_longer,
     known_length,
-    longer_shots,
+    longer_support_sizes,
     longer_tasks,
 )
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
@@ -36,7 +36,7 @@ def behavior_of(lengths: list[int]) -> Behavior:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "shots"),
+    ("lengths", "support_sizes"),
     [
         ([16] * 300 + [6] * 900, (5, 10)),
         ([16] * 299 + [6] * 500, ()),
@@ -45,15 +45,15 @@ def behavior_of(lengths: list[int]) -> Behavior:
     ],
 )
 def test_three_hundred_users_and_a_fifth_must_have_fifteen_events(
-    lengths: list[int], shots: tuple[int, ...]
+    lengths: list[int], support_sizes: tuple[int, ...]
 ) -> None:
-    assert longer_shots(behavior_of(lengths)) == shots
+    assert longer_support_sizes(behavior_of(lengths)) == support_sizes
 
 
 def test_a_long_horizon_has_these_support_sizes_already() -> None:
     behavior = behavior_of([40] * 400)
 
-    assert longer_shots(replace(behavior, horizon=LONG)) == ()
+    assert longer_support_sizes(replace(behavior, horizon=LONG)) == ()
 
 
 def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
@@ -61,9 +61,9 @@ def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
     seen: list[tuple[int, int]] = []
 
     def ask(
-        longer: Behavior, shots: int, users: np.ndarray
+        longer: Behavior, n_support: int, users: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        seen.extend((shots, int(longer.pools[user])) for user in users)
+        seen.extend((n_support, int(longer.pools[user])) for user in users)
         return (
             np.zeros((1, len(users), ITEMS), np.float32),
             np.full(ITEMS, 1 / ITEMS, np.float32),

@@ -13,7 +13,7 @@ from metarec.app import cli
 from metarec.data.dataset import Dataset
 from metarec.data.read import read
 from metarec.data.schema import BadInput
-from metarec.recommendation.ensemble.prior import Prior, Trial
+from metarec.recommendation.ensemble.prior import Prior, PriorComparison
 from metarec.recommendation.fitting.fit import fit
 from metarec.recommendation.fitting.steps import Run
 from metarec.recommendation.settings import Settings
@@ -81,10 +81,10 @@ def test_one_that_hurts_is_not_used(source: Recommender, target: Dataset) -> Non
 
 
 def test_the_trial_compares_the_same_users() -> None:
-    better = Trial(with_prior=np.array([0.4, 0.5]), without=np.array([0.3, 0.4]))
+    better = PriorComparison(with_prior=np.array([0.4, 0.5]), without=np.array([0.3, 0.4]))
     assert better.helps
     assert "of 2 held-out users 0.450 with it, 0.350 without (+0.100" in better.sentence("books")
-    assert not Trial(with_prior=better.without, without=better.with_prior).helps
+    assert not PriorComparison(with_prior=better.without, without=better.with_prior).helps
 
 
 def test_a_prior_of_another_format_or_without_overlap_is_one_line(

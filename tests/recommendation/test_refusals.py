@@ -11,7 +11,7 @@ from metarec.data.cold_users import Horizon
 from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.ensemble.refusals import REFUSAL, RefusalsConfig, Refusers
 
-SHORT = Horizon(shots=(0, 1, 3), pool=4, min_events=6)
+SHORT = Horizon(support_sizes=(0, 1, 3), pool=4, min_events=6)
 
 
 def feed(*, meant: bool, users: int = 120, items: int = 15, seed: int = 1) -> Dataset:

@@ -22,7 +22,7 @@ from metarec.recommender import Recommender
 
 TOLD = {
     "friends": Request(friends=["u1", "u5", "u9"]),
-    "place": Request(location=CITIES[1]),
+    "location": Request(location=CITIES[1]),
     "context": Request(context={"mood": "rope"}),
     "search": Request(searches=["a rope"]),
 }
@@ -68,9 +68,9 @@ def test_cold_places_are_ordered_by_distance(model: Recommender) -> None:
     scores = grown.score(asked)[:, grown.vocabulary.indexes(new["item_id"])]
 
     small, inputs = replace(model.settings, preset="small"), model.item_inputs
-    assert not learns_cold_items(small, inputs, ("place",))
+    assert not learns_cold_items(small, inputs, ("location",))
     assert learns_cold_items(small, inputs, ())
-    assert learns_cold_items(small, replace(inputs, tags=["kind=bar"]), ("place",))
+    assert learns_cold_items(small, replace(inputs, tags=["kind=bar"]), ("location",))
     assert scores.argmax(1).tolist() == list(towns)
 
 
@@ -135,7 +135,7 @@ def test_new_items_have_their_place_at_once(model: Recommender) -> None:
 
     parts = grown.score_components([Request(location=CITIES[2]), Request(location=CITIES[0])])
 
-    assert parts["place"][0, -1] > parts["place"][1, -1]
+    assert parts["location"][0, -1] > parts["location"][1, -1]
 
 
 def test_what_cannot_be_used_is_said(model: Recommender) -> None:
@@ -163,9 +163,9 @@ def test_reasons_name_no_friend(model: Recommender) -> None:
 
 
 def test_reasons_tell_the_distance(model: Recommender) -> None:
-    item = model.recommend([TOLD["place"]])[0].item_ids[0]
+    item = model.recommend([TOLD["location"]])[0].item_ids[0]
 
-    assert "km from you" in " ".join(model.explain(TOLD["place"], item).reasons)
+    assert "km from you" in " ".join(model.explain(TOLD["location"], item).reasons)
 
 
 def test_a_distance_is_measured_from_you_only_where_you_said_where_you_are(
@@ -173,7 +173,7 @@ def test_a_distance_is_measured_from_you_only_where_you_said_where_you_are(
 ) -> None:
     after = Request(history=[("i30", 1.0)])
     facts = [
-        context_facts(model, request, [0])[0]["place"]
+        context_facts(model, request, [0])[0]["location"]
         for request in (
             replace(after, location=CITIES[1]),
             replace(after, profile={"latitude": CITIES[1][0], "longitude": CITIES[1][1]}),

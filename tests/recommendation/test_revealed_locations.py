@@ -11,17 +11,17 @@ import pytest
 
 from context_world import context_world
 from metarec.features.behavior import Behavior
-from metarec.models.place.local_knn import LocalKnn, LocalKnnConfig
-from metarec.models.place.model import Place
+from metarec.models.location.local_knn import LocalKnn, LocalKnnConfig
+from metarec.models.location.model import Location
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.fitting.cross_fitting import Fitted, score_held_out
-from metarec.recommendation.fitting.ensemble_fit import _settled
+from metarec.recommendation.fitting.ensemble_fit import _completed_configs
 from metarec.recommendation.fitting.held_out_users import located_share
 from metarec.recommendation.fitting.reading import Reading
 from metarec.recommendation.settings import Settings
 from metarec.runtime.progress import silent
 
-NAMES = ("item_knn", "place", "local_knn")
+NAMES = ("item_knn", "location", "local_knn")
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +63,22 @@ def test_as_many_tell_where_they_are_as_the_gate_is_to_learn_from(behavior: Beha
 
 def test_what_is_chosen_by_all_users_is_not_chosen_anew_by_some(behavior: Behavior) -> None:
     wanted = LocalKnnConfig(scales=(0.1, 3.0), crowding=0.25)
-    settled = _settled(behavior, NAMES, {"local_knn": wanted, "gate": GateConfig(folds=2)}, 0)
+    settled = _completed_configs(
+        behavior, NAMES, {"local_knn": wanted, "gate": GateConfig(folds=2)}, 0
+    )
     some, rng = behavior.users(np.arange(0, 72, 2)), np.random.default_rng(5)
 
-    place = Place.fit(some, rng, settled["place"])
+    place = Location.fit(some, rng, settled["location"])
     knn = LocalKnn.fit(some, rng, settled["local_knn"])
 
     assert settled["gate"] == GateConfig(folds=2) and "item_knn" not in settled
-    assert (place.scale,) == settled["place"].scales
+    assert (place.scale,) == settled["location"].scales
     assert (knn.scale,) == settled["local_knn"].scales and knn.scale in wanted.scales
     assert knn.config.crowding == 0.25 and len(knn.norms) == 36
-    whole = Place.fit(behavior, np.random.default_rng(0))
-    assert settled["place"].scales == (whole.scale,)
+    whole = Location.fit(behavior, np.random.default_rng(0))
+    assert settled["location"].scales == (whole.scale,)
 
 
 def test_circumstances_are_chosen_anew_in_each_fold(behavior: Behavior) -> None:
     """Chosen once for all folds, slates for new users were worse on Frappe."""
-    assert "context" not in _settled(behavior, ("context",), {}, 0)
+    assert "context" not in _completed_configs(behavior, ("context",), {}, 0)

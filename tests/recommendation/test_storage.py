@@ -32,6 +32,13 @@ def test_a_model_that_lacks_something_is_named_as_such():
             from_artifact(replace(whole, **lacking))
 
 
+def test_a_model_whose_support_sizes_are_saved_as_shots_loads():
+    saved = read_artifact(saved_model())
+    sizes = saved.config["horizon"].pop("support_sizes")
+    saved.config["horizon"]["shots"] = sizes
+    assert list(from_artifact(saved).horizon.support_sizes) == sizes
+
+
 def test_a_model_saved_under_old_ids_loads_with_one_note(tmp_path: Path) -> None:
     old = {new: name for name, new in RENAMED.items()}
     whole = read_artifact(saved_model())

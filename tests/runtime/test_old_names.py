@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 
 from metarec.app.reports import read_report
+from metarec.data.cold_users import Horizon
+from metarec.evaluation.measure import EvaluationSet
+from metarec.models.config import setting
 from metarec.recommendation.conformal import Conformal
 from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.explained import Explanation
 from metarec.recommendation.onboarding import Questions
+from metarec.recommendation.settings import Settings
 from metarec.recommender import Recommender
 from metarec.runtime.old_names import (
     ARRAYS,
@@ -45,6 +49,7 @@ def test_former_names_of_public_attributes_work_and_name_the_current_one():
         questions.score_parts  # noqa: B018  # the access is what is tested
     for name, names in ATTRIBUTES.items():
         public = {"Recommender": Recommender, "Explanation": Explanation, "Questions": Questions}
+        public |= {"Horizon": Horizon, "Conformal": Conformal, "Settings": Settings}
         known = {*dir(public[name]), *(one.name for one in fields(public[name]))}
         assert known >= {*names.values()}
         assert not known & {*names}
@@ -64,7 +69,32 @@ def test_former_options_are_read_as_the_current_ones(former: str, current: str):
 
 def test_intervals_saved_under_old_names_are_read():
     old = {"shots": [0, 5], "stretch": [1.0, 1.2], "level": 0.9, "newcomers": 40}
-    assert Conformal.of_json(old).cold_users == 40
+    found = Conformal.of_json(old)
+    assert (found.cold_users, found.support_sizes) == (40, (0, 5))
+
+
+def test_former_limits_of_a_setting_work_and_name_the_current_ones():
+    with pytest.warns(FutureWarning, match="least of setting is now at_least"):
+        former = setting(1.0, **{"least": 0})
+    assert former.metadata == setting(1.0, at_least=0).metadata
+
+
+def test_a_class_is_imported_under_its_former_name():
+    with pytest.warns(FutureWarning, match="Trial of metarec.evaluation.measure is now Eval"):
+        from metarec.evaluation.measure import Trial
+    assert Trial is EvaluationSet
+    with pytest.raises(ImportError, match="Trials"):
+        from metarec.evaluation.measure import Trials  # noqa: F401  # the import is what is tested
+
+
+def test_former_keywords_of_classes_work_and_name_the_current_one():
+    with pytest.warns(FutureWarning, match="shots of Horizon is now support_sizes"):
+        horizon = Horizon(shots=(0, 1), pool=1, min_events=2)
+    assert horizon == Horizon(support_sizes=(0, 1), pool=1, min_events=2)
+    with pytest.warns(FutureWarning, match=r"Horizon\.shots is now Horizon\.support_sizes"):
+        assert horizon.shots == (0, 1)
+    with pytest.raises(TypeError, match="sizes"):
+        Horizon(sizes=(0, 1), pool=1, min_events=2)
 
 
 def test_sizes_and_a_size_of_former_reports_are_told_apart():

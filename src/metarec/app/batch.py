@@ -146,8 +146,8 @@ def requests_of(
     act = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", at.alias("timestamp"))
     histories = _lists(events.frame, act)
     friends = _lists(data.relations.friends, pl.struct("friend_id", "weight"))
-    asked = pl.struct("query", pl.col("timestamp").fill_null(float("nan")))
-    searches = _lists(data.relations.searches, asked)
+    query = pl.struct("query", pl.col("timestamp").fill_null(float("nan")))
+    searches = _lists(data.relations.searches, query)
     acts = _lists(events.frame.filter(events.acts()["sign"] > 0), pl.col("timestamp"))
     return [
         Request(
@@ -208,15 +208,15 @@ def recommend_all(
     parts = Parts.of(data, config.users_per_file)
     _begin(out, plan)
     missing = [number for number in parts.numbers if not (out / _file(number)).exists()]
-    found, todo = len(parts) - len(missing), parts.only(missing)
+    n_done, todo = len(parts) - len(missing), parts.only(missing)
     run_jobs(
         partial(_write_part, model, plan["version"], out, config),
         todo,
         min(workers, max(len(todo), 1)),
         backend=backend,
-        tell=lambda done: progress(STAGE, (found + done) / len(parts)),
+        tell=lambda done: progress(STAGE, (n_done + done) / len(parts)),
     )
-    summary = {**plan, "files_found": found, **_counted(out, parts)}
+    summary = {**plan, "files_found": n_done, **_counted(out, parts)}
     write_text(out / SUMMARY, json.dumps(summary, indent=1))
     return summary
 
@@ -242,9 +242,9 @@ def _begin(out: Path, plan: dict[str, Any]) -> None:
     """
     place = out / PLAN
     if place.exists():
-        found = json.loads(place.read_text(encoding="utf-8"))
-        if found != plan:
-            differs = ", ".join(name for name in plan if found.get(name) != plan[name])
+        manifest = json.loads(place.read_text(encoding="utf-8"))
+        if manifest != plan:
+            differs = ", ".join(name for name in plan if manifest.get(name) != plan[name])
             raise BadInput(
                 f"{str(out)!r} holds slates of another run (other {differs}); give another folder, "
                 "or remove it"
@@ -330,9 +330,9 @@ def _counted(out: Path, parts: Parts) -> dict[str, Any]:
     rows = empty = 0
     for number in parts.numbers:
         path = out / _file(number)
-        told = json.loads(pl.read_parquet_metadata(path)["notes"])
-        notes.update(told["notes"])
-        empty += told["empty"]
+        kept_notes = json.loads(pl.read_parquet_metadata(path)["notes"])
+        notes.update(kept_notes["notes"])
+        empty += kept_notes["empty"]
         rows += int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
     return {
         "users": len(parts.user_ids),

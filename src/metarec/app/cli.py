@@ -112,9 +112,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except BaseException as error:
         code, line = explain_failure(error)
         if line:
-            told = fitted(f"metarec: {_in_language(line, error)}", sys.stderr)
+            message = fitted(f"metarec: {_in_language(line, error)}", sys.stderr)
             name = colored("metarec:", "red", sys.stderr)
-            typer.echo(told.replace("metarec:", name, 1), err=True)
+            typer.echo(message.replace("metarec:", name, 1), err=True)
         if is_traced:
             traceback.print_exception(error)
     raise SystemExit(code or 0)

@@ -79,7 +79,7 @@ def promote_arm(store: Store, registry: Registry, name: str, arm: str, reason: s
         ExperimentConflict: if the experiment or the arm does not run any more, or its model cannot
             serve.
     """
-    won = check_promotable(_found(store, name), arm)
+    won = check_promotable(_named_experiment(store, name), arm)
     before = registry.current()
     if won.model != before:
         try:
@@ -101,15 +101,15 @@ def roll_back(store: Store, registry: Registry, name: str, reason: str) -> Exper
     Raises:
         ExperimentConflict: if no arm of it is promoted.
     """
-    done = note_rolled_back(store, _found(store, name).name, reason)
+    done = note_rolled_back(store, _named_experiment(store, name).name, reason)
     won = done.arm_named(done.winner)
     if won.model == registry.current() and done.model_before not in ("", won.model):
         registry.promote(done.model_before, f"experiment {name} rolled back: {reason}")
     return done
 
 
-def _found(store: Store, name: str) -> Experiment:
-    found = experiment_named(store, name)
-    if found is None:
+def _named_experiment(store: Store, name: str) -> Experiment:
+    experiment = experiment_named(store, name)
+    if experiment is None:
         raise ExperimentConflict(f"there is no experiment {name!r}")
-    return found
+    return experiment

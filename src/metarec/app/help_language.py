@@ -70,14 +70,14 @@ def _with_headings(get_help: Any, context: Any, *, language: str) -> str:
 
 
 def _marked(line: str, language: str) -> str:
-    found = _EXTRA.search(line)
-    if found is None:
+    extra = _EXTRA.search(line)
+    if extra is None:
         return line
-    mark = "[required]" if found[1] == "required" else f"[{found[1]}]"
+    mark = "[required]" if extra[1] == "required" else f"[{extra[1]}]"
     label = translated("[required]", language, HELP)
     if mark != "[required]":
         label = mark.replace("default: ", translated("default: ", language, HELP))
-    before = line[: found.start()]
+    before = line[: extra.start()]
     if display_width(f"{before}  {label}") <= OF_TERMINAL:
         return f"{before}  {label}"
     names = re.match(r"\s*(?:-\S+(?: / -\S+)?(?: \S+)?|\S+ \S+)\s{2,}|\s*", before)

@@ -107,9 +107,9 @@ def import_data(
 
 def _event(row: dict[str, Any]) -> Event:
     own = ("user_id", "item_id", "timestamp", "kind", "value")
-    value, told = row["value"], [row["item_id"], row["kind"], row["timestamp"]]
+    value, identity = row["value"], [row["item_id"], row["kind"], row["timestamp"]]
     return Event(
-        event_id=_id_of(told),
+        event_id=_id_of(identity),
         user_id=row["user_id"],
         item_id=row["item_id"],
         timestamp=row["timestamp"],
@@ -124,19 +124,19 @@ def _event(row: dict[str, Any]) -> Event:
     )
 
 
-def _id_of(told: Sequence[Any]) -> str:
+def _id_of(identity: Sequence[Any]) -> str:
     """Return an id that is the same for the same event in every import."""
-    return "import-" + hashlib.blake2b(repr(list(told)).encode(), digest_size=12).hexdigest()
+    return "import-" + hashlib.blake2b(repr(list(identity)).encode(), digest_size=12).hexdigest()
 
 
 def _stored(
-    store: Store, events: Iterable[Event], told: Callable[[int], None] = lambda _number: None
+    store: Store, events: Iterable[Event], report: Callable[[int], None] = lambda _number: None
 ) -> int:
     stored = handed = 0
     for batch in _batches(events):
         stored += store.append(batch).result().accepted
         handed += len(batch)
-        told(handed)
+        report(handed)
     return stored
 
 
@@ -144,13 +144,13 @@ def _profiles(store: Store, data: Dataset) -> int:
     known = set(store.profiles()["user_id"])
     users = without_forgotten(store, data.users.frame)["user_id"].cast(pl.Utf8).to_list()
     users = [user for user in users if user not in known]
-    told = [
+    profiles = [
         (user, {name: _plain(value) for name, value in profile.items()})
         for user, profile in zip(users, data.users.of_users(users), strict=True)
         if profile
     ]
-    _wait(store.put_profile(user, profile) for user, profile in told)
-    return len(told)
+    _wait(store.put_profile(user, profile) for user, profile in profiles)
+    return len(profiles)
 
 
 def _friends(store: Store, edges: pl.DataFrame) -> int:

@@ -72,10 +72,10 @@ class JobRecord(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a log line to the record; one of the logger `metarec.progress` sets the stage too."""
-        told = {name: one for name, one in record.__dict__.items() if name not in _STANDARD}
+        fields = {name: one for name, one in record.__dict__.items() if name not in _STANDARD}
         if record.name == "metarec.progress":
-            self._facts |= {"stage": str(told.get("stage", "")), "done": told.get("done", 0.0)}
-        facts = " ".join(f"{name}={one}" for name, one in told.items())
+            self._facts |= {"stage": str(fields.get("stage", "")), "done": fields.get("done", 0.0)}
+        facts = " ".join(f"{name}={one}" for name, one in fields.items())
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
         self._lines.append(f"{at} {record.getMessage()} {facts}".rstrip()[:400])
         self._write(at_once=False)
@@ -146,8 +146,8 @@ def recorded(folder: Path, kind: str) -> Iterator[JobRecord]:
 
 def jobs_of(folder: Path) -> list[Job]:
     """Return the latest jobs of a model folder, newest first, without unreadable files."""
-    found = (_read(path) for path in _files(folder / _FOLDER)[:KEPT])
-    return [job for job in found if job is not None]
+    jobs = (_read(path) for path in _files(folder / _FOLDER)[:KEPT])
+    return [job for job in jobs if job is not None]
 
 
 def _read(path: Path) -> Job | None:

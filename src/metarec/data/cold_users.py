@@ -19,15 +19,17 @@ from metarec.data.arguments import check_type
 from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput, Interactions
+from metarec.runtime.old_names import FormerNames, init_takes_former_keywords, takes_former_keywords
 
 
+@init_takes_former_keywords
 @dataclass(frozen=True, kw_only=True)
-class Horizon:
+class Horizon(FormerNames):
     """Support sizes at which new users are evaluated, and how many events they need. Each item of
     a user counts as one event.
     """
 
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """Support sizes at which quality is measured."""
     pool: int
     """Largest support set, in items; the query set is what comes after."""
@@ -35,9 +37,9 @@ class Horizon:
     """Fewest items a user must have acted on to be evaluated as a new user."""
 
 
-LONG = Horizon(shots=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
-SHORT = Horizon(shots=(0, 1, 2, 3), pool=3, min_events=5)
-MEDIUM = Horizon(shots=(5, 10), pool=10, min_events=15)
+LONG = Horizon(support_sizes=(0, 1, 3, 5, 10, 20), pool=20, min_events=30)
+SHORT = Horizon(support_sizes=(0, 1, 2, 3), pool=3, min_events=5)
+MEDIUM = Horizon(support_sizes=(5, 10), pool=10, min_events=15)
 """Further support sizes that the gate is fitted on, beside SHORT, where enough users have that many
 events.
 """
@@ -120,6 +122,7 @@ class ColdUserSplit:
     """Those of them that were held out for the test; set in folds."""
 
 
+@takes_former_keywords
 def split_cold_users(
     data: Dataset,
     *,
@@ -127,7 +130,7 @@ def split_cold_users(
     test: float = 0.2,
     validation: float = 0.1,
     horizon: Horizon | None = None,
-    most: int | None = None,
+    max_users: int | None = None,
 ) -> ColdUserSplit:
     """Hold out whole users: `test` and `validation` are shares of the users with enough events to
     be evaluated.
@@ -137,7 +140,7 @@ def split_cold_users(
 
     Args:
         rng: draws the held-out users.
-        most: largest number of new users in each part; None sets no limit.
+        max_users: largest number of new users in each part; None sets no limit.
 
     Raises:
         BadInput: if no user has enough events to be evaluated.
@@ -157,19 +160,19 @@ def split_cold_users(
         )
     shuffled = eligible[rng.permutation(len(eligible))]
     n_test, n_validation = int(test * len(eligible)), int(validation * len(eligible))
-    if most is not None:
-        n_test, n_validation = min(n_test, most), min(n_validation, most)
+    if max_users is not None:
+        n_test, n_validation = min(n_test, max_users), min(n_validation, max_users)
     parts = {"test": shuffled[:n_test], "validation": shuffled[n_test : n_test + n_validation]}
     held_out = pl.Series("user_id", np.concatenate(list(parts.values())), dtype=pl.Utf8)
     is_new = pl.col("user_id").is_in(held_out.implode())
     train = data.with_interactions(events.filter(~is_new))
     catalog = train.interactions.frame.select("item_id").unique()
-    found = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
-    left_out = len(held_out) - sum(map(len, found.values()))
+    users_of = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
+    left_out = len(held_out) - sum(map(len, users_of.values()))
     return ColdUserSplit(
         train=train,
-        validation=found["validation"],
-        test=found["test"],
+        validation=users_of["validation"],
+        test=users_of["test"],
         horizon=horizon,
         left_out=left_out,
     )
@@ -177,8 +180,8 @@ def split_cold_users(
 
 def items_of_users(events: Interactions) -> pl.DataFrame:
     """`user_id` and `len`: how many items each user has a positive or negative event on."""
-    said = events.frame.select("user_id", "item_id").filter(events.acts()["sign"] != 0)
-    return said.unique().group_by("user_id").len()
+    rated = events.frame.select("user_id", "item_id").filter(events.acts()["sign"] != 0)
+    return rated.unique().group_by("user_id").len()
 
 
 def cold_users_of(
@@ -239,10 +242,10 @@ def as_cold_users(
     time = pl.col("timestamp") if events.has_time else pl.lit(None, pl.Float64)
     event = pl.struct("item_id", pl.col("value").cast(pl.Float64), "kind", time.alias("timestamp"))
     shown = pools.group_by("user_id", maintain_order=True).agg(event.alias("pool"))
-    asked = queries.group_by("user_id", maintain_order=True).agg(
+    query_of = queries.group_by("user_id", maintain_order=True).agg(
         "item_id", "number", "is_relevant", "strength"
     )
-    rows = shown.join(asked, on="user_id").sort(id_order("user_id"))
+    rows = shown.join(query_of, on="user_id").sort(id_order("user_id"))
     profiles = data.users.of_users(rows["user_id"])
     return [
         ColdUser(

@@ -67,8 +67,8 @@ class Dataset:
         if cleaning is None:
             cleaning = OFF if isinstance(interactions, Interactions) else CleaningConfig()
         if not isinstance(interactions, Interactions):
-            found = _checked(interactions, items, users, kinds)
-            interactions, items, users = found.interactions, found.items, found.users
+            checked = _checked(interactions, items, users, kinds)
+            interactions, items, users = checked.interactions, checked.items, checked.users
         elif kinds is not None:
             interactions = Interactions.of(interactions.frame, kinds)
         fields = {

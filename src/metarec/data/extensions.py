@@ -140,9 +140,9 @@ def name_of(part: object) -> str:
     return (part if isinstance(part, type) else type(part)).__name__
 
 
-def broken(kind: str, part: object, said: str) -> BrokenPart:
+def broken(kind: str, part: object, fault: str) -> BrokenPart:
     """Return the error for a part that breaks its interface: `the model Mine <said>`."""
-    return BrokenPart(f"the {kind} {name_of(part)} {said} (see {GUIDE})")
+    return BrokenPart(f"the {kind} {name_of(part)} {fault} (see {GUIDE})")
 
 
 def call(kind: str, part: object, method: str, *given: Any, **named: Any) -> Any:
@@ -156,7 +156,7 @@ def call(kind: str, part: object, method: str, *given: Any, **named: Any) -> Any
     except Exception as error:  # whatever an added part raises is told in one line
         if isinstance(error, MemoryError) or not is_added(error):  # our own, such as a stop
             raise
-        raise broken(kind, part, f"failed in {method}: {_told(error)}") from error
+        raise broken(kind, part, f"failed in {method}: {_error_text(error)}") from error
 
 
 def call_made(kind: str, name: str, make: Callable[[Any], Any], part: Any) -> Any:
@@ -170,12 +170,12 @@ def call_made(kind: str, name: str, make: Callable[[Any], Any], part: Any) -> An
     except BadInput:
         raise
     except Exception as error:  # as in `call`
-        raise BrokenPart(f"the {kind} {name!r} cannot be made: {_told(error)} (see {GUIDE})") from (
-            error
-        )
+        raise BrokenPart(
+            f"the {kind} {name!r} cannot be made: {_error_text(error)} (see {GUIDE})"
+        ) from (error)
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Return the error in words, with its line in the file of the method that was called."""
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__)][1:]
     own = [(f, n) for f, n in frames if f.f_code.co_filename == frames[0][0].f_code.co_filename]

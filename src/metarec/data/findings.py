@@ -55,10 +55,10 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
     """Merge the findings of several parts of a table: findings of the same rule, action, reason and
     table become one, with the first one's examples.
     """
-    found: dict[tuple[str, str, str, str], Finding] = {}
+    by_key: dict[tuple[str, str, str, str], Finding] = {}
     for finding in findings:
         key = (finding.rule, finding.action, finding.why, finding.table)
-        found[key] = (
-            replace(found[key], rows=found[key].rows + finding.rows) if key in found else finding
+        by_key[key] = (
+            replace(by_key[key], rows=by_key[key].rows + finding.rows) if key in by_key else finding
         )
-    return list(found.values())
+    return list(by_key.values())

@@ -42,17 +42,17 @@ def widened(table: pl.DataFrame) -> pl.DataFrame:
     """Convert integers of any width to 64 bits, so that columns can be compared and joined;
     durations to seconds; objects and bytes to text.
     """
-    found: list[pl.Expr | pl.Series] = []
+    columns: list[pl.Expr | pl.Series] = []
     for name, dtype in table.schema.items():
         if dtype in (pl.Object, pl.Binary):
-            found.append(pl.Series(name, _texts(table[name]), pl.Utf8))
+            columns.append(pl.Series(name, _texts(table[name]), pl.Utf8))
         elif isinstance(dtype, pl.Duration):
-            found.append(pl.col(name).dt.total_microseconds() / 1e6)
+            columns.append(pl.col(name).dt.total_microseconds() / 1e6)
         elif dtype.is_integer() and dtype != pl.Int64:
             largest = table[name].max()
             if not isinstance(largest, int) or largest < 2**63:  # an id may be larger
-                found.append(pl.col(name).cast(pl.Int64))
-    return table.with_columns(found)
+                columns.append(pl.col(name).cast(pl.Int64))
+    return table.with_columns(columns)
 
 
 def _texts(cells: Iterable[Any]) -> list[str | None]:

@@ -100,8 +100,8 @@ def ingest(
     if rows_at_once < 1:
         raise BadInput(f"rows_at_once must be 1 or more, got {rows_at_once}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with unpacked_tables(source) as (where, found):
-        return _into_folder(where, folder, config, rows_at_once, progress, found)
+    with unpacked_tables(source) as (where, findings):
+        return _into_folder(where, folder, config, rows_at_once, progress, findings)
 
 
 def _into_folder(
@@ -110,11 +110,11 @@ def _into_folder(
     config: CleaningConfig,
     rows_at_once: int,
     progress: Progress | None,
-    found: list[Finding],
+    findings: list[Finding],
 ) -> DataReport:
     half = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        report = _ingest(source, half, config, rows_at_once, progress, found)
+        report = _ingest(source, half, config, rows_at_once, progress, findings)
         shutil.rmtree(half / "parts")
         half.chmod(0o755)
         half.replace(folder)
@@ -129,9 +129,9 @@ def _ingest(
     config: CleaningConfig,
     rows_at_once: int,
     progress: Progress | None,
-    found: list[Finding],
+    early_findings: list[Finding],
 ) -> DataReport:
-    files, joined, told, *_, legends, _ = _files_of(source)
+    files, joined, notes, *_, legends, _ = _files_of(source)
     path = files["interactions"]
     scratch = half / "parts"
     scratch.mkdir()
@@ -139,7 +139,7 @@ def _ingest(
     sides = Tables(interactions=pl.DataFrame())
     if source.is_dir():
         sides = read_sides(source, Reading(rules=config))
-    first, parts, findings = None, list[Tally](), [*found, *told, *read, *sides.findings]
+    first, parts, findings = None, list[Tally](), [*early_findings, *notes, *read, *sides.findings]
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
             progress(f"part {number + 1}: {rows.height:,} events")
@@ -147,7 +147,7 @@ def _ingest(
         if not len(data.interactions):
             continue  # the findings state the reason
         if first is None:
-            first, config = data, _settled(data, config, findings)
+            first, config = data, _settings_after_first(data, config, findings)
         if sides.items is not None:
             sides = replace(sides, items=data.items.frame)  # with the items added for this share
         data.interactions.frame.write_parquet(scratch / f"clean-{number:05d}.parquet")
@@ -219,12 +219,12 @@ def _lazy(
     scan = scan.rename({old: new for old, new in zip(names, head.columns, strict=True)})
     scan, head, coded = _by_legends(scan, head, place, legends)
     names = head.columns
-    likely, told = likely_ids(head, path.name, {}, {})
+    likely, notes = likely_ids(head, path.name, {}, {})
     likely, acts = likely_kind(head, path.name, {}, likely, Kinds.default())
     renames, guessed = renamed(names, "interactions", path.name, None, likely)
     scan = scan.rename(renames)
     rated, grades = _rated(scan, path.name, names)
-    return scan.rename(rated), place, [*findings, *rows, *coded, *told, *acts, *guessed, *grades]
+    return scan.rename(rated), place, [*findings, *rows, *coded, *notes, *acts, *guessed, *grades]
 
 
 def _by_legends(
@@ -238,10 +238,10 @@ def _by_legends(
         codes = scan.select(pl.col(column).unique()).collect().to_series()
         if (names := named_by(codes, meant)) is None:
             continue
-        said = pl.col(column).replace_strict(codes, names, return_dtype=pl.Utf8)
-        said = said.alias(name_of_acts(head.columns, column))
-        scan, head = scan.with_columns(said), head.with_columns(said)
-        if said.meta.output_name() != column:
+        named = pl.col(column).replace_strict(codes, names, return_dtype=pl.Utf8)
+        named = named.alias(name_of_acts(head.columns, column))
+        scan, head = scan.with_columns(named), head.with_columns(named)
+        if named.meta.output_name() != column:
             scan, head = scan.drop(column), head.drop(column)
         findings.append(legend_finding(column, place, path))
     return scan, head, findings
@@ -327,7 +327,9 @@ def _cleaned(
     )
 
 
-def _settled(first: Dataset, config: CleaningConfig, findings: Sequence[Finding]) -> CleaningConfig:
+def _settings_after_first(
+    first: Dataset, config: CleaningConfig, findings: Sequence[Finding]
+) -> CleaningConfig:
     """Return the settings for the remaining shares, with the decisions made on the first share."""
     if first.interactions.has_values and config.stray_values and config.value_scale is None:
         config = replace(config, value_scale=rating_scale(first.interactions.frame["value"]))

@@ -226,8 +226,8 @@ class Kinds:
         plain = plain_kind(name)
         if plain in self.entries:
             return plain
-        found = next((form for form in forms(name) if form in self.entries), None)
-        return found or self._of_a_process(name) or self._taken_back(name) or plain
+        entry = next((form for form in forms(name) if form in self.entries), None)
+        return entry or self._of_a_process(name) or self._taken_back(name) or plain
 
     def _of_a_process(self, name: str) -> str | None:
         """Return the key of a name that states a step of a purchase's end: `refund` for
@@ -247,11 +247,11 @@ class Kinds:
             key = self.key(undone)
             back = key if key in self.entries else None
         else:
-            back = next((w for words in taken_back(name) if (w := self._said_by(words))), None)
+            back = next((w for words in taken_back(name) if (w := self._base_kind(words))), None)
         kind = None if back is None else "remove" if back in _LISTS else "undo"
         return kind if kind in self.entries else None
 
-    def _said_by(self, name: str) -> str | None:
+    def _base_kind(self, name: str) -> str | None:
         """Return the key of the revertible kind that a name is derived from; None without one."""
         keys = (plain_kind(name), *forms(name))
         return next((k for k in keys if k in self.entries and k in _CAN_BE_TAKEN_BACK), None)
@@ -270,8 +270,8 @@ class Kinds:
 
     def nearest(self, name: str) -> str | None:
         """Return the known name most similar to an unknown one; None if none is similar."""
-        found = get_close_matches(plain_kind(name), self.entries, n=1, cutoff=0.7)
-        return found[0] if found else None
+        near = get_close_matches(plain_kind(name), self.entries, n=1, cutoff=0.7)
+        return near[0] if near else None
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Return those of the given names that the table has no entry for, sorted."""
@@ -324,31 +324,31 @@ def _at_home() -> dict[str, Kind]:
     }
 
 
-def _entry(name: str, said: Any, before: Kind, place: str) -> Kind:
+def _entry(name: str, given: Any, before: Kind, place: str) -> Kind:
     try:
-        if isinstance(said, Kind):
-            return said
-        return _of_table(said, before) if isinstance(said, Mapping) else _of_number(said, before)
+        if isinstance(given, Kind):
+            return given
+        return _of_table(given, before) if isinstance(given, Mapping) else _of_number(given, before)
     except BadInput as error:
         raise BadInput(f"{place}: kind {name!r}: {error}") from error
 
 
-def _of_number(said: Any, before: Kind) -> Kind:
+def _of_number(given: Any, before: Kind) -> Kind:
     """A strength; the sign stays, unless the number is negative."""
-    if not _is_number(said) or said == 0:
+    if not _is_number(given) or given == 0:
         raise BadInput(
             f"an entry is a strength above 0, a negative number for a negative kind, or a table "
-            f'such as {{ sign = "neutral" }}; got {said!r}'
+            f'such as {{ sign = "neutral" }}; got {given!r}'
         )
-    if said < 0:
-        return Kind(sign="negative", strength=-float(said))
-    return Kind(sign=before.sign, strength=float(said), target=before.target)
+    if given < 0:
+        return Kind(sign="negative", strength=-float(given))
+    return Kind(sign=before.sign, strength=float(given), target=before.target)
 
 
-def _of_table(said: Mapping[str, Any], before: Kind) -> Kind:
-    odd = sorted(set(said) - {"sign", "strength", "target"})
+def _of_table(table: Mapping[str, Any], before: Kind) -> Kind:
+    odd = sorted(set(table) - {"sign", "strength", "target"})
     if odd:
         raise BadInput(f"nothing is known of {odd[0]!r}; there are sign, strength, target")
-    sign = cast("Sign", said.get("sign", before.sign))
-    target = said.get("target", before.target and sign == "positive")
-    return Kind(sign=sign, strength=said.get("strength", before.strength), target=target)
+    sign = cast("Sign", table.get("sign", before.sign))
+    target = table.get("target", before.target and sign == "positive")
+    return Kind(sign=sign, strength=table.get("strength", before.strength), target=target)

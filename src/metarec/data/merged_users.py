@@ -36,13 +36,13 @@ def with_merged_users(tables: Tables) -> Tables:
     events = renamed(tables.interactions, became)
     changed = tables.interactions["user_id"].cast(pl.Utf8).is_in(list(became)).sum()
     why = f"{len(became):,} users became others, as {COLUMN} says; their events are the others' now"
-    found = Finding(rule=COLUMN, rows=int(changed), action="changed", why=why)
+    finding = Finding(rule=COLUMN, rows=int(changed), action="changed", why=why)
     return replace(
         tables,
         interactions=events,
         users=one_row_each(left, became),
         relations=related(tables.relations, became),
-        findings=[*tables.findings, found],
+        findings=[*tables.findings, finding],
     )
 
 

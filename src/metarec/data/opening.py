@@ -55,8 +55,8 @@ def open_tables(
     tables = _with_unread_items(with_merged_users(tables))
     named = tables.policy if domain is None else tables.policy or pack.policy
     loose = unmatched_id_findings(tables.interactions, tables.items, tables.users)
-    found = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
-    return replace(tables, policy=named, findings=found)
+    findings = [*tables.findings, *unknown_kinds(tables.interactions, tables.kinds), *loose]
+    return replace(tables, policy=named, findings=findings)
 
 
 def _with_unread_items(tables: Tables) -> Tables:
@@ -72,7 +72,7 @@ def _with_unread_items(tables: Tables) -> Tables:
     )
     if not 0 < missing.height <= sum(finding.rows for finding in lost):
         return tables
-    found = Finding(
+    unread = Finding(
         rule="unknown_items",
         rows=missing.height,
         action="changed",
@@ -81,7 +81,7 @@ def _with_unread_items(tables: Tables) -> Tables:
         table="items",
     )
     items = pl.concat([tables.items, missing], how="diagonal")
-    return replace(tables, items=items, findings=[*tables.findings, found])
+    return replace(tables, items=items, findings=[*tables.findings, unread])
 
 
 def read_source(
@@ -105,10 +105,10 @@ def read_source(
             f"{path} does not exist; give a data folder, a file of events, a TOML file or a "
             f"database URL"
         )
-    with unpacked_tables(path) as (where, found):
+    with unpacked_tables(path) as (where, findings):
         opened = _open_folder if where.is_dir() else _open_file
         tables = opened(where, reading, rules, domain)
-    return replace(tables, findings=[*found, *tables.findings])
+    return replace(tables, findings=[*findings, *tables.findings])
 
 
 def _open_folder(
@@ -130,8 +130,8 @@ def _open_folder(
     opened = _open_folder if where.is_dir() else _open_file
     tables = opened(where, reading, rules, domain)
     why = f"{folder.name} holds no other tables than {where.relative_to(folder)}, which was read"
-    told = Finding(rule="columns", rows=0, action="noted", why=why)
-    return replace(tables, findings=[told, *tables.findings])
+    finding = Finding(rule="columns", rows=0, action="noted", why=why)
+    return replace(tables, findings=[finding, *tables.findings])
 
 
 def _open_file(

@@ -108,14 +108,14 @@ def with_points(frame: pl.DataFrame, table: str, place: str) -> tuple[pl.DataFra
     if (sevens := _in_e7(frame)) is not None:
         frame, names = sevens
         why = f"{names[0]!r} and {names[1]!r} of {place} were read as degrees times 10,000,000"
-        return frame, [_found("changed", frame.height, why, table)]
-    found = {c: degrees for c in frame.columns if (degrees := _points(frame[c])) is not None}
-    if len(found) != 1:
+        return frame, [_degrees_finding("changed", frame.height, why, table)]
+    degrees_of = {c: degrees for c in frame.columns if (degrees := _points(frame[c])) is not None}
+    if len(degrees_of) != 1:
         return frame, []
-    ((name, degrees),) = found.items()
+    ((name, degrees),) = degrees_of.items()
     first, second = degrees.columns
     why = f"points of column {name!r} of {place} were read as {first} and {second}"
-    note = _found("changed", frame.height - frame[name].null_count(), why, table)
+    note = _degrees_finding("changed", frame.height - frame[name].null_count(), why, table)
     return frame.drop(name).hstack(degrees), [note]
 
 
@@ -244,29 +244,29 @@ def checked_degrees(
             numbers[LONGITUDE].alias(LATITUDE), numbers[LATITUDE].alias(LONGITUDE)
         )
         why = f"latitude and longitude in {place} are swapped (latitudes beyond 90); put right"
-        return turned, [_found("changed", int(given.sum()), why, table)]
+        return turned, [_degrees_finding("changed", int(given.sum()), why, table)]
     wrong = given & ((np.abs(lat) > 90.0) | (np.abs(lon) > 180.0))
     findings = []
     nowhere = given & (lat == 0.0) & (lon == 0.0)
     if nowhere.any() and not nowhere.all():
         why = f"degrees in {place} of 0,0 stand for none; left out"
-        findings.append(_found("changed", int(nowhere.sum()), why, table))
+        findings.append(_degrees_finding("changed", int(nowhere.sum()), why, table))
         given = given & ~nowhere
     if wrong.any():
         example = f"{lat[wrong][0]:g},{lon[wrong][0]:g}"
         why = f"degrees in {place} out of range, such as {example}; left out"
-        findings.append(_found("changed", int(wrong.sum()), why, table))
+        findings.append(_degrees_finding("changed", int(wrong.sum()), why, table))
     missing = int((~given).sum())
     if missing:
         why = f"rows of {place} without a latitude and longitude: distance says nothing of them"
-        findings.append(_found("noted", missing, why, table))
+        findings.append(_degrees_finding("noted", missing, why, table))
     kept = pl.Series(given & ~wrong)
     return frame.with_columns(
         pl.when(kept).then(numbers[name]).alias(name) for name in (LATITUDE, LONGITUDE)
     ), findings
 
 
-def _found(action: Any, rows: int, why: str, table: str) -> Finding:
+def _degrees_finding(action: Any, rows: int, why: str, table: str) -> Finding:
     return Finding(rule="degrees", rows=rows, action=action, why=why, table=table)
 
 

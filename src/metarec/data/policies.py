@@ -50,54 +50,56 @@ def policy_named(
     return base if own is None else own_policy(own, base, f"{place}, [policy]")
 
 
-def own_policy(said: Mapping[str, Any], base: Policy, place: str) -> Policy:
+def own_policy(settings: Mapping[str, Any], base: Policy, place: str) -> Policy:
     """Return the policy `base` changed by a `[policy]` table: rules are added, exclusions are added
     (one of the same column and attribute is replaced), all other keys replace those of `base`.
 
     Raises:
         BadInput: if the table has an unknown key or a value of the wrong type.
     """
-    said = {("prerequisites" if k == "prerequisite_column" else k): v for k, v in said.items()}
-    if isinstance(said.get("rules"), str):
-        said["rules"] = [said["rules"]]
-    for key, value in said.items():
+    settings = {
+        ("prerequisites" if k == "prerequisite_column" else k): v for k, v in settings.items()
+    }
+    if isinstance(settings.get("rules"), str):
+        settings["rules"] = [settings["rules"]]
+    for key, value in settings.items():
         _check(key, KEYS, place)
         if not isinstance(value, KEYS[key]):
             raise BadInput(f"{place}: {key} must be {_SPOKEN[KEYS[key]]}, got {value!r}")
     for key in ("fulfilled_by", "rules"):
-        wrong = next((v for v in said.get(key, ()) if not isinstance(v, str)), None)
+        wrong = next((v for v in settings.get(key, ()) if not isinstance(v, str)), None)
         if wrong is not None:
             raise BadInput(f"{place}: {key} must be a list of texts, got {wrong!r} in it")
-    mine = [_exclusion(e, place) for e in said.get("exclusions", ())]
+    mine = [_exclusion(e, place) for e in settings.get("exclusions", ())]
     columns = {(e.item_column, e.profile_attribute) for e in mine}
     kept = [e for e in base.exclusions if (e.item_column, e.profile_attribute) not in columns]
     try:
         return replace(
             base,
-            repeats_allowed=said.get("repeats_allowed", base.repeats_allowed),
-            prerequisite_column=said.get("prerequisites", base.prerequisite_column),
-            fulfilled_by=tuple(said.get("fulfilled_by", base.fulfilled_by)),
+            repeats_allowed=settings.get("repeats_allowed", base.repeats_allowed),
+            prerequisite_column=settings.get("prerequisites", base.prerequisite_column),
+            fulfilled_by=tuple(settings.get("fulfilled_by", base.fulfilled_by)),
             exclusions=(*kept, *mine),
-            rules=(*base.rules, *said.get("rules", ())),
-            available=said.get("available", base.available),
-            notice=said.get("notice", base.notice) or None,
+            rules=(*base.rules, *settings.get("rules", ())),
+            available=settings.get("available", base.available),
+            notice=settings.get("notice", base.notice) or None,
         )
     except BadInput as error:
         raise BadInput(f"{place}: {error}") from error
 
 
-def _exclusion(said: Any, place: str) -> Exclusion:
-    if not isinstance(said, Mapping):
+def _exclusion(given: Any, place: str) -> Exclusion:
+    if not isinstance(given, Mapping):
         raise BadInput(f"{place}: an exclusion is a table with {EXCLUSION_KEYS[0]} and so on")
-    for key, value in said.items():
+    for key, value in given.items():
         _check(key, EXCLUSION_KEYS, f"{place}.exclusions")
         if not isinstance(value, str):
             raise BadInput(f"{place}.exclusions: {key} must be a text, got {value!r}")
-    missing = next((key for key in EXCLUSION_KEYS[:2] if key not in said), None)
+    missing = next((key for key in EXCLUSION_KEYS[:2] if key not in given), None)
     if missing is not None:
-        raise BadInput(f"{place}.exclusions: an exclusion needs {missing}, got {dict(said)!r}")
+        raise BadInput(f"{place}.exclusions: an exclusion needs {missing}, got {dict(given)!r}")
     try:
-        return Exclusion(**{"why": f"excluded by {said['profile_attribute']}", **said})
+        return Exclusion(**{"why": f"excluded by {given['profile_attribute']}", **given})
     except BadInput as error:
         raise BadInput(f"{place}.exclusions: {error}") from error
 
@@ -118,8 +120,8 @@ def nearest(word: str, known: Any, least: float = 0.6) -> str | None:
     if len(word) > LONGEST_NAME:
         return None
     by_name = {bare(str(one)): str(one) for one in known}
-    found = get_close_matches(bare(word), by_name, n=1, cutoff=least)
-    return by_name[found[0]] if found else None
+    near = get_close_matches(bare(word), by_name, n=1, cutoff=least)
+    return by_name[near[0]] if near else None
 
 
 def bare(name: str) -> str:
@@ -135,12 +137,12 @@ def other_spellings(names: Sequence[str], columns: Sequence[str]) -> dict[str, s
     name.
     """
     by_name = {bare(column): column for column in columns if column not in names}
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for name in names:
         column = None if name in columns else by_name.get(bare(name))
-        if column is not None and column not in found.values():
-            found[name] = column
-    return found
+        if column is not None and column not in spellings.values():
+            spellings[name] = column
+    return spellings
 
 
 def column_of(name: str, columns: Sequence[str], policy: Policy) -> str | None:
@@ -189,7 +191,7 @@ class RequiredColumns:
         items = [e.item_column for e in policy.exclusions]
         users = [e.profile_attribute for e in policy.exclusions]
         items += [part.name for rule in rules for part in rule.items]
-        users += [name for rule in rules for name in rule.asks]
+        users += [name for rule in rules for name in rule.attributes_read]
         return cls(items=tuple(dict.fromkeys([*items, *single])), users=tuple(dict.fromkeys(users)))
 
 

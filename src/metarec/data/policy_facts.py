@@ -58,9 +58,9 @@ def facts_lines(facts: Mapping[str, Any]) -> list[str]:
     """Format the result of `policy_facts` for a terminal, one sentence per line."""
     lines = list(facts["words"])
     for table in ("items", "users"):
-        found, missing = facts[table]["found"], facts[table]["missing"]
-        if found:
-            lines.append(f"found in {table}: {', '.join(found)}")
+        matched, missing = facts[table]["found"], facts[table]["missing"]
+        if matched:
+            lines.append(f"found in {table}: {', '.join(matched)}")
         if missing:
             why = "not checked" if table == "items" else "state them with each request"
             lines.append(f"NOT found in {table}: {', '.join(missing)} ({why})")
@@ -89,7 +89,7 @@ def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
     """Return, for each exclusion, the user values that match no tag of the item column, the most
     frequent first. Such a value hides no item, for example a word of another language.
     """
-    found = []
+    unmatched = []
     for exclusion in policy.exclusions:
         column = column_of(exclusion.item_column, data.items.frame.columns, policy)
         names = [n for n in data.users.attributes if bare(n) == bare(exclusion.profile_attribute)]
@@ -104,15 +104,17 @@ def _unmatched(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
             and not words.named_in(tag)
         }
         if lost:
-            found.append({"attribute": names[0], "column": exclusion.item_column, "values": lost})
-    return found
+            unmatched.append(
+                {"attribute": names[0], "column": exclusion.item_column, "values": lost}
+            )
+    return unmatched
 
 
 def _unsure(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
     """Return the item columns that rules compare with numbers and that have cells whose dot may be
     a thousands separator.
     """
-    found: dict[str, dict[str, Any]] = {}
+    unsure: dict[str, dict[str, Any]] = {}
     for part in (part for text in policy.rules for part in read_rule(text).items):
         column = column_of(part.name, data.items.frame.columns, policy)
         if column is None or not isinstance(part.value, float):
@@ -121,8 +123,8 @@ def _unsure(data: Dataset, policy: Policy) -> list[dict[str, Any]]:
         open_ones = np.flatnonzero(may_be_thousands_separators(cells))
         if len(open_ones):
             one = {"column": column, "cell": cells[open_ones[0]], "n_items": len(open_ones)}
-            found[column] = one
-    return list(found.values())
+            unsure[column] = one
+    return list(unsure.values())
 
 
 def _tag_counts(column: pl.Series) -> Counter[str]:
@@ -139,4 +141,4 @@ def _says_availability(columns: Iterable[str]) -> str | None:
 
 
 def _where(there: Mapping[str, bool], wanted: bool) -> list[str]:
-    return [name for name, found in there.items() if found is wanted]
+    return [name for name, is_there in there.items() if is_there is wanted]

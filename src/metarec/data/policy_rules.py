@@ -137,7 +137,7 @@ class PolicyRule:
     when: tuple[Comparison, ...]
 
     @property
-    def asks(self) -> list[str]:
+    def attributes_read(self) -> list[str]:
         """Attributes of the user that the rule reads."""
         stated = [part.of_user for part in self.items if part.of_user is not None]
         return list(dict.fromkeys([*(part.name for part in self.when), *stated]))
@@ -167,9 +167,9 @@ def read_rule(text: str) -> PolicyRule:
     whens = [place for place, (kind, word) in enumerate(tokens) if (kind, word) == ("word", "when")]
     asks_user = any(kind == "word" and word.startswith(OF_USER) for kind, word in tokens)
     if len(whens) > 1 or not (whens or asks_user):
-        found = "none" if not whens else f"{len(whens)}"
+        n_whens = "none" if not whens else f"{len(whens)}"
         raise BadInput(
-            f"rule {text!r}: exactly one `when` is expected, found {found}; write {SHAPE}"
+            f"rule {text!r}: exactly one `when` is expected, found {n_whens}; write {SHAPE}"
         )
     end = whens[0] if whens else len(tokens)
     when = _comparisons(tokens[end + 1 :], text, "after `when`") if whens else ()
@@ -208,22 +208,22 @@ def _comparisons(
 
 
 def _comparison(part: Sequence[tuple[str, str]], text: str, where: str) -> Comparison:
-    said = " ".join(token for _, token in part)
+    words = " ".join(token for _, token in part)
     if len(part) != 3 or part[0][0] not in ("word", "text") or part[1][0] != "sign":
         raise BadInput(
-            f"rule {text!r}: {where}, {said!r} is no comparison; write NAME SIGN VALUE, such as "
+            f"rule {text!r}: {where}, {words!r} is no comparison; write NAME SIGN VALUE, such as "
             "sodium_mg > 800, several joined by `and`"
         )
     (_, name), (_, sign), (kind, value) = part
     sign = _SAME_SIGN.get(sign, sign)
     if kind == "sign":
-        raise BadInput(f"rule {text!r}: {where}, {said!r} compares with no value")
+        raise BadInput(f"rule {text!r}: {where}, {words!r} compares with no value")
     if kind == "word" and value.startswith(OF_USER):
         own = value.removeprefix(OF_USER)
         return Comparison(name=name.strip("\"'"), sign=sign, value=float("nan"), of_user=own)
     if kind != "number" and sign not in ("=", "!="):
         raise BadInput(
-            f"rule {text!r}: {where}, {said!r} compares the text {value!r} with {sign}; only = "
+            f"rule {text!r}: {where}, {words!r} compares the text {value!r} with {sign}; only = "
             "and != compare text, and the others take a number"
         )
     return Comparison(

@@ -88,7 +88,7 @@ def numbers_of(cells: Iterable[Any], unit: str | None) -> list[float]:
     """Parse the cells of one column as `number_of` does, with words for yes and no as 1 and 0.
     Where `unit` is None, the numbers are in the unit that most cells name, the smaller one of ties.
     """
-    amounts = [_amount(cell if (said := truth_of(cell)) is None else said) for cell in cells]
+    amounts = [_amount(cell if (truth := truth_of(cell)) is None else truth) for cell in cells]
     if unit is None:
         named = Counter(own for _, own in amounts if own in UNITS)
         unit = max(named, key=lambda own: (named[own], -UNITS[own][1]), default=None)
@@ -111,12 +111,12 @@ def may_be_thousands_separators(cells: Sequence[Any]) -> np.ndarray:
     since programs write trailing zeros in all cells or in none.
     """
     texts = [unicodedata.normalize("NFKC", one) if isinstance(one, str) else "" for one in cells]
-    found = [match and match.group() for match in map(_MAY_PART.match, texts)]
-    has_zeros = any(one and one.endswith("0") for one in found)
+    numbers = [match and match.group() for match in map(_MAY_PART.match, texts)]
+    has_zeros = any(one and one.endswith("0") for one in numbers)
     is_decimal = any(
         _IS_DECIMAL.match(text) or (not has_zeros and _OTHER_DECIMAL.match(text)) for text in texts
     )
-    return np.array([one is not None and not is_decimal for one in found], bool)
+    return np.array([one is not None and not is_decimal for one in numbers], bool)
 
 
 def converted(number: float, own: str | None, unit: str | None) -> float:
@@ -164,10 +164,10 @@ def tags_of(cell: Any) -> list[str] | None:
     texts = [tag_of(part) for part in (cell if listed else [cell]) if part is not None]
     stated = [text for text in texts if text not in NOT_STATED]
     pieces = [tag_of(piece) for text in stated for piece in _BETWEEN.split(text)]
-    found = list(dict.fromkeys([*pieces, *stated]))
-    said = [tag for tag in found if tag not in NOT_STATED and tag not in NOTHING]
-    is_said = said or any(tag in NOTHING for tag in found) or (listed and not texts)
-    return said if is_said else None
+    tags = list(dict.fromkeys([*pieces, *stated]))
+    stated_tags = [tag for tag in tags if tag not in NOT_STATED and tag not in NOTHING]
+    is_said = stated_tags or any(tag in NOTHING for tag in tags) or (listed and not texts)
+    return stated_tags if is_said else None
 
 
 def is_single(tag: str) -> bool:

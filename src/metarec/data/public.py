@@ -202,12 +202,12 @@ def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
 
 def _check_size(wanted: PublicData, tables: Tables) -> None:
     events = Interactions.of(tables.interactions).frame
-    found = (events["user_id"].n_unique(), events["item_id"].n_unique(), events.height)
-    if wanted.size != (0, 0, 0) and found != wanted.size:
+    sizes = (events["user_id"].n_unique(), events["item_id"].n_unique(), events.height)
+    if wanted.size != (0, 0, 0) and sizes != wanted.size:
         raise BadInput(
             f"{wanted.name} should have {wanted.size[0]:,} users, {wanted.size[1]:,} items and "
             f"{wanted.size[2]:,} events, "
-            f"this copy has {found[0]:,}, {found[1]:,} and {found[2]:,}"
+            f"this copy has {sizes[0]:,}, {sizes[1]:,} and {sizes[2]:,}"
         )
 
 

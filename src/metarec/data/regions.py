@@ -35,13 +35,13 @@ class Regions:
     @classmethod
     def fit(cls, users: pl.DataFrame, items: pl.DataFrame) -> Regions:
         """Find the user columns whose values each lie close together on the map."""
-        found = []
+        regions = []
         for name in _texts(users):
             rows = _placed_rows(users, name, items)
             middles, spread = _middles(rows)
             if len(middles) >= 2 and spread <= MAX_SPREAD:
-                found.append((spread, name, middles))
-        return cls(middles={name: middles for _, name, middles in sorted(found)})
+                regions.append((spread, name, middles))
+        return cls(middles={name: middles for _, name, middles in sorted(regions)})
 
     def homes(self, profiles: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """[B, 2] coordinates in degrees that users state, else the median of their region; NaN

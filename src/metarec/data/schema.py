@@ -245,11 +245,11 @@ class Catalog:
             table = table.update(given, on="item_id", how="left")
         elif len(known):
             known = np.sort(known)
-            told = table[known].update(given, on="item_id", how="left")
+            updated = table[known].update(given, on="item_id", how="left")
             ends = [*known.tolist(), table.height]
             pieces = [table[: ends[0]]]
             for place, row in enumerate(known.tolist()):
-                pieces += [told[place : place + 1], table[row + 1 : ends[place + 1]]]
+                pieces += [updated[place : place + 1], table[row + 1 : ends[place + 1]]]
             table = pl.concat(pieces)
         table = pl.concat([table, fresh], how="diagonal")
         grown = Catalog(frame=table.rechunk() if table.n_chunks() > MAX_CHUNKS else table)

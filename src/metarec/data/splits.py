@@ -147,11 +147,11 @@ def _fold(
     train = events.filter(~is_new)
     catalog = train.select("item_id").unique()
     parts = {"test": test, "validation": validation}
-    found = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
+    users_of = {part: cold_users_of(data, ids, catalog, horizon) for part, ids in parts.items()}
     return ColdUserSplit(
         train=data.with_interactions(train),
         horizon=horizon,
-        left_out=len(held_out) - sum(map(len, found.values())),
-        left_out_of_test=len(test) - len(found["test"]),
-        **found,
+        left_out=len(held_out) - sum(map(len, users_of.values())),
+        left_out_of_test=len(test) - len(users_of["test"]),
+        **users_of,
     )

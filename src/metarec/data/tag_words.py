@@ -31,17 +31,17 @@ class TagWords:
         stems = stems_of(tag)
         if not stems:
             return []
-        found = [one for one in self._with_word.get(stems[0], ()) if one != tag]
+        tags = [one for one in self._with_word.get(stems[0], ()) if one != tag]
         whole = _is_code(stems)
-        return [one for one in found if _stands_in(stems, self._stems[one], whole=whole)]
+        return [one for one in tags if _stands_in(stems, self._stems[one], whole=whole)]
 
     def named_in(self, tag: str) -> list[str]:
         """Return the tags whose words this one contains."""
         stems = stems_of(tag)
-        found = [one for stem in dict.fromkeys(stems) for one in self._with_word.get(stem, ())]
+        tags = [one for stem in dict.fromkeys(stems) for one in self._with_word.get(stem, ())]
         return [
             one
-            for one in dict.fromkeys(found)
+            for one in dict.fromkeys(tags)
             if _stands_in(self._stems[one], stems, whole=_is_code(self._stems[one]))
         ]
 

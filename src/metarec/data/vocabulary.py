@@ -49,8 +49,8 @@ class Column(Sequence[str]):
     def __getitem__(self, place: slice) -> Sequence[str]: ...
 
     def __getitem__(self, place: int | slice) -> str | Sequence[str]:
-        found = self._ids[place]
-        return found.to_list() if isinstance(found, pl.Series) else str(found)
+        ids = self._ids[place]
+        return ids.to_list() if isinstance(ids, pl.Series) else str(ids)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids.to_list())
@@ -62,33 +62,35 @@ class Column(Sequence[str]):
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """[I] int64 row of each id; -1 for an unknown id. Small lookups are cached."""
         if len(ids) > AT_ONCE:
-            return self._found(ids)
+            return self._look_up(ids)
         rows = [self._held.get(one) for one in ids]
         new = list(dict.fromkeys(one for one, row in zip(ids, rows, strict=True) if row is None))
         if not new:
             return np.array(rows, np.int64)
-        found = dict(zip(new, self._found(new).tolist(), strict=True))
-        if len(self._held) + len(found) > HELD:
+        row_of = dict(zip(new, self._look_up(new).tolist(), strict=True))
+        if len(self._held) + len(row_of) > HELD:
             self._held = {}
-        self._held.update(found)
-        return np.array([found.get(one, row) for one, row in zip(ids, rows, strict=True)], np.int64)
+        self._held.update(row_of)
+        return np.array(
+            [row_of.get(one, row) for one, row in zip(ids, rows, strict=True)], np.int64
+        )
 
-    def _found(self, ids: Sequence[str]) -> np.ndarray:
+    def _look_up(self, ids: Sequence[str]) -> np.ndarray:
         """[I] rows as of `rows`, without the cache. Ids are compared one by one in Python: most
         lookups are small, and a column operation would cost more.
         """
-        asked = pl.Series([i if isinstance(i, str) else None for i in ids], dtype=pl.Utf8)
-        hashes = _hashes(asked)
-        place, found = np.searchsorted(self._hashes, hashes), np.full(len(ids), -1)
-        while len(open_ := np.flatnonzero((found < 0) & (place < len(self)))):
+        texts = pl.Series([i if isinstance(i, str) else None for i in ids], dtype=pl.Utf8)
+        hashes = _hashes(texts)
+        place, row_of = np.searchsorted(self._hashes, hashes), np.full(len(ids), -1)
+        while len(open_ := np.flatnonzero((row_of < 0) & (place < len(self)))):
             at = place[open_]
             same = self._hashes[at] == hashes[open_]
             rows = self._order[at].astype(np.int64)
             names = zip(self.at(rows.tolist()), open_.tolist(), strict=True)
             same_name = np.fromiter((name == ids[one] for name, one in names), bool, len(rows))
-            found[open_[same & same_name]] = rows[same & same_name]
+            row_of[open_[same & same_name]] = rows[same & same_name]
             place[open_] = np.where(same, at + 1, len(self))  # of equal hashes the next
-        return found
+        return row_of
 
 
 class Joined(Sequence[str]):
@@ -173,9 +175,9 @@ class Vocabulary:
         first = self._first
         if not isinstance(first, Column):
             return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
-        asked = list(ids)
-        late = np.fromiter((self._index.get(i, -1) for i in asked), dtype=np.int64)
-        return np.where(late >= 0, late, first.rows(asked)) if asked else late
+        id_list = list(ids)
+        late = np.fromiter((self._index.get(i, -1) for i in id_list), dtype=np.int64)
+        return np.where(late >= 0, late, first.rows(id_list)) if id_list else late
 
     def names(self, indexes: Iterable[int]) -> list[str]:
         """Return the id at each index."""

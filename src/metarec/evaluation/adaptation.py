@@ -28,15 +28,15 @@ class Adaptation:
     @property
     def lines(self) -> list[str]:
         """The differences as sentences."""
-        gains = "; ".join(map(_said, self.events, self.gains))
-        rises = "; ".join(map(_said, self.events[1:], self.rises))
-        found = [f"{self.model}, adapted minus not adapted, NDCG@10 by known items: {gains}"]
+        gains = "; ".join(map(_with_interval, self.events, self.gains))
+        rises = "; ".join(map(_with_interval, self.events[1:], self.rises))
+        lines = [f"{self.model}, adapted minus not adapted, NDCG@10 by known items: {gains}"]
         if rises:
-            found.append(
+            lines.append(
                 f"{self.model}, adapted, NDCG@10 minus that at {self.events[0]}, by known items: "
                 f"{rises}"
             )
-        return found
+        return lines
 
 
 def adaptations(curve: CurveTable) -> list[Adaptation]:
@@ -60,5 +60,5 @@ def _adaptation(curve: CurveTable, model: str, without: str) -> Adaptation:
     )
 
 
-def _said(events: int, one: Difference) -> str:
+def _with_interval(events: int, one: Difference) -> str:
     return f"{events} {one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"

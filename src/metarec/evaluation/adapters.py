@@ -261,7 +261,7 @@ class LearnerRecommender:
         """float32 `[B, N]`, higher is better."""
         inputs = fitted(self.name, self.inputs)
         ranker = fitted(self.name, self.ranker)
-        scores = ranker.scores(*inputs.read(self._shown(requests)))
+        scores = ranker.scores(*inputs.read(self._as_read(requests)))
         return (
             scores + self.popularity_weight * ranker.columns.popularity
             if self.popularity_weight
@@ -281,13 +281,13 @@ class LearnerRecommender:
         if self.rater is None:
             raise BadInput("these data hold events without values, so there is no scale to rate on")
         items = [self.vocabulary.indexes(ids) for ids in item_ids]
-        values = self.rater.values(*inputs.read(self._shown(requests)))
+        values = self.rater.values(*inputs.read(self._as_read(requests)))
         return [
             np.where(i >= 0, row[i], self.rater.scale.mean)
             for row, i in zip(values, items, strict=True)
         ]
 
-    def _shown(self, requests: Sequence[Request]) -> Sequence[Request]:
+    def _as_read(self, requests: Sequence[Request]) -> Sequence[Request]:
         return requests if self.adapts else [replace(request, history=()) for request in requests]
 
 

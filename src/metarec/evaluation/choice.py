@@ -66,13 +66,13 @@ class Choice:
             text = f"The evidence supports {self.single}, not {self.model}, {what}: {amount}."
         lines = []
         for outcome in ("better", "even", "worse"):
-            found = [s for s in self.differences if s.outcome == outcome]
+            differences = [s for s in self.differences if s.outcome == outcome]
             names = (
-                f" ({', '.join(f'{s.best} {s.amount(label)}' for s in found)})"
+                f" ({', '.join(f'{s.best} {s.amount(label)}' for s in differences)})"
                 if outcome == "worse"
                 else ""
             )
-            lines += [f"{outcome} at {events_of(found)}{names}"] if found else []
+            lines += [f"{outcome} at {events_of(differences)}{names}"] if differences else []
         return (
             f"{text} Against the best one at each number, with hindsight, it is {', '.join(lines)}."
         )

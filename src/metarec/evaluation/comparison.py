@@ -87,12 +87,15 @@ class BaselineComparison:
         evaluated.
         """
         if self.users >= MIN_USERS:
-            return self._found
+            return self._crossover_sentence
         who = f"{self.users} users were" if self.users > 1 else "1 user was"
-        return f"{self._found} Only {who} evaluated, which shows large differences at best."
+        return (
+            f"{self._crossover_sentence} Only {who} evaluated, which shows large differences at "
+            "best."
+        )
 
     @property
-    def _found(self) -> str:
+    def _crossover_sentence(self) -> str:
         label = METRICS[self.metric].label
         worse = [s for s in self.differences if s.outcome == "worse"]
         if self.crossover is None:
@@ -155,7 +158,7 @@ def _never_better(differences: list[DifferenceAt], worse: list[DifferenceAt], la
         return f"Not worth it here: {_worse(worse, label)}."
     better = [s for s in differences if s.outcome == "better"]
     assert not better, "a model clearly better somewhere and nowhere worse is worth it"
-    sentence = f"{last.best} does as well ({last.amount(label)} at {_known(last.events)}"
+    sentence = f"{last.best} does as well ({last.amount(label)} at {_known_items(last.events)}"
     others = ", and no clear difference at any other number" if len(differences) > 1 else ""
     return f"Not worth it here: {sentence}{others})."
 
@@ -172,15 +175,15 @@ def _at_the_end(first: DifferenceAt, last: DifferenceAt, label: str) -> str:
     return (
         ""
         if first.events == last.events
-        else f"; {last.amount(label)} at {_known(last.events)}, against {last.best}"
+        else f"; {last.amount(label)} at {_known_items(last.events)}, against {last.best}"
     )
 
 
 def _from(events: int) -> str:
-    return "from the start, before any event" if events == 0 else f"from {_known(events)}"
+    return "from the start, before any event" if events == 0 else f"from {_known_items(events)}"
 
 
-def _known(items: int) -> str:
+def _known_items(items: int) -> str:
     return f"{items} known item{'' if items == 1 else 's'}"
 
 

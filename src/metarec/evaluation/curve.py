@@ -17,7 +17,7 @@ from metarec.data.arguments import check_type, ids_of, shown
 from metarec.data.cold_users import ColdUserSplit
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Evaluated
-from metarec.evaluation.measure import METRICS, Measured, Trial, check_metric, measure
+from metarec.evaluation.measure import METRICS, EvaluationSet, Measured, check_metric, measure
 from metarec.evaluation.significance import Difference, holm, interval, paired_difference, resample
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
@@ -210,7 +210,7 @@ def learning_curve(
     evaluated: Sequence[Evaluated],
     split: ColdUserSplit,
     *,
-    trial: Trial | None = None,
+    evaluation_set: EvaluationSet | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> CurveTable:
@@ -223,7 +223,7 @@ def learning_curve(
     Args:
         evaluated: recommenders already fitted on `split.train`.
         split: test users and numbers of events.
-        trial: users and candidate items, if not the test users on the training items.
+        evaluation_set: users and candidate items, if not the test users on the training items.
         seed: orders equal scores and draws the bootstrap.
         progress: called after each recommender.
 
@@ -235,22 +235,22 @@ def learning_curve(
         raise BadInput(
             f"recommenders evaluated beside each other need different names, got {', '.join(names)}"
         )
-    trial = trial or Trial.of(split.test, split.train)
-    support_sizes = split.horizon.shots
-    found: dict[str, list[Measured]] = {}
+    evaluation_set = evaluation_set or EvaluationSet.of(split.test, split.train)
+    support_sizes = split.horizon.support_sizes
+    measured: dict[str, list[Measured]] = {}
     seconds: dict[str, np.ndarray] = {}
     for n, model in enumerate(evaluated):
         started = time.perf_counter()
         taken: list[float] = []
-        found[model.name] = []
+        measured[model.name] = []
         for k in support_sizes:
-            found[model.name].append(measure(model, trial, k, derive(seed, "ties", k)))
+            measured[model.name].append(measure(model, evaluation_set, k, derive(seed, "ties", k)))
             taken.append(time.perf_counter() - started - sum(taken))
         seconds[model.name] = np.array(taken)
         progress("evaluating users", (n + 1) / len(evaluated), model.name)
     return CurveTable(
         support_sizes=support_sizes,
-        user_ids=[n.user_id for n in trial.cold_users],
+        user_ids=[n.user_id for n in evaluation_set.cold_users],
         seconds=seconds,
         seed=seed,
         per_user={
@@ -258,7 +258,7 @@ def learning_curve(
                 metric: np.stack([m.per_user[metric] for m in steps])
                 for metric in steps[0].per_user
             }
-            for name, steps in found.items()
+            for name, steps in measured.items()
         },
-        coverage={name: np.array([m.coverage for m in steps]) for name, steps in found.items()},
+        coverage={name: np.array([m.coverage for m in steps]) for name, steps in measured.items()},
     )

@@ -22,7 +22,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.baselines import baselines_for
 from metarec.evaluation.curve import CurveTable, learning_curve
 from metarec.evaluation.interface import fit_one
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import Difference
 from metarec.recommender import Recommender
@@ -73,7 +73,7 @@ def evaluate_domain_cold(
     baselines: Sequence[str] | None = None,
     horizon: Horizon | None = None,
     seed: int = 0,
-    most: int = 1000,
+    max_users: int = 1000,
     progress: Progress = silent,
 ) -> list[FirstWeeks]:
     """Fit and evaluate at each number of training users.
@@ -81,7 +81,9 @@ def evaluate_domain_cold(
     Raises:
         BadInput: if a number of users is below 2 or above that of the training users.
     """
-    split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+    split = split_cold_users(
+        data, rng=np.random.default_rng(seed), horizon=horizon, max_users=max_users
+    )
     there = split.train.interactions.frame["user_id"].n_unique()
     wrong = next((n for n in users if not 2 <= n <= there), None)
     if wrong is not None:
@@ -91,15 +93,15 @@ def evaluate_domain_cold(
         )
     names = [n for n in BASELINES if n != "ContentRidge" or len(data.items.frame.columns) > 1]
     requested = list(baselines) if baselines is not None else names
-    found = []
+    weeks = []
     for number in sorted(users):
         few = replace(split, train=_few(split.train, number, seed))
         evaluated = [
             OwnRecommender(name=WITH, preset=preset, encoder=encoder, prior=prior),
             OwnRecommender(name=WITHOUT, preset=preset, encoder=encoder),
         ]
-        found.append(_evaluated(few, split.train, evaluated, requested, number, seed, progress))
-    return found
+        weeks.append(_evaluated(few, split.train, evaluated, requested, number, seed, progress))
+    return weeks
 
 
 def _evaluated(
@@ -119,8 +121,8 @@ def _evaluated(
         progress("fitting", (place + 1) / len(models), f"{model.name}, {number} users")
     items = whole.interactions.frame.select("item_id").unique()
     listed = items.sort(id_order("item_id"))["item_id"].to_list()
-    trial = Trial.of(few.test, few.train, candidates=listed)
-    curve = learning_curve(models, few, trial=trial, seed=seed)
+    evaluation_set = EvaluationSet.of(few.test, few.train, candidates=listed)
+    curve = learning_curve(models, few, evaluation_set=evaluation_set, seed=seed)
     notes = list(ours[0].model.transfer) if ours[0].model is not None else []
     return FirstWeeks(users=number, curve=curve, notes=notes)
 
@@ -138,10 +140,10 @@ def _few(train: Dataset, number: int, seed: int) -> Dataset:
     return replace(kept, items=replace(kept.items, frame=catalog))
 
 
-def to_text(found: Sequence[FirstWeeks]) -> str:
+def to_text(weeks: Sequence[FirstWeeks]) -> str:
     """Return a table for each number of users, and what the fit reports on the prior."""
     lines = []
-    for one in found:
+    for one in weeks:
         lines.append(f"{one.users} users of the target; NDCG@10 by known items of each user")
         lines.append(f"{'':<14}" + "".join(f"{k:>9}" for k in one.curve.support_sizes))
         for model in one.curve.models:

@@ -37,10 +37,11 @@ from metarec.evaluation.interface import (
     requests_at,
     scores_of,
 )
-from metarec.evaluation.measure import Trial, check_metric
+from metarec.evaluation.measure import EvaluationSet, check_metric
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.scenarios import Scenario, Setting, prepare
 from metarec.evaluation.tables import html, latex
+from metarec.runtime.old_names import takes_former_keywords
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -172,9 +173,9 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Return all results as plain values."""
         comparisons = {
-            metric: found
+            metric: comparison
             for metric in (*self.ordering, "mae", *(self.domain_metric or ())[:1])
-            if (found := self.comparison(metric)) is not None
+            if (comparison := self.comparison(metric)) is not None
         }
         return {
             "data": self.data,
@@ -206,6 +207,7 @@ class Evaluation:
         }
 
 
+@takes_former_keywords
 def evaluate(
     data: Dataset,
     *,
@@ -214,7 +216,7 @@ def evaluate(
     scenario: Scenario = "user-cold",
     seed: int = 0,
     horizon: Horizon | None = None,
-    most: int = MAX_EVALUATED,
+    max_users: int = MAX_EVALUATED,
     setting: Setting | None = None,
     gains: Gains = "binary",
     progress: Progress = silent,
@@ -230,7 +232,7 @@ def evaluate(
         scenario: who and what is cold.
         seed: seed of the split and of everything that is random.
         horizon: numbers of events evaluated at; chosen from the data where None.
-        most: test users evaluated, at most.
+        max_users: test users evaluated, at most.
         setting: a split of `data` made before; None splits by `scenario`.
         gains: `strength` also measures NDCG with events' strengths as gains; the target kinds must
             differ in strength.
@@ -239,10 +241,10 @@ def evaluate(
     Raises:
         BadInput: if there are no test users, no recommenders, or two recommenders share a name.
     """
-    _check(data, models, seed, most, setting, gains, progress)
+    _check(data, models, seed, max_users, setting, gains, progress)
     names = None if baselines is None else ids_of("baselines", baselines)
     data = cleaned(data) if setting is None else data
-    setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, most=most)
+    setting = setting or prepare(data, scenario, seed=seed, horizon=horizon, max_users=max_users)
     _check_gains(gains, setting, data.name)
     simple = baselines_for(setting.split.train, names) if names is None or names else []
     if not models and not simple:
@@ -252,7 +254,7 @@ def evaluate(
         scenario=setting.scenario,
         models=[model.name for model in models],
         baselines=[baseline.name for baseline in simple],
-        **_found(models, simple, setting, seed, progress),
+        **_measured(models, simple, setting, seed, progress),
         facts=_facts(setting),
         has_values=data.interactions.has_values,
         gains=gains,
@@ -263,7 +265,7 @@ def evaluate(
     )
 
 
-def _found(
+def _measured(
     models: Sequence[Evaluated],
     baselines: Sequence[Evaluated],
     setting: Setting,
@@ -278,19 +280,22 @@ def _found(
         model.name: _fit(model, setting, seed, progress, (n + 1) / len(evaluated))
         for n, model in enumerate(evaluated)
     }
-    trials = _with_content(setting)
+    evaluation_sets = _with_content(setting)
     curves = {
-        name: learning_curve(evaluated, setting.split, trial=trial, seed=seed, progress=progress)
-        for name, trial in trials.items()
+        name: learning_curve(
+            evaluated, setting.split, evaluation_set=evaluation_set, seed=seed, progress=progress
+        )
+        for name, evaluation_set in evaluation_sets.items()
     }
     shows = models[0] if models else _best(baselines, curves.get("cold", curves["all"]))
-    trial, sizes = trials.get("cold", trials["all"]), setting.split.horizon.shots
-    shown = show_cold_users(shows, trial, sizes, derive(seed, "shown"))
+    evaluation_set = evaluation_sets.get("cold", evaluation_sets["all"])
+    sizes = setting.split.horizon.support_sizes
+    shown = show_cold_users(shows, evaluation_set, sizes, derive(seed, "shown"))
     return {"costs": costs, "curves": curves, "shown": shown, "shown_by": shows.name}
 
 
 def _check_gains(gains: Gains, setting: Setting, name: str) -> None:
-    if gains != "binary" and not all(trial.has_gains for trial in setting.trials.values()):
+    if gains != "binary" and not all(one.has_gains for one in setting.evaluation_sets.values()):
         raise BadInput(
             f"gains by strength need targets of several strengths, and those of {name} have "
             "one; say others in [kinds] of a TOML file, or evaluate with binary gains"
@@ -311,7 +316,7 @@ def _check(
     data: Any,
     models: Any,
     seed: Any,
-    most: Any,
+    max_users: Any,
     setting: Any,
     gains: Any,
     progress: Any,
@@ -324,7 +329,7 @@ def _check(
     for model in models:
         check_unfitted(model)
     check_whole("seed", seed, 0)
-    check_whole("most", most, 1)
+    check_whole("max_users", max_users, 1)
     check_type("setting", setting, Setting | None, "a Setting (evaluation.scenarios.prepare)")
     if not isinstance(gains, str) or gains not in get_args(Gains):
         raise refused("gains", gains, " or ".join(get_args(Gains)))
@@ -338,7 +343,7 @@ def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done
     fit_one(model, setting.split.train, setting.split.validation, rng)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     progress("fitting", done, f"{model.name} in {wall:.1f} s")
-    few = requests_at(setting.split.test[:256], max(setting.split.horizon.shots))
+    few = requests_at(setting.split.test[:256], max(setting.split.horizon.support_sizes))
     scores_of(model, few[:1])  # work done on first use is not counted
     started = time.perf_counter()
     scores_of(model, few)
@@ -350,23 +355,24 @@ def _fit(model: Evaluated, setting: Setting, seed: int, progress: Progress, done
     )
 
 
-def _with_content(setting: Setting) -> dict[str, Trial]:
-    """Return the trials with item content, so that diversity is measured alike for all."""
+def _with_content(setting: Setting) -> dict[str, EvaluationSet]:
+    """Return the evaluation sets with item content, so that diversity is measured alike for all."""
     table = TrainingTable.of(setting.split.train, setting.split.horizon.pool)
     content = describe_items(table)
     if not content.any():
-        return setting.trials
+        return setting.evaluation_sets
     return {
         name: replace(
-            trial, item_embeddings=content[table.vocabulary.indexes(trial.vocabulary.ids)]
+            evaluation_set,
+            item_embeddings=content[table.vocabulary.indexes(evaluation_set.vocabulary.ids)],
         )
-        for name, trial in setting.trials.items()
+        for name, evaluation_set in setting.evaluation_sets.items()
     }
 
 
 def _facts(setting: Setting) -> dict[str, int]:
     events = setting.split.train.interactions.frame
-    main: Trial = setting.trials.get("cold", setting.trials["all"])
+    main: EvaluationSet = setting.evaluation_sets.get("cold", setting.evaluation_sets["all"])
     return {
         "training_users": events["user_id"].n_unique(),
         "training_events": events.height,

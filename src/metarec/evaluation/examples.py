@@ -14,7 +14,7 @@ import polars as pl
 from metarec.data.cold_users import ColdUser
 from metarec.data.schema import Interactions
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.measure import EvaluationSet, measure
 
 SHOWN_SUPPORT_SIZES = (0, 1, 5)
 """Numbers of events at which a slate is shown, or the nearest ones evaluated."""
@@ -62,33 +62,34 @@ class ShownUser:
 
 def show_cold_users(
     model: Scores,
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     support_sizes: Sequence[int],
     rng: np.random.Generator,
     count: int = 3,
 ) -> list[ShownUser]:
-    """Return a few random users of `trial`, not picked for how well they are served.
+    """Return a few random users of `evaluation_set`, not picked for how well they are served.
 
     Args:
         model: recommender whose slates are shown.
-        trial: users and candidate items.
+        evaluation_set: users and candidate items.
         support_sizes: numbers of events evaluated at.
         rng: picks the users.
         count: how many users.
     """
-    chosen = sorted(
-        rng.choice(len(trial.cold_users), min(count, len(trial.cold_users)), replace=False)
+    users = evaluation_set.cold_users
+    chosen = sorted(rng.choice(len(users), min(count, len(users)), replace=False))
+    users = [users[i] for i in chosen]
+    few = EvaluationSet(
+        cold_users=users, train=evaluation_set.train, vocabulary=evaluation_set.vocabulary
     )
-    users = [trial.cold_users[i] for i in chosen]
-    few = Trial(cold_users=users, train=trial.train, vocabulary=trial.vocabulary)
     at = sorted(
         {min(support_sizes, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SUPPORT_SIZES}
     )
-    items = trial.train.items
+    items = evaluation_set.train.items
     title_of = dict(zip(items.vocabulary.ids, items.titles(), strict=True))
-    found = {k: measure(model, few, k, rng) for k in at}
+    measured = {k: measure(model, few, k, rng) for k in at}
     attributes = (
-        trial.train.users.frame
+        evaluation_set.train.users.frame
     )  # an attribute with nearly unique values (a zip code) tells a reader nothing
     telling = {
         c
@@ -102,7 +103,7 @@ def show_cold_users(
     return [
         _show(
             user,
-            {k: (m.ranked[row], float(m.per_user["ndcg@10"][row])) for k, m in found.items()},
+            {k: (m.ranked[row], float(m.per_user["ndcg@10"][row])) for k, m in measured.items()},
             few,
             title_of,
         )
@@ -113,15 +114,15 @@ def show_cold_users(
 def _show(
     user: ColdUser,
     lists: dict[int, tuple[np.ndarray, float]],
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     title_of: dict[str, str],
 ) -> ShownUser:
-    events = trial.train.interactions
+    events = evaluation_set.train.interactions
     liked = set(user.relevant)
     first = user.first(max(lists))
     slates = []
     for n_support, (ranked, ndcg) in lists.items():
-        ids = trial.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
+        ids = evaluation_set.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
         slates.append(
             ShownSlate(
                 events=n_support,
@@ -149,6 +150,8 @@ def _are_liked(acts: Sequence[tuple[Any, ...]], events: Interactions) -> list[bo
         {"kind": kinds, "value": [act[1] for act in acts]},
         schema={"kind": pl.Utf8, "value": pl.Float32},
     )
-    said = replace(events, frame=frame).acts()
-    is_liked = said["rating"].fill_null(float("inf")) >= events.relevant_from
-    return (is_liked & (said["sign"] > 0) & said["is_target"] & ~said["is_undo"]).to_list()
+    preferences = replace(events, frame=frame).acts()
+    is_liked = preferences["rating"].fill_null(float("inf")) >= events.relevant_from
+    return (
+        is_liked & (preferences["sign"] > 0) & preferences["is_target"] & ~preferences["is_undo"]
+    ).to_list()

@@ -85,8 +85,8 @@ def fit_one(
         return
     call(KIND, model, "fit", train, list(validation), rng)
     if not isinstance(getattr(model, "vocabulary", None), Vocabulary):
-        said = "has no vocabulary after fit; set self.vocabulary = train.items.vocabulary there"
-        raise broken(KIND, model, said)
+        fault = "has no vocabulary after fit; set self.vocabulary = train.items.vocabulary there"
+        raise broken(KIND, model, fault)
 
 
 def scores_of(model: Scores, requests: Sequence[Request]) -> np.ndarray:
@@ -97,21 +97,21 @@ def scores_of(model: Scores, requests: Sequence[Request]) -> np.ndarray:
     """
     if not is_added(model):
         return model.score(requests)
-    found: Any = call(KIND, model, "score", requests)
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub":
-        said = f"gave scores of type {type(found).__name__}; give a NumPy array of numbers"
-        raise broken(KIND, model, said)
+    scores: Any = call(KIND, model, "score", requests)
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiub":
+        fault = f"gave scores of type {type(scores).__name__}; give a NumPy array of numbers"
+        raise broken(KIND, model, fault)
     wanted = (len(requests), len(model.vocabulary))
-    if found.shape != wanted:
+    if scores.shape != wanted:
         raise broken(
             KIND,
             model,
-            f"gave scores of shape {found.shape} for {wanted[0]} requests and {wanted[1]} items "
+            f"gave scores of shape {scores.shape} for {wanted[0]} requests and {wanted[1]} items "
             f"of its vocabulary; give {wanted}",
         )
-    if np.isnan(found).any():
+    if np.isnan(scores).any():
         raise broken(KIND, model, "gave NaN as scores; give numbers, -inf for what never to list")
-    return found
+    return scores
 
 
 @runtime_checkable

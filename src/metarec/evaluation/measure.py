@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,7 @@ from metarec.evaluation.interface import (
     scores_of,
 )
 from metarec.evaluation.metrics.slates import popularity_share
+from metarec.runtime.old_names import by_former_name
 
 LIST_LENGTH = 20
 """Length of each ranked list; metrics look at the first 10 or all 20 places."""
@@ -164,7 +166,7 @@ def check_metric(metric: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class EvaluationSet:
     """Test users and candidate items: the same for every recommender of a comparison."""
 
     cold_users: Sequence[ColdUser]
@@ -187,7 +189,7 @@ class Trial:
         *,
         candidates: Sequence[str] | None = None,
         item_embeddings: np.ndarray | None = None,
-    ) -> Trial:
+    ) -> EvaluationSet:
         """Evaluate `cold_users` on `candidates`: the items of the training events unless given.
 
         Raises:
@@ -269,12 +271,12 @@ class Trial:
         `start .. stop - 1`, 0 for others.
         """
         users = self.cold_users[start:stop]
-        found = np.zeros((len(users), len(self.vocabulary)), np.float32)
+        gains_BN = np.zeros((len(users), len(self.vocabulary)), np.float32)
         for row, user in enumerate(users):
             items = self.vocabulary.indexes(user.relevant)
             gains = [user.strengths.get(item, 1.0) for item in user.relevant]
-            found[row, items[items >= 0]] = np.array(gains, np.float32)[items >= 0]
-        return found
+            gains_BN[row, items[items >= 0]] = np.array(gains, np.float32)[items >= 0]
+        return gains_BN
 
     def chunks(self) -> Iterator[tuple[int, int]]:
         """Return ranges of users small enough to hold their scores."""
@@ -294,46 +296,47 @@ class Measured:
     coverage: float
     """Share of the catalog in the first ten of any user."""
     ranked: np.ndarray
-    """[users, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
+    """[users, 20] item indexes of the evaluation set's vocabulary, best first, -1 for none."""
 
 
-def measure(model: Scores, trial: Trial, n_support: int, rng: np.random.Generator) -> Measured:
-    """Return every metric of `model` for each user of `trial` after `n_support` events."""
-    requests = requests_at(trial.cold_users, n_support)
-    columns = model.vocabulary.indexes(trial.vocabulary.ids)
+def measure(
+    model: Scores, evaluation_set: EvaluationSet, n_support: int, rng: np.random.Generator
+) -> Measured:
+    """Return every metric of `model` for each user of `evaluation_set` after `n_support` events."""
+    requests = requests_at(evaluation_set.cold_users, n_support)
+    columns = model.vocabulary.indexes(evaluation_set.vocabulary.ids)
     parts = []
-    for start, stop in trial.chunks():
+    for start, stop in evaluation_set.chunks():
         scores = _in_order(
             scores_of(model, requests[start:stop]),
             columns,
             stop - start,
             getattr(model, "name", type(model).__name__),
         )
-        candidates, liked = trial.masks(start, stop)
-        ranked, values = _of_lists(scores, candidates, liked, trial, rng)
-        if trial.has_gains:
-            values["gain_ndcg@10"] = metrics.gain_ndcg(ranked, trial.gains(start, stop), 10)
+        candidates, liked = evaluation_set.masks(start, stop)
+        ranked, values = _of_lists(scores, candidates, liked, evaluation_set, rng)
+        if evaluation_set.has_gains:
+            gains = evaluation_set.gains(start, stop)
+            values["gain_ndcg@10"] = metrics.gain_ndcg(ranked, gains, 10)
         parts.append((ranked, values))
     per_user = {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]}
     ranked = np.concatenate([lists for lists, _ in parts])
-    is_rated = any(user.rated for user in trial.cold_users)
-    if trial.train.interactions.has_values and is_rated and isinstance(model, Rates):
-        per_user |= _of_ratings(model, trial, n_support, rng)
+    is_rated = any(user.rated for user in evaluation_set.cold_users)
+    if evaluation_set.train.interactions.has_values and is_rated and isinstance(model, Rates):
+        per_user |= _of_ratings(model, evaluation_set, n_support, rng)
     return Measured(
         per_user=per_user,
         ranked=ranked,
-        coverage=metrics.coverage(ranked, 10, len(trial.vocabulary)),
+        coverage=metrics.coverage(ranked, 10, len(evaluation_set.vocabulary)),
     )
 
 
 def _in_order(scores: np.ndarray, columns: np.ndarray, users: int, name: str) -> np.ndarray:
-    """Return scores in the trial's item order; an item that the model does not know is scored
-    -inf.
-    """
+    """Return scores in the order of the evaluation set's items, -inf for unknown ones."""
     if scores.ndim != 2 or len(scores) != users:
         raise BadInput(
-            f"{name} gave scores of shape {scores.shape} for {users} requests; expected [{users}, "
-            f"items]"
+            f"{name} gave scores of shape {scores.shape} for {users} requests; expected "
+            f"[{users}, items]"
         )
     if np.array_equal(columns, np.arange(scores.shape[1])):
         return scores
@@ -344,7 +347,7 @@ def _of_lists(
     scores: np.ndarray,
     candidates: np.ndarray,
     liked: np.ndarray,
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the ranked lists [B, 20] and the metrics of ranking, novelty and diversity."""
@@ -360,23 +363,25 @@ def _of_lists(
         "mrr@20": metrics.mrr(hits, 20),
         "map@10": metrics.average_precision(hits, relevant, 10),
         "auc": metrics.auc(scores, liked, candidates),
-        "novelty@10": metrics.novelty(ranked, 10, trial.popularity),
+        "novelty@10": metrics.novelty(ranked, 10, evaluation_set.popularity),
     }
-    if trial.item_embeddings is not None:
-        values["diversity@10"] = metrics.diversity(ranked, 10, trial.item_embeddings)
+    if evaluation_set.item_embeddings is not None:
+        values["diversity@10"] = metrics.diversity(ranked, 10, evaluation_set.item_embeddings)
     return ranked, values
 
 
 def _of_ratings(
-    model: Rates, trial: Trial, n_support: int, rng: np.random.Generator
+    model: Rates, evaluation_set: EvaluationSet, n_support: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Return the metrics of predicted values, of all users of the trial."""
-    requests, users = requests_at(trial.cold_users, n_support), len(trial.cold_users)
-    item_ids = [[item_id for item_id, _ in n.rated] for n in trial.cold_users]
+    """Return the metrics of predicted values, of all users of the evaluation set."""
+    cold_users, users = evaluation_set.cold_users, len(evaluation_set.cold_users)
+    requests = requests_at(cold_users, n_support)
+    item_ids = [[item_id for item_id, _ in user.rated] for user in cold_users]
     owner = np.repeat(np.arange(users), [len(row) for row in item_ids])
-    actual = np.array([value for n in trial.cold_users for _, value in n.rated])
+    actual = np.array([value for user in cold_users for _, value in user.rated])
     predicted = np.clip(
-        np.concatenate(ratings_of(model, requests, item_ids)), *trial.train.interactions.value_range
+        np.concatenate(ratings_of(model, requests, item_ids)),
+        *evaluation_set.train.interactions.value_range,
     )
     values = {
         "mae": metrics.mae(predicted, actual, owner, users),
@@ -385,7 +390,10 @@ def _of_ratings(
     }
     if isinstance(model, PredictsUncertainty):
         spread = np.concatenate(deviations_of(model, requests, item_ids))
-        values["covered@90"] = metrics.interval_coverage(
-            predicted, spread, actual, owner, users, 0.9
-        )
+        covered = metrics.interval_coverage(predicted, spread, actual, owner, users, 0.9)
+        values["covered@90"] = covered
     return values
+
+
+if not TYPE_CHECKING:  # type checkers know the current names alone
+    __getattr__ = by_former_name(globals())

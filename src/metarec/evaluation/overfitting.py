@@ -23,7 +23,7 @@ from metarec.data.frames import id_order
 from metarec.data.schema import BadInput
 from metarec.evaluation.adapters import LearnerInputs, ModelAlone
 from metarec.evaluation.interface import Evaluated
-from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.measure import EvaluationSet, measure
 from metarec.evaluation.own_recommender import OwnRecommender
 from metarec.evaluation.significance import interval, resample
 from metarec.features.items import tags_by_item
@@ -118,10 +118,10 @@ def measure_overfitting(
     Raises:
         BadInput: if a tenth of the training users is too few to evaluate.
     """
-    split = split_cold_users(data, rng=derive(seed, "split"), most=MAX_USERS)
+    split = split_cold_users(data, rng=derive(seed, "split"), max_users=MAX_USERS)
     parts = [_share(split.train, share, seed) for share in SHARES]
     catalog = parts[0].interactions.frame.select("item_id").unique().sort(id_order("item_id"))
-    counts, notes = _asked(data, split, parts[0], catalog)
+    counts, notes = _users_to_evaluate(data, split, parts[0], catalog)
     rows = []
     for share, part in zip(SHARES, parts, strict=True):
         for model in (
@@ -135,7 +135,9 @@ def measure_overfitting(
         ):
             model.fit(part, split.validation, derive(seed, "fit", f"{share:g}"))
             each = {
-                sort: _per_user(model, part, users, catalog["item_id"], split.horizon.shots, seed)
+                sort: _per_user(
+                    model, part, users, catalog["item_id"], split.horizon.support_sizes, seed
+                )
                 for sort, users in counts.items()
             }
             rows.append(_row(model.name, share, part, each))
@@ -154,7 +156,7 @@ def _share(train: Dataset, share: float, seed: int) -> Dataset:
     return train.with_interactions(events.filter(pl.col("user_id").is_in(kept.implode())))
 
 
-def _asked(
+def _users_to_evaluate(
     data: Dataset, split: ColdUserSplit, smallest: Dataset, catalog: pl.DataFrame
 ) -> tuple[dict[str, list[ColdUser]], list[str]]:
     """Return the users to evaluate, by group, and notes. Only items of `catalog` count: those of
@@ -182,7 +184,7 @@ def _elsewhere(data: Dataset, users: Sequence[ColdUser]) -> list[ColdUser]:
     they like beside is not ranked.
     """
     tags = tags_by_item(data.items.frame)
-    return [found for user in users if (found := _without_category(user, tags)) is not None]
+    return [elsewhere for user in users if (elsewhere := _without_category(user, tags)) is not None]
 
 
 def _without_category(user: ColdUser, tags: dict[str, set[str]]) -> ColdUser | None:
@@ -216,9 +218,10 @@ def _per_user(
     seed: int,
 ) -> np.ndarray:
     """Return [users] NDCG@10 among the items of `catalog`, mean over numbers of events."""
-    trial = Trial.of(users, part, candidates=catalog.to_list())
+    evaluation_set = EvaluationSet.of(users, part, candidates=catalog.to_list())
     rows = [
-        measure(model, trial, k, derive(seed, "ties", k)).per_user[METRIC] for k in support_sizes
+        measure(model, evaluation_set, k, derive(seed, "ties", k)).per_user[METRIC]
+        for k in support_sizes
     ]
     return np.asarray(np.nanmean(np.stack(rows), axis=0))
 

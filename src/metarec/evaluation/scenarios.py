@@ -38,7 +38,8 @@ from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput
 from metarec.data.splits import split_by_time
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
+from metarec.runtime.old_names import takes_former_keywords
 from metarec.runtime.rng import derive
 
 Scenario = Literal["user-cold", "item-cold", "both-cold", "warm", "time"]
@@ -55,24 +56,25 @@ MIN_UNMET = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Data to fit on, and one or two trials to evaluate on."""
+    """Data to fit on, and one or two evaluation sets."""
 
     scenario: Scenario
     split: ColdUserSplit
     """`train` to fit on, `validation` users to choose settings by, `test` users to evaluate,
     `horizon` with the numbers of events.
     """
-    trials: dict[str, Trial]
+    evaluation_sets: dict[str, EvaluationSet]
     """By candidates: `all`, and `cold` where items are hidden."""
 
 
+@takes_former_keywords
 def prepare(
     data: Dataset,
     scenario: Scenario,
     *,
     seed: int = 0,
     horizon: Horizon | None = None,
-    most: int | None = None,
+    max_users: int | None = None,
 ) -> Setting:
     """Split `data` by a scenario.
 
@@ -81,7 +83,7 @@ def prepare(
         scenario: one of `SCENARIOS`.
         seed: seed of the draws of new users and hidden items.
         horizon: numbers of events of new users; chosen from the data where None.
-        most: users evaluated, at most.
+        max_users: users evaluated, at most.
 
     Raises:
         BadInput: for an unknown scenario, or data without enough users to evaluate in it.
@@ -91,21 +93,25 @@ def prepare(
         raise BadInput(f"there is no scenario {shown(scenario)}; there are {', '.join(SCENARIOS)}")
     rng = derive(seed, "scenario")
     if scenario == "user-cold":
-        split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+        split = split_cold_users(
+            data, rng=np.random.default_rng(seed), horizon=horizon, max_users=max_users
+        )
         return Setting(
-            scenario=scenario, split=split, trials={"all": Trial.of(split.test, split.train)}
+            scenario=scenario,
+            split=split,
+            evaluation_sets={"all": EvaluationSet.of(split.test, split.train)},
         )
     if scenario == "both-cold":
-        return _both_cold(data, rng, seed, horizon, most)
+        return _both_cold(data, rng, seed, horizon, max_users)
     if scenario == "item-cold":
-        return _item_cold(data, rng, seed, horizon, most)
+        return _item_cold(data, rng, seed, horizon, max_users)
     if scenario == "time":
-        return _time(data, rng, horizon, most)
-    return _warm(data, rng, seed, horizon, most)
+        return _time(data, rng, horizon, max_users)
+    return _warm(data, rng, seed, horizon, max_users)
 
 
 def prepare_unseen(
-    data: Dataset, train: Dataset, *, seed: int = 0, most: int | None = None
+    data: Dataset, train: Dataset, *, seed: int = 0, max_users: int | None = None
 ) -> Setting:
     """Return a setting for a model that is already fitted, with users it has not seen: a third of
     them choose the baselines' settings, the rest are test users.
@@ -114,7 +120,7 @@ def prepare_unseen(
         data: everything known.
         train: data that the model was fitted on; baselines are fitted on it too.
         seed: seed of the draw of the test users.
-        most: users evaluated, at most.
+        max_users: users evaluated, at most.
 
     Raises:
         BadInput: if too few users of `data` are not in `train`.
@@ -137,7 +143,7 @@ def prepare_unseen(
     shuffled = new.gather(derive(seed, "unmet").permutation(len(new)))
     cut = len(new) // 3
     catalog = train.interactions.frame.select("item_id").unique()
-    held_out = shuffled[:cut], shuffled[cut:][:most]
+    held_out = shuffled[:cut], shuffled[cut:][:max_users]
     validation, test = (cold_users_of(data, users, catalog, horizon) for users in held_out)
     split = ColdUserSplit(
         train=train,
@@ -146,7 +152,9 @@ def prepare_unseen(
         horizon=horizon,
         left_out=sum(map(len, held_out)) - len(validation) - len(test),
     )
-    return Setting(scenario="user-cold", split=split, trials={"all": Trial.of(test, train)})
+    return Setting(
+        scenario="user-cold", split=split, evaluation_sets={"all": EvaluationSet.of(test, train)}
+    )
 
 
 def hide_items(data: Dataset, rng: np.random.Generator, share: float = HIDDEN_SHARE) -> list[str]:
@@ -174,7 +182,7 @@ def _ask_cold(users: list[ColdUser], cold: set[str]) -> list[ColdUser]:
     out. Cold items in the pool, and liked items that are not cold, are neither shown nor asked
     about, and so not ranked.
     """
-    asked = [
+    with_cold_queries = [
         replace(
             p,
             pool=[e for e in p.pool if e[0] not in cold],
@@ -187,13 +195,13 @@ def _ask_cold(users: list[ColdUser], cold: set[str]) -> list[ColdUser]:
         )
         for p in users
     ]
-    return [p for p in asked if p.relevant]
+    return [p for p in with_cold_queries if p.relevant]
 
 
-def _cold_trials(
+def _cold_item_sets(
     users: list[ColdUser], train: Dataset, cold: list[str], scenario: str
-) -> dict[str, Trial]:
-    """Return the trials with cold items alone as candidates, and with all items."""
+) -> dict[str, EvaluationSet]:
+    """Return the evaluation sets with cold items alone as candidates, and with all items."""
     if not users:
         raise BadInput(
             f"nobody likes a hidden item, so {scenario} cannot be evaluated; give more events"
@@ -205,18 +213,24 @@ def _cold_trials(
         .to_list()
     )
     return {
-        "cold": Trial.of(users, train, candidates=cold),
-        "all": Trial.of(users, train, candidates=[*known, *cold]),
+        "cold": EvaluationSet.of(users, train, candidates=cold),
+        "all": EvaluationSet.of(users, train, candidates=[*known, *cold]),
     }
 
 
 def _both_cold(
-    data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
+    data: Dataset,
+    rng: np.random.Generator,
+    seed: int,
+    horizon: Horizon | None,
+    max_users: int | None,
 ) -> Setting:
     """New users as in user-cold; the hidden items are in no training event and in no support
     set.
     """
-    split = split_cold_users(data, rng=np.random.default_rng(seed), horizon=horizon, most=most)
+    split = split_cold_users(
+        data, rng=np.random.default_rng(seed), horizon=horizon, max_users=max_users
+    )
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
     test = pl.Series("user_id", [user.user_id for user in split.test], dtype=pl.Utf8)
@@ -225,7 +239,9 @@ def _both_cold(
     both = replace(_asked_warm(split, set(cold)), train=train, test=users)
     both = replace(both, left_out=both.left_out + len(split.test) - len(users))
     return Setting(
-        scenario="both-cold", split=both, trials=_cold_trials(users, train, cold, "both-cold")
+        scenario="both-cold",
+        split=both,
+        evaluation_sets=_cold_item_sets(users, train, cold, "both-cold"),
     )
 
 
@@ -246,36 +262,46 @@ def _ask_warm(user: ColdUser, cold: set[str]) -> ColdUser:
 
 
 def _item_cold(
-    data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
+    data: Dataset,
+    rng: np.random.Generator,
+    seed: int,
+    horizon: Horizon | None,
+    max_users: int | None,
 ) -> Setting:
     """Known users with their whole visible history as support; validation users as in user-cold."""
     split = split_cold_users(
-        data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
+        data, rng=np.random.default_rng(seed), horizon=horizon, max_users=max_users, test=0.0
     )
     cold = hide_items(split.train, rng)
     train = _without(split.train, cold)
     events = split.train.interactions.frame
-    users = _known_users(data, events, pl.col("item_id").is_in(cold), set(cold), rng, most)
+    users = _known_users(data, events, pl.col("item_id").is_in(cold), set(cold), rng, max_users)
     longest = max((p.n_items for p in users), default=1)
     split = replace(
         _asked_warm(split, set(cold)),
         train=train,
         test=users,
-        horizon=replace(split.horizon, shots=(longest,)),
+        horizon=replace(split.horizon, support_sizes=(longest,)),
     )
     return Setting(
-        scenario="item-cold", split=split, trials=_cold_trials(users, train, cold, "item-cold")
+        scenario="item-cold",
+        split=split,
+        evaluation_sets=_cold_item_sets(users, train, cold, "item-cold"),
     )
 
 
 def _warm(
-    data: Dataset, rng: np.random.Generator, seed: int, horizon: Horizon | None, most: int | None
+    data: Dataset,
+    rng: np.random.Generator,
+    seed: int,
+    horizon: Horizon | None,
+    max_users: int | None,
 ) -> Setting:
     """Known users; the last fifth of their events is taken out of training and becomes the query
     set.
     """
     split = split_cold_users(
-        data, rng=np.random.default_rng(seed), horizon=horizon, most=most, test=0.0
+        data, rng=np.random.default_rng(seed), horizon=horizon, max_users=max_users, test=0.0
     )
     events = split.train.interactions.frame
     from_end = pl.len().over("user_id") - pl.int_range(pl.len()).over("user_id")
@@ -285,7 +311,7 @@ def _warm(
     marked = events.with_columns(is_held.alias("held"))
     train = data.with_interactions(marked.filter(~pl.col("held")).drop("held"))
     catalog = set(train.interactions.frame["item_id"].unique())
-    users = _known_users(data, marked, pl.col("held"), catalog, rng, most)
+    users = _known_users(data, marked, pl.col("held"), catalog, rng, max_users)
     if not users:
         raise BadInput(
             f"no known user of {data.name} has the {split.horizon.min_events} events and a "
@@ -294,9 +320,11 @@ def _warm(
         )
     longest = max(p.n_items for p in users)
     split = replace(
-        split, train=train, test=users, horizon=replace(split.horizon, shots=(longest,))
+        split, train=train, test=users, horizon=replace(split.horizon, support_sizes=(longest,))
     )
-    return Setting(scenario="warm", split=split, trials={"all": Trial.of(users, train)})
+    return Setting(
+        scenario="warm", split=split, evaluation_sets={"all": EvaluationSet.of(users, train)}
+    )
 
 
 def _known_users(
@@ -305,10 +333,10 @@ def _known_users(
     is_asked: pl.Expr,
     catalog: set[str],
     rng: np.random.Generator,
-    most: int | None,
+    max_users: int | None,
 ) -> list[ColdUser]:
-    """Return at most `most` users with query events (`is_asked`) in `catalog`; their other events
-    are the support.
+    """Return at most `max_users` users with query events (`is_asked`) in `catalog`; their other
+    events are the support.
     """
     of = data.interactions.keep(events)
     marked = events.select(is_asked.alias("asked"), "user_id")
@@ -320,7 +348,7 @@ def _known_users(
     wanted = accepted_items(later, of.relevant_from).filter("is_relevant")
     able = wanted.join(pools, on="user_id", how="semi").select("user_id").unique()
     ids = able.sort(id_order("user_id"))["user_id"].to_numpy()
-    limit = min(most or MAX_WARM, MAX_WARM)
+    limit = min(max_users or MAX_WARM, MAX_WARM)
     if len(ids) > limit:
         ids = np.sort(rng.choice(ids, limit, replace=False))
     chosen = pl.col("user_id").is_in(list(ids))
@@ -328,7 +356,7 @@ def _known_users(
 
 
 def _time(
-    data: Dataset, rng: np.random.Generator, horizon: Horizon | None, most: int | None
+    data: Dataset, rng: np.random.Generator, horizon: Horizon | None, max_users: int | None
 ) -> Setting:
     """Users first seen after a cut in time, for models that see nothing later than the cut; a third
     of them choose the baselines' settings.
@@ -344,7 +372,7 @@ def _time(
     order = rng.permutation(len(cut.cold_users))
     users = [cut.cold_users[place] for place in order]
     third = len(users) // 3
-    test = users[third:][:most]
+    test = users[third:][:max_users]
     split = ColdUserSplit(
         train=cut.train,
         validation=users[:third],
@@ -352,4 +380,6 @@ def _time(
         horizon=cut.horizon,
         left_out=cut.left_out,
     )
-    return Setting(scenario="time", split=split, trials={"all": Trial.of(test, cut.train)})
+    return Setting(
+        scenario="time", split=split, evaluation_sets={"all": EvaluationSet.of(test, cut.train)}
+    )

@@ -71,9 +71,9 @@ class Study:
         for name in given:
             if name not in known:
                 raise BadInput(f"a study has no {name!r}; it has {', '.join(known)}")
-        found = cls(**{"data": (), **{name: _listed(name, value) for name, value in given.items()}})
-        found._check()
-        return found
+        study = cls(**{"data": (), **{name: _listed(name, value) for name, value in given.items()}})
+        study._check()
+        return study
 
     def _check(self) -> None:
         if not self.data:
@@ -211,13 +211,13 @@ class _Cells:
         """Return the saved result of a cell that a worker has just evaluated; an error if its file
         is not visible here.
         """
-        found = self.kept(cell)
-        if found is None:
+        saved = self.kept(cell)
+        if saved is None:
             raise BadInput(
                 f"a worker wrote {self._file(cell).name} where this machine does not see it; give "
                 f"an --out that all machines share"
             )
-        return found
+        return saved
 
     def _file(self, cell: Place) -> Path:
         data, encoder, seed = cell
@@ -233,18 +233,18 @@ def _kept(file: Path, study: Study, data: str, encoder: str) -> dict[str, Any] |
         cell: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:  # damaged: evaluated again
         return None
-    is_same = isinstance(cell, dict) and cell.get("asked") == _asked(study, data, encoder)
+    is_same = isinstance(cell, dict) and cell.get("asked") == _cell_key(study, data, encoder)
     return cell if is_same else None
 
 
-def _asked(study: Study, data: str, encoder: str) -> dict[str, Any]:
+def _cell_key(study: Study, data: str, encoder: str) -> dict[str, Any]:
     """Return what a cell depends on, except its seed."""
     plain = json.loads(json.dumps(asdict(study)))
     return {**plain, "data": data, "encoders": encoder, "seeds": None}
 
 
 def _cell(study: Study, data: Dataset, name: str, encoder: str, seed: int) -> dict[str, Any]:
-    found = evaluate(
+    evaluation = evaluate(
         data,
         models=study.models(encoder, silent),
         baselines=study.baselines,
@@ -252,27 +252,27 @@ def _cell(study: Study, data: Dataset, name: str, encoder: str, seed: int) -> di
         seed=seed,
     )
     return {
-        "asked": _asked(study, name, encoder),
+        "asked": _cell_key(study, name, encoder),
         "seed": seed,
-        "events": list(found.curve.support_sizes),
-        "users": found.curve.user_ids,
-        "fit_cpu_seconds": {m: cost.fit_cpu_seconds for m, cost in found.costs.items()},
-        "values": _values(study, found),
+        "events": list(evaluation.curve.support_sizes),
+        "users": evaluation.curve.user_ids,
+        "fit_cpu_seconds": {m: cost.fit_cpu_seconds for m, cost in evaluation.costs.items()},
+        "values": _values(study, evaluation),
     }
 
 
-def _values(study: Study, found: Evaluation) -> dict[str, dict[str, list[list[float | None]]]]:
+def _values(study: Study, evaluation: Evaluation) -> dict[str, dict[str, list[list[float | None]]]]:
     """Model -> metric -> [events][users], None where a user has no value."""
     return {
         model: {
             metric: [
                 [None if np.isnan(value) else float(value) for value in row]
-                for row in found.curve.per_user[model][metric]
+                for row in evaluation.curve.per_user[model][metric]
             ]
             for metric in study.metrics
-            if metric in found.curve.per_user[model]
+            if metric in evaluation.curve.per_user[model]
         }
-        for model in found.curve.models
+        for model in evaluation.curve.models
     }
 
 
@@ -322,7 +322,7 @@ def _tested(
             continue
         weights = resample(theirs.shape[1], derive(0, "study"))
         for place, events in enumerate(group[0]["events"]):
-            found = paired_difference(
+            difference = paired_difference(
                 pooled[first, metric][place],
                 theirs[place],
                 weights,
@@ -335,10 +335,10 @@ def _tested(
                 "events": events,
                 "model": first,
                 "other": other,
-                "mean": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "p": found.p_value,
+                "mean": difference.mean,
+                "low": difference.low,
+                "high": difference.high,
+                "p": difference.p_value,
             }
 
 

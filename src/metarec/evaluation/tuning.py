@@ -23,7 +23,7 @@ from metarec.data.cold_users import ColdUser, ColdUserSplit, split_cold_users
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.measure import EvaluationSet, measure
 from metarec.evaluation.significance import Difference, paired_difference, resample
 from metarec.models.config import ModelConfig
 from metarec.recommendation.configs import RATING, config_of
@@ -65,19 +65,19 @@ class Winner:
         """Whether the settings are better on both halves of the held-out users."""
         return self.gain > 0 and self.confirmed is not None and self.confirmed.mean > 0
 
-    def said(self, fits: int) -> str:
+    def sentence(self, fits: int) -> str:
         """Return the outcome as a sentence."""
         what = "tuned" if self.kind == RANKING else "tuned for predicted ratings"
         if self.confirmed is None:
             return f"{what}: no time for a second fit; the defaults stay, give more minutes"
         if self.gain <= 0:
             return f"{what}: {fits} fits, none better than the defaults, which stay"
-        found = f"{what}: {fits} fits, {self.gain:+.1%} on the users that chose"
+        sentence = f"{what}: {fits} fits, {self.gain:+.1%} on the users that chose"
         measure = "NDCG@10" if self.kind == RANKING else "less MAE"
         on_others = f"{self.confirmed} {measure} on others"
         if not self.is_better:
-            return f"{found}, but {on_others}: chance, so the defaults stay"
-        return f"{found}, {on_others}"
+            return f"{sentence}, but {on_others}: chance, so the defaults stay"
+        return f"{sentence}, {on_others}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -108,9 +108,9 @@ class Tuned:
         return any(winner.is_better for winner in self.winners)
 
     @property
-    def said(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """The outcomes, a sentence for each kind of settings."""
-        return [winner.said(self.fits) for winner in self.winners]
+        return [winner.sentence(self.fits) for winner in self.winners]
 
     def toml(self) -> list[str]:
         """Return lines for the data's TOML file that fix the settings found."""
@@ -177,9 +177,9 @@ def tune(
         configs = dict(models)
         for search in searches:
             configs |= search.ask(models)
-        found = clock.timed(partial(evaluate.of_configs, configs))
+        curve = clock.timed(partial(evaluate.of_configs, configs))
         for search in searches:
-            search.tell(found)
+            search.tell(curve)
     progress(STAGE, 1.0, _so_far(clock, searches))
     winners = tuple(search.winner(is_alone=clock.fits < 2) for search in searches)
     taken = {name: one for w in winners if w.is_better for name, one in w.models.items()}
@@ -187,8 +187,8 @@ def tune(
 
 
 def _so_far(clock: _Clock, searches: list[_Search]) -> str:
-    found = ", ".join(f"{search.gain:+.1%}" for search in searches)
-    return f"{clock.fits} fits, best {found}"
+    gains = ", ".join(f"{search.gain:+.1%}" for search in searches)
+    return f"{clock.fits} fits, best {gains}"
 
 
 def kind_of(name: str) -> str:
@@ -201,11 +201,11 @@ def kind_of(name: str) -> str:
 def _space(models: Mapping[str, ModelConfig], parts: tuple[str, ...], kind: str) -> Space:
     """Return the search space: settings with a range, unless their value was given."""
     return {
-        (name, one.name): one.metadata["tried"]
+        (name, one.name): one.metadata["search_range"]
         for name in parts
         if kind_of(name) == kind
         for one in fields(config_of(name))
-        if one.metadata.get("tried") is not None
+        if one.metadata.get("search_range") is not None
         and (name not in models or getattr(models[name], one.name) == one.default)
     }
 
@@ -231,10 +231,10 @@ class _Clock:
         """Run `work`, which makes one fit, and record its time."""
         start = time.monotonic()
         self.began = self.began or start
-        found = work()
+        curve = work()
         self.longest = max(self.longest, time.monotonic() - start)
         self.fits += 1
-        return found
+        return curve
 
     @property
     def share(self) -> float:
@@ -279,7 +279,9 @@ class _Evaluator:
     @classmethod
     def of(cls, data: Dataset, fit: Fit, seed: int) -> _Evaluator:
         rng = derive(seed, "tune", "split")
-        split = split_cold_users(data, rng=rng, test=HELD_OUT, validation=HELD_OUT, most=MAX_ROWS)
+        split = split_cold_users(
+            data, rng=rng, test=HELD_OUT, validation=HELD_OUT, max_users=MAX_ROWS
+        )
         if min(len(split.test), len(split.validation)) < 2:
             raise BadInput(
                 "--tune holds users out to choose by, and too few have events enough "
@@ -305,10 +307,10 @@ class _Evaluator:
         """Return metric -> [numbers of events, users]; rating metrics only where ratings are
         predicted.
         """
-        trial = Trial.of(users, self.split.train)
+        evaluation_set = EvaluationSet.of(users, self.split.train)
         rows = [
-            measure(model, trial, k, derive(self.seed, "tune", "ties", k)).per_user
-            for k in self.split.horizon.shots
+            measure(model, evaluation_set, k, derive(self.seed, "tune", "ties", k)).per_user
+            for k in self.split.horizon.support_sizes
         ]
         names = [metric for of in CHOOSING.values() for metric in of if metric in rows[0]]
         return {metric: np.stack([row[metric] for row in rows]) for metric in names}
@@ -354,22 +356,22 @@ class _Search:
         search.
         """
         trial = self._study.ask(self._ranges)
-        found: Configs = {}
+        configs: Configs = {}
         for key in self._ranges:
             (name, setting), value = _place(key), trial.params[key]
             value = value if isinstance(value, int) else float(f"{value:.3g}")  # as it is printed
-            config = found.get(name, given.get(name, config_of(name)))
-            found[name] = replace(config, **{setting: value})
-        self._asked = trial, found
-        return found
+            config = configs.get(name, given.get(name, config_of(name)))
+            configs[name] = replace(config, **{setting: value})
+        self._asked = trial, configs
+        return configs
 
-    def tell(self, found: _Curve) -> None:
+    def tell(self, curve: _Curve) -> None:
         """Record the quality of the last proposal."""
         trial, configs = self._asked
-        worth = found.over(self._default, self._kind)
+        worth = curve.over(self._default, self._kind)
         self._study.tell(trial, worth)
         if configs and worth > self.gain:
-            self.gain, self._best = worth, (found, configs)
+            self.gain, self._best = worth, (curve, configs)
 
     def winner(self, *, is_alone: bool) -> Winner:
         """Return the best proposal; `is_alone` where only the defaults were fitted."""

@@ -98,7 +98,7 @@ class WithUserText:
     def fit(self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> None:
         """Choose the weights; both routes are already fitted."""
         seed = int(rng.integers(2**31))
-        for n_support in self.text.model.horizon.shots:
+        for n_support in self.text.model.horizon.support_sizes:
             requests = requests_at(validation, n_support)
             if not requests:
                 self.weights[n_support] = 0.0
@@ -166,39 +166,39 @@ def compare_text_routes(
     """
     text, both = rows
     curve, own = evaluation.curve, evaluation.models[0]
-    found: dict[str, Any] = {"support_sizes": list(curve.support_sizes)}
+    report: dict[str, Any] = {"support_sizes": list(curve.support_sizes)}
     for name in (text.name, both.name):
         differences = curve.per_user[name]["ndcg@10"] - curve.per_user[own]["ndcg@10"]
         spans = zip(
             np.nanmean(differences, axis=1), *interval(differences, curve.weights), strict=True
         )
-        found[name] = [
+        report[name] = [
             {"mean": float(mean), "low": float(low), "high": float(high)}
             for mean, low, high in spans
         ]
-    found["sentence"] = (
-        f"Users written as text, NDCG@10 to {own}: alone {_places(found, text.name)}; together "
+    report["sentence"] = (
+        f"Users written as text, NDCG@10 to {own}: alone {_places(report, text.name)}; together "
         f"with it "
-        f"{_places(found, both.name)}."
+        f"{_places(report, both.name)}."
     )
-    return found
+    return report
 
 
-def _places(found: dict[str, Any], name: str) -> str:
+def _places(report: dict[str, Any], name: str) -> str:
     """Return the mean difference of a row, and the numbers of events at which it is clear, in
     words.
     """
     better = [
         str(k)
-        for k, cell in zip(found["support_sizes"], found[name], strict=True)
+        for k, cell in zip(report["support_sizes"], report[name], strict=True)
         if cell["low"] > 0
     ]
     worse = [
         str(k)
-        for k, cell in zip(found["support_sizes"], found[name], strict=True)
+        for k, cell in zip(report["support_sizes"], report[name], strict=True)
         if cell["high"] < 0
     ]
-    mean = float(np.mean([cell["mean"] for cell in found[name]]))
+    mean = float(np.mean([cell["mean"] for cell in report[name]]))
     sentences = [
         f"clearly {how} at {', '.join(places)} known items" if places else ""
         for how, places in (("better", better), ("worse", worse))

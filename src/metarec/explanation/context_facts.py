@@ -13,8 +13,8 @@ from metarec.explanation.words import DID
 from metarec.features.request_context import RequestContext
 from metarec.models.context.model import Context
 from metarec.models.friends import Friends
-from metarec.models.place.model import Place
-from metarec.models.registry import CONTEXT, FRIENDS, PLACE, SEARCH
+from metarec.models.location.model import Location
+from metarec.models.registry import CONTEXT, FRIENDS, LOCATION, SEARCH
 
 if TYPE_CHECKING:
     from metarec.explanation.relative_score import Explained
@@ -35,7 +35,7 @@ def context_facts(model: Explained, request: Request, items: Sequence[int]) -> l
         return [{} for _ in items]
     known = model.users([request])[0].context
     facts = _of_request(ensemble.scorers, request)
-    has_places = isinstance(ensemble.scorers.get(PLACE), Place)
+    has_places = isinstance(ensemble.scorers.get(LOCATION), Location)
     from_where = _reference(model, request) if has_places else ""
     n_friends = len({*request.friends})
     return [
@@ -78,7 +78,7 @@ def _of_item(
     """Return the number of friends who took the item, and its distance `from_where`; `n_friends`
     are named, of whom the model may know fewer.
     """
-    facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(PLACE)
+    facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(LOCATION)
     named = known.friends.indices
     if isinstance(friends, Friends) and len(named) >= MIN_FRIENDS:
         count = friends.who_took(named, item)
@@ -88,10 +88,10 @@ def _of_item(
                 if len(named) == n_friends
                 else f"{count} of the {len(named)} friends of yours known here {_verb(model)} it"
             )
-    if isinstance(place, Place):
+    if isinstance(place, Location):
         km = place.km_to(known.location[0], item)
         if not np.isnan(km):
-            facts[PLACE] = _how_far(_distance(km), from_where)
+            facts[LOCATION] = _how_far(_distance(km), from_where)
     return facts
 
 

@@ -67,17 +67,17 @@ def counterfactual(
             f"the slate or give a larger k"
         )
     if all_gone:
-        found, smallest = None, True
+        removed, smallest = None, True
     else:
         rows = list(range(length)) if some_gone else rows
-        found, smallest = _search(model, request, rows, hidden, column, k, most_tries)
-    after = without(request, range(length) if found is None else found)
+        removed, smallest = _search(model, request, rows, hidden, column, k, most_tries)
+    after = without(request, range(length) if removed is None else removed)
     # A removed event may have been the prerequisite of another item.
     slate = top(model.score([after]), hidden[None] | hidden_items(model, [after]), k)[0]
     return Counterfactual(
         item_id=item_id,
         k=k,
-        removed=found,
+        removed=removed,
         is_smallest=smallest,
         slate=model.vocabulary.names(slate[slate >= 0]),
     )
@@ -98,9 +98,9 @@ def _search(
         tried += comb(len(rows), size)
         if tried > most_tries and size > 1:
             return _greedy(model, request, rows, hidden, column, k), False
-        found = _first(model, request, hidden, column, k, combinations(rows, size))
-        if found is not None:
-            return found, True
+        removed = _first(model, request, hidden, column, k, combinations(rows, size))
+        if removed is not None:
+            return removed, True
     raise AssertionError("removing all of these events was seen to take the item off the slate")
 
 
@@ -160,7 +160,7 @@ def _margin(
     rivals[column] = False
     if rivals.sum() < k:
         return np.full(len(requests), np.inf)
-    found = []
+    margins = []
     for piece in pieces(requests, len(model.vocabulary)):
         scores = model.score(requests[piece]).astype(np.float64)
         own, others = scores[:, column, None], scores[:, rivals]
@@ -168,12 +168,12 @@ def _margin(
             axis=1
         )
         margin = own[:, 0] - np.partition(others, -k, axis=1)[:, -k]
-        found.append(
+        margins.append(
             np.where(
                 ahead < k, np.maximum(margin, np.finfo(np.float64).tiny), np.minimum(margin, 0.0)
             )
         )
-    return np.concatenate(found)
+    return np.concatenate(margins)
 
 
 def _stays(

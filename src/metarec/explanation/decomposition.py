@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from metarec.evaluation.interface import requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.explanation.quality import Mean, ndcg_of
 from metarec.explanation.relative_score import Explained
 from metarec.recommendation.slate import Request
@@ -76,28 +76,28 @@ class Ablation:
 
 def ablate(
     model: Explained,
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     *,
     support_sizes: Sequence[int],
     rng: np.random.Generator,
     k: int = 10,
 ) -> Ablation:
     """Remove each component from the score in turn and evaluate the rest on the new users of
-    `trial`.
+    `evaluation_set`.
 
     Args:
         support_sizes: support sizes at which to evaluate.
         rng: for the bootstrap.
     """
-    found = {events: _qualities(model, trial, events, k) for events in support_sizes}
-    names = dict.fromkeys(name for whole in found.values() for name in whole.components)
+    qualities = {events: _qualities(model, evaluation_set, events, k) for events in support_sizes}
+    names = dict.fromkeys(name for whole in qualities.values() for name in whole.components)
     return Ablation(
         k=k,
-        cold_users=len(trial.cold_users),
-        full={events: Mean.of(whole.full, rng) for events, whole in found.items()},
+        cold_users=len(evaluation_set.cold_users),
+        full={events: Mean.of(whole.full, rng) for events, whole in qualities.items()},
         rows=[
             _row(whole, component, events, rng)
-            for events, whole in found.items()
+            for events, whole in qualities.items()
             for component in names
         ],
     )
@@ -119,30 +119,38 @@ class _Qualities:
         return self.components.get(component, (self.full, self.nothing))
 
 
-def _row(found: _Qualities, component: str, events: int, rng: np.random.Generator) -> AblationRow:
-    lacking, alone = found.of(component)
+def _row(
+    qualities: _Qualities, component: str, events: int, rng: np.random.Generator
+) -> AblationRow:
+    lacking, alone = qualities.of(component)
     return AblationRow(
         component=component,
         n_support=events,
         without=float(lacking.mean()),
         alone=float(alone.mean()),
-        loss=Mean.of(found.full - lacking, rng),
+        loss=Mean.of(qualities.full - lacking, rng),
     )
 
 
-def _qualities(model: Explained, trial: Trial, events: int, k: int) -> _Qualities:
-    requests = requests_at(trial.cold_users, events)
-    return _concat([_of_chunk(model, trial, requests, chunk, k) for chunk in trial.chunks()])
+def _qualities(model: Explained, evaluation_set: EvaluationSet, events: int, k: int) -> _Qualities:
+    requests = requests_at(evaluation_set.cold_users, events)
+    return _concat(
+        [_of_chunk(model, evaluation_set, requests, chunk, k) for chunk in evaluation_set.chunks()]
+    )
 
 
 def _of_chunk(
-    model: Explained, trial: Trial, requests: Sequence[Request], chunk: tuple[int, int], k: int
+    model: Explained,
+    evaluation_set: EvaluationSet,
+    requests: Sequence[Request],
+    chunk: tuple[int, int],
+    k: int,
 ) -> _Qualities:
     components = model.score_components(requests[slice(*chunk)])
     whole = np.sum(list(components.values()), axis=0)
 
     def quality(scores: np.ndarray) -> np.ndarray:
-        return ndcg_of(scores, model.vocabulary, trial, *chunk, k=k)
+        return ndcg_of(scores, model.vocabulary, evaluation_set, *chunk, k=k)
 
     each = {
         name: (quality(whole - component), quality(component))

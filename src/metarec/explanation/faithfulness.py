@@ -116,7 +116,7 @@ def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
     """Return the methods that rank this model's events: leave-one-out, Shapley values, similarity
     of embeddings, gradients of a network.
     """
-    found: dict[str, Method] = {
+    methods: dict[str, Method] = {
         "leave-one-out": lambda requests, items: [
             e[:, 0] for e in leave_one_out(model, requests, [[i] for i in items])
         ],
@@ -127,15 +127,15 @@ def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
     }
     if hasattr(model, "item_embeddings"):
         embedded = cast(Embedded, model)
-        found["likeness"] = lambda requests, items: [
+        methods["likeness"] = lambda requests, items: [
             item_similarities(embedded, r, i) for r, i in zip(requests, items, strict=True)
         ]
     if has_network(model):
         whole = cast("Recommender", model)
-        found["gradients"] = lambda requests, items: [
+        methods["gradients"] = lambda requests, items: [
             event_gradients(whole, r, i) for r, i in zip(requests, items, strict=True)
         ]
-    return found
+    return methods
 
 
 def measure_faithfulness(
@@ -169,8 +169,8 @@ def measure_faithfulness(
     ]
     exact = effects["leave-one-out"]
     agreement = {
-        name: Mean.of(_correlations(found, exact), rng)
-        for name, found in effects.items()
+        name: Mean.of(_correlations(of_method, exact), rng)
+        for name, of_method in effects.items()
         if name != "leave-one-out"
     }
     others = [
@@ -215,8 +215,8 @@ def _curves(
     ).mean(axis=0)
     sign = 1.0 if kind == "insertion" else -1.0
     curves = []
-    for name, found in effects.items():
-        walked = _walk(model, users, items, [np.argsort(-e, kind="stable") for e in found], kind)
+    for name, of_users in effects.items():
+        walked = _walk(model, users, items, [np.argsort(-e, kind="stable") for e in of_users], kind)
         curves.append(
             Curve(
                 method=name,
@@ -246,18 +246,18 @@ def _walk(
         for size in range(len(order) + 1)
     ]
     columns = np.repeat(columns_of(model, items), lengths + 1)[:, None]
-    found = relative_scores(
+    along = relative_scores(
         model, [with_events(user, kept.tolist()) for user, kept in steps], columns
     )[:, 0]
-    walks = np.split(found, np.cumsum(lengths + 1)[:-1])
+    walks = np.split(along, np.cumsum(lengths + 1)[:-1])
     return np.stack([np.interp(GRID, np.linspace(0.0, 1.0, len(walk)), walk) for walk in walks])
 
 
-def _correlations(found: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> np.ndarray:
+def _correlations(effects: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> np.ndarray:
     """[B] Spearman correlation for each user; 0 where either side has equal effects for all
     events.
     """
-    return np.array([_spearman(a, b) for a, b in zip(found, exact, strict=True)])
+    return np.array([_spearman(a, b) for a, b in zip(effects, exact, strict=True)])
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:

@@ -95,7 +95,7 @@ class _Told:
     def sentences(self) -> Iterator[str]:
         yield from self._path()
         for saying in self.pack.says:
-            yield from self._said(saying)
+            yield from self._sentences_of(saying)
         for text in self.policy.rules:
             yield from self._rule(read_rule(text))
         yield from self._exclusions()
@@ -111,7 +111,7 @@ class _Told:
         """Return the user's value of an attribute."""
         return self.by_name.get(bare(name))
 
-    def said(self, exclusion: Exclusion) -> str:
+    def stated_text(self, exclusion: Exclusion) -> str:
         """Return a single attribute value as the user wrote it."""
         value = self.stated(exclusion.profile_attribute)
         return str(value[0] if isinstance(value, list | tuple) and value else value)
@@ -135,7 +135,7 @@ class _Told:
 
     # Sentences
 
-    def _said(self, saying: SentenceTemplate) -> Iterator[str]:
+    def _sentences_of(self, saying: SentenceTemplate) -> Iterator[str]:
         cell, stated = self.cell(saying.item), self.stated(saying.user)
         if cell is None or stated is None:
             return
@@ -156,7 +156,7 @@ class _Told:
 
     def _rule(self, rule: PolicyRule) -> Iterator[str]:
         """Yield how the item compares with the limit that a rule sets for this user."""
-        profile = {name: self.stated(name) for name in rule.asks}
+        profile = {name: self.stated(name) for name in rule.attributes_read}
         parts = rule.for_user(profile)
         if parts is None:
             return
@@ -188,7 +188,7 @@ class _Told:
                 attribute, column = map(
                     self.label, (exclusion.profile_attribute, exclusion.item_column)
                 )
-                text = ", ".join(stated) if len(stated) > 1 else self.said(exclusion)
+                text = ", ".join(stated) if len(stated) > 1 else self.stated_text(exclusion)
                 yield (f"{attribute} {text}: not among its {column} ({', '.join(tags) or 'none'})")
 
     def _path(self) -> Iterator[str]:

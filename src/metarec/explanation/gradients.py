@@ -54,11 +54,11 @@ def integrated_gradients(input: AttributionInput, *, steps: int = 64) -> Attribu
     """
     attr = require("captum.attr", "explain")
     method = attr.IntegratedGradients(input.function)
-    found, remainder = method.attribute(
+    attributions, remainder = method.attribute(
         input.inputs[None],
         baselines=input.baseline[None],
         n_steps=steps,
         return_convergence_delta=True,
     )
-    effects = in_memory(found[0].reshape(len(input.names), -1).sum(dim=1))
+    effects = in_memory(attributions[0].reshape(len(input.names), -1).sum(dim=1))
     return Attribution(names=list(input.names), effects=effects, remainder=-float(remainder[0]))

@@ -135,14 +135,14 @@ def content_effects(
     if not features:
         return []
     lacking = [row | {name: rest} for name, _, rest in features]
-    found = (
+    effects = (
         _as_new(model, request, row, lacking)
         if is_new
         else _changed(model, request, row, lacking, weights)
     )
     return [
         FeatureEffect(about="content", name=name, value=value, effect=float(effect))
-        for (name, value, _), effect in zip(features, found, strict=True)
+        for (name, value, _), effect in zip(features, effects, strict=True)
     ]
 
 
@@ -159,10 +159,10 @@ def _changed(
     # The unchanged row is replaced like the changed ones, so that the effect of replacing an item
     # is not attributed to a feature.
     given = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)
-    found = relative_to_shown(
+    relative = relative_to_shown(
         np.concatenate([other.score([request]) for other in _each(model, request, given)]), weights
     )[:, column]
-    return np.asarray(found[0] - found[1:])
+    return np.asarray(relative[0] - relative[1:])
 
 
 def _each(model: Growable, request: Request, rows: pl.DataFrame) -> Iterator[Explained]:
@@ -185,10 +185,10 @@ def _as_new(
         other | {"item_id": f"{row['item_id']} twin {n}"} for n, other in enumerate([row, *lacking])
     ]
     grown = model.with_items(pl.DataFrame(twins, schema=model.catalog.frame.schema))
-    found = relative_scores(
+    relative = relative_scores(
         grown, [request], columns_of(grown, [twin["item_id"] for twin in twins])[None]
     )[0]
-    return np.asarray(found[0] - found[1:])
+    return np.asarray(relative[0] - relative[1:])
 
 
 def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
@@ -250,5 +250,5 @@ def _effects(
     if not changed:
         return []
     columns = np.tile(columns_of(model, [item_id]), (len(changed) + 1, 1))
-    found = relative_scores(model, [request, *changed], columns)[:, 0]
-    return [float(found[0] - lacking) for lacking in found[1:]]
+    relative = relative_scores(model, [request, *changed], columns)[:, 0]
+    return [float(relative[0] - lacking) for lacking in relative[1:]]

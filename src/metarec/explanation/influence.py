@@ -57,8 +57,8 @@ def leave_one_out(
     )
     owners = np.repeat(np.arange(len(requests)), [len(r.history) for r in requests])
     variants = [*requests, *(without(r, [row]) for r in requests for row in range(len(r.history)))]
-    found = relative_scores(model, variants, np.concatenate([columns, columns[owners]]))
-    full, lacking = found[: len(requests)], found[len(requests) :]
+    relative = relative_scores(model, variants, np.concatenate([columns, columns[owners]]))
+    full, lacking = relative[: len(requests)], relative[len(requests) :]
     return (
         np.split(full[owners] - lacking, np.cumsum([len(r.history) for r in requests])[:-1])
         if requests

@@ -76,14 +76,14 @@ class UserMap:
         """Return for each group: number of users, their centroid, and their root mean square
         distance from it.
         """
-        found = []
+        rows = []
         for group in dict.fromkeys(sorted(self.groups)):
             places = self.places[np.array(self.groups) == group]
             center = places.mean(0)
             spread = float(np.sqrt(((places - center) ** 2).sum(1).mean()))
             at = {"x": float(center[0]), "y": float(center[1]), "spread": spread}
-            found.append({"group": group, "users": len(places)} | at)
-        return found
+            rows.append({"group": group, "users": len(places)} | at)
+        return rows
 
     def to_text(self) -> str:
         """Return a table of the groups."""
@@ -107,11 +107,11 @@ def stepping_learner(model: FittedModel, name: str | None = None) -> tuple[str, 
         BadInput: if there is none, or it takes no inner steps.
     """
     scorers: Mapping[str, Any] = model.ensemble.scorers
-    found = {key: one for key, one in scorers.items() if isinstance(one, TakesInnerSteps)}
-    if name is None and found:
-        name = next(iter(found))
-    if name in found:
-        return str(name), found[str(name)]
+    learners = {key: one for key, one in scorers.items() if isinstance(one, TakesInnerSteps)}
+    if name is None and learners:
+        name = next(iter(learners))
+    if name in learners:
+        return str(name), learners[str(name)]
     if name in scorers:
         raise BadInput(
             f"{name} takes no inner steps, so there are none to follow; fit with a learner that "
@@ -191,10 +191,10 @@ def _plane(params: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     centered = params.astype(np.float64) - params.mean(0)
     sides, lengths, _ = np.linalg.svd(centered, full_matrices=False)
     places = np.zeros((len(params), 2))
-    found = min(2, len(lengths))
-    places[:, :found] = sides[:, :found] * lengths[:found]
+    dims = min(2, len(lengths))
+    places[:, :dims] = sides[:, :dims] * lengths[:dims]
     shares = np.zeros(2)
-    shares[:found] = lengths[:found] ** 2 / max(float((lengths**2).sum()), 1e-30)
+    shares[:dims] = lengths[:dims] ** 2 / max(float((lengths**2).sum()), 1e-30)
     return places, (float(shares[0]), float(shares[1]))
 
 

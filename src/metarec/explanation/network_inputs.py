@@ -49,8 +49,8 @@ class Asked:
     @cached_property
     def catalog(self) -> Tensor:
         """[N, D] vectors of the items."""
-        found: Tensor = self.network.items().detach()
-        return found
+        vectors_ND: Tensor = self.network.items().detach()
+        return vectors_ND
 
     def known(self, items_BL: Tensor, profile_BP: Tensor, vectors_ND: Tensor) -> Tensor:
         """Return [B, D] representations of users with these items and profiles, and the values and
@@ -66,7 +66,7 @@ class Asked:
         return torch.log_softmax(self.network.score(known_BD, self.catalog), dim=-1)[:, self.item]
 
 
-def event_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
+def event_input(request: Asked, names: Sequence[str]) -> AttributionInput:
     """Return the input of event vectors [L, D]; the baseline is the mean item vector for each
     event, with the same values and strengths. `names` are the events' display names.
     """
@@ -76,48 +76,48 @@ def event_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
         # Every example has its own vectors: they are concatenated into one table, and items are
         # consecutive indexes into it.
         rows = torch.arange(users * length).reshape(users, length)
-        profiles, table = asked.profile.expand(users, -1), vectors_BLD.reshape(users * length, -1)
-        return asked.share(asked.known(rows, profiles, table))
+        profiles, table = request.profile.expand(users, -1), vectors_BLD.reshape(users * length, -1)
+        return request.share(request.known(rows, profiles, table))
 
     return AttributionInput(
         function=share,
-        inputs=asked.catalog[asked.items],
-        baseline=asked.catalog.mean(dim=0).expand(len(asked.items), -1),
+        inputs=request.catalog[request.items],
+        baseline=request.catalog.mean(dim=0).expand(len(request.items), -1),
         names=list(names),
     )
 
 
-def profile_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
+def profile_input(request: Asked, names: Sequence[str]) -> AttributionInput:
     """Return the input of profile columns [P]; the baseline is an empty profile."""
 
     def share(profile_BP: Tensor) -> Tensor:
-        rows = asked.items.repeat(len(profile_BP), 1)
-        return asked.share(asked.known(rows, profile_BP, asked.catalog))
+        rows = request.items.repeat(len(profile_BP), 1)
+        return request.share(request.known(rows, profile_BP, request.catalog))
 
     return AttributionInput(
         function=share,
-        inputs=asked.profile,
-        baseline=torch.zeros_like(asked.profile),
+        inputs=request.profile,
+        baseline=torch.zeros_like(request.profile),
         names=list(names),
     )
 
 
-def content_input(asked: Asked, names: Sequence[str]) -> AttributionInput:
+def content_input(request: Asked, names: Sequence[str]) -> AttributionInput:
     """Return the input of the item's content columns [C]; the baseline is the mean content of the
     catalog.
 
     Raises:
         ValueError: if the network's items have no content.
     """
-    network, item, vectors = asked.network, asked.item, asked.network.items
+    network, item, vectors = request.network, request.item, request.network.items
     if vectors.from_content is None:
         raise ValueError(
             "this network's items have no content, so content explains nothing; explain by events"
         )
     way, content = vectors.from_content.weight.detach(), vectors.content
     assert isinstance(content, Tensor)
-    known = asked.known(asked.items[None], asked.profile[None], asked.catalog)[0].detach()
-    logits = network.score(known, asked.catalog).detach()
+    known = request.known(request.items[None], request.profile[None], request.catalog)[0].detach()
+    logits = network.score(known, request.catalog).detach()
     residual, direction, bias = (
         vectors.residual[item].detach(),
         network.out.weight @ known,
@@ -159,7 +159,7 @@ def through_network(
     read = slice(max(0, len(support.items) - network.pool), None)
     titles = model.catalog.titles()
     items, values, strengths = (
-        on_device(said[read]) for said in (support.items, support.values, support.strengths)
+        on_device(field[read]) for field in (support.items, support.values, support.strengths)
     )
     profile = on_device(model.profile_inputs.transform([request.profile])[0])
     item = int(columns_of(model, [item_id])[0])
@@ -185,10 +185,10 @@ def event_gradients(model: Recommender, request: Request, item_id: str) -> np.nd
     """[L] integrated gradient of every event of a history of known items; 0 for events too old for
     the network to read.
     """
-    found = through_network(model, request, item_id)
-    if "events" not in found:
+    gradients = through_network(model, request, item_id)
+    if "events" not in gradients:
         return np.zeros(len(request.history))
-    effects = found["events"].effects
+    effects = gradients["events"].effects
     items = model.users([request])[0].support.items[-len(effects) :]
     by_item = dict(zip(model.vocabulary.names(items), effects.tolist(), strict=True))
     return np.array([by_item.get(str(parts_of(event)[0]), 0.0) for event in request.history])

@@ -17,7 +17,7 @@ components.
 """
 
 
-def draw_ablation(found: Ablation) -> str:
+def draw_ablation(ablation: Ablation) -> str:
     """Plot the NDCG lost without each component by support size, with 95% intervals, one panel for
     each. Returns SVG.
 
@@ -28,8 +28,8 @@ def draw_ablation(found: Ablation) -> str:
         MissingExtra: if matplotlib is not installed (`pip install 'metarec[explain]'`).
     """
     losses = {
-        component: [row.loss for row in found.rows if row.component == component]
-        for component in dict.fromkeys(row.component for row in found.rows)
+        component: [row.loss for row in ablation.rows if row.component == component]
+        for component in dict.fromkeys(row.component for row in ablation.rows)
     }
     reach = {
         component: max(abs(end) for m in own for end in (m.low, m.high))
@@ -41,7 +41,7 @@ def draw_ablation(found: Ablation) -> str:
     rows = -(-len(losses) // columns)
     figure = new_figure(11.0, 0.6 + 1.9 * rows, extra="explain")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
-    steps = range(len(found.full))
+    steps = range(len(ablation.full))
     for axes, component in zip(
         panels,
         sorted(losses, key=lambda component: -max(m.mean for m in losses[component])),
@@ -55,11 +55,11 @@ def draw_ablation(found: Ablation) -> str:
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels:
-        axes.set_xticks(steps, [str(n) for n in found.full])
+        axes.set_xticks(steps, [str(n) for n in ablation.full])
     for axes in panels[len(losses) :]:
         axes.set_visible(False)
     figure.supxlabel("items known of each user", fontsize=8)
-    figure.supylabel(f"NDCG@{found.k} lost without it", fontsize=8)
+    figure.supylabel(f"NDCG@{ablation.k} lost without it", fontsize=8)
     return svg_for_page(figure)
 
 
@@ -78,7 +78,7 @@ def _draw_losses(axes: Any, losses: list[Mean], tint: str) -> None:
     axes.axhline(0, color=QUIET, linewidth=0.8)
 
 
-def draw_faithfulness(found: Faithfulness) -> str:
+def draw_faithfulness(measured: Faithfulness) -> str:
     """Plot deletion and insertion curves of each explanation method, beside random order. Returns
     SVG.
 
@@ -87,7 +87,7 @@ def draw_faithfulness(found: Faithfulness) -> str:
     """
     figure = new_figure(11.0, 3.6, extra="explain")
     for axes, kind in zip(figure.subplots(1, 2), ("deletion", "insertion"), strict=True):
-        curves = [curve for curve in found.curves if curve.kind == kind]
+        curves = [curve for curve in measured.curves if curve.kind == kind]
         for place, curve in enumerate(curves):
             axes.plot(
                 GRID,

@@ -7,23 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarec.data.schema import Vocabulary
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.evaluation.significance import interval, resample
 
 
 def ndcg_of(
-    scores: np.ndarray, vocabulary: Vocabulary, trial: Trial, start: int, stop: int, *, k: int = 10
+    scores: np.ndarray,
+    vocabulary: Vocabulary,
+    evaluation_set: EvaluationSet,
+    start: int,
+    stop: int,
+    *,
+    k: int = 10,
 ) -> np.ndarray:
-    """NDCG@k [stop - start] of new users `start .. stop - 1` of `trial`, from their scores [stop -
-    start, N].
+    """NDCG@k [stop - start] of new users `start .. stop - 1` of `evaluation_set`, from their
+    scores
+    [stop - start, N].
 
-    Ranked as in `evaluation.measure`: the trial's items without the new user's whole support pool,
-    whatever part of it the request contains.
+    Ranked as in `evaluation.measure`: the evaluation set's items without the new user's whole
+    support pool, whatever part of it the request contains.
     """
-    columns = vocabulary.indexes(trial.vocabulary.ids)
+    columns = vocabulary.indexes(evaluation_set.vocabulary.ids)
     own = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
-    candidates, liked = trial.masks(start, stop)
+    candidates, liked = evaluation_set.masks(start, stop)
     listed = rank(own, k, np.random.default_rng(start), candidates)
     return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
 

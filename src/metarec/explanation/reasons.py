@@ -84,10 +84,10 @@ def explain(
     notes += _notes(model, request, item_id, stands)
     events = _events(model, request, item_id, titles, stands)
     features = _features(model, request, item_id, stands, words, n_content, notes)
-    rank, found = stands.rank, None
+    rank, counterfactual = stands.rank, None
     if rank and rank <= k:
-        found = _counterfactual(model, request, item_id, k, events, scored)
-    telling = _not_needed_against(events, found)
+        counterfactual = _counterfactual(model, request, item_id, k, events, scored)
+    telling = _not_needed_against(events, counterfactual)
     return Explanation(
         item_id=item_id,
         title=titles[column],
@@ -98,7 +98,7 @@ def explain(
         shares=_shares(model, request, item_id, scored, rng or np.random.default_rng(0), stands),
         features=features,
         nearest=_nearest(model, request, item_id, events),
-        counterfactual=found,
+        counterfactual=counterfactual,
         reasons=_reasons(model, request, column, telling, features, stands),
         facts=field_facts(model, request, column),
         notes=notes,
@@ -120,7 +120,7 @@ class Position:
     largest: float
     """Largest absolute score of the user."""
 
-    def told(self, effect: float) -> float:
+    def above_rounding(self, effect: float) -> float:
         """The effect; 0 where it is no more than the rounding of the scores."""
         return float(effect) if abs(effect) > ADDS_UP_TO * self.largest else 0.0
 
@@ -129,17 +129,19 @@ def _position(model: Explained, request: Request, column: int) -> Position:
     both, hidden = model.score([Request(), request]), hidden_items(model, [request])
     scores, weights = both[1:], attention(both[0])
     listed = top(scores, hidden, len(model.vocabulary))[0]
-    found = components_at(model, [request], np.array([[column]]), weights)
+    components = components_at(model, [request], np.array([[column]]), weights)
     stands = Position(
         relative_score=float(relative_to_shown(scores, weights)[0, column]),
         rank=int(np.flatnonzero(listed == column)[0]) + 1 if not hidden[0, column] else None,
-        components={name: float(component[0, 0]) for name, component in found.items()},
+        components={name: float(component[0, 0]) for name, component in components.items()},
         weights=weights,
         largest=float(np.abs(scores).max()),
     )
     return replace(
         stands,
-        components={name: stands.told(component) for name, component in stands.components.items()},
+        components={
+            name: stands.above_rounding(component) for name, component in stands.components.items()
+        },
     )
 
 
@@ -209,10 +211,10 @@ def _shares(
 ) -> list[float]:
     """Shapley value of each event, exact where `scored` allows all subsets."""
     orders = max(2, scored // (len(request.history) + 1))
-    found = shapley(
+    shares = shapley(
         model, request, [item_id], rng=rng, permutations=orders, most_exact=scored.bit_length() - 1
     )
-    return [stands.told(share) for share in found[:, 0]]
+    return [stands.above_rounding(share) for share in shares[:, 0]]
 
 
 def _counterfactual(
@@ -231,12 +233,12 @@ def _counterfactual(
 
 
 def _not_needed_against(
-    events: list[EventEffect], found: Counterfactual | None
+    events: list[EventEffect], counterfactual: Counterfactual | None
 ) -> list[EventEffect]:
     """Return the events that may be given as reasons. An event whose removal takes the item off the
     slate is not a reason against it, even if its own effect on the relative score is negative.
     """
-    needed = set(found.removed or ()) if found is not None else set()
+    needed = set(counterfactual.removed or ()) if counterfactual is not None else set()
     return [e for row, e in enumerate(events) if e.effect > 0 or row not in needed]
 
 
@@ -251,7 +253,7 @@ def _events(
             title=titles[column],
             value=parts_of(event)[1],
             kind=parts_of(event)[2] or "event",
-            effect=stands.told(effect),
+            effect=stands.above_rounding(effect),
         )
         for event, column, effect in zip(request.history, columns, effects, strict=True)
     ]
@@ -266,14 +268,14 @@ def _features(
     n_content: int,
     notes: list[str],
 ) -> list[FeatureEffect]:
-    found = [
+    effects = [
         *profile_effects(model, request, item_id),
         *circumstance_effects(model, request, item_id),
     ]
     if hasattr(model, "with_items"):
         trained_on = getattr(model, "trained_on", None)
         is_new = trained_on is not None and item_id not in trained_on["item_id"]
-        found += content_effects(
+        effects += content_effects(
             cast("Recommender", model),
             request,
             item_id,
@@ -287,7 +289,7 @@ def _features(
             "this model takes no new items, so the effect of content alone cannot be measured."
         )
     return sorted(
-        (effect for effect in found if stands.told(effect.effect)),
+        (effect for effect in effects if stands.above_rounding(effect.effect)),
         key=lambda effect: -abs(effect.effect),
     )
 

@@ -85,13 +85,13 @@ def relative_scores(
     """[B, T] relative scores of items `columns` [B, T] (indexes), scored in as few calls as memory
     allows.
     """
-    found = [np.zeros((0, columns.shape[1]))]
+    chunks = [np.zeros((0, columns.shape[1]))]
     for piece in pieces(requests, len(model.vocabulary)):
         # The anonymous user is part of the batch: a row of scores costs less than a call.
         scores = model.score([Request(), *requests[piece]])
         relative = relative_to_shown(scores[1:], attention(scores[0]))
-        found.append(np.take_along_axis(relative, columns[piece], axis=1))
-    return np.concatenate(found)
+        chunks.append(np.take_along_axis(relative, columns[piece], axis=1))
+    return np.concatenate(chunks)
 
 
 def components_at(
@@ -106,16 +106,16 @@ def components_at(
     Args:
         weights: `anonymous_weights`, where they are known.
     """
-    found: dict[str, np.ndarray] = {}
+    components: dict[str, np.ndarray] = {}
     weights = anonymous_weights(model) if weights is None else weights
     for piece in pieces(requests, len(model.vocabulary)):
         for name, component in model.score_components(
             requests[piece]
         ).items():  # a part may be there for some requests only, such as a wish
-            found.setdefault(name, np.zeros(columns.shape))[piece] = np.take_along_axis(
+            components.setdefault(name, np.zeros(columns.shape))[piece] = np.take_along_axis(
                 relative_to_shown(component, weights), columns[piece], axis=1
             )
-    return found
+    return components
 
 
 def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
@@ -141,10 +141,10 @@ def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
     """
     hidden = ~policy_check_of(model).allowed(requests)
     for row, request in enumerate(requests):
-        hidden[row, _known(model, request.exclude)] = True
+        hidden[row, _known_columns(model, request.exclude)] = True
         if request.allow is not None:
             not_named = np.ones(hidden.shape[1], dtype=bool)
-            not_named[_known(model, request.allow)] = False
+            not_named[_known_columns(model, request.allow)] = False
             hidden[row] |= not_named
     return hidden
 
@@ -196,6 +196,6 @@ def known_history(model: Explained, request: Request) -> tuple[Request, list[str
     return replace(request, history=history), notes
 
 
-def _known(model: Explained, item_ids: Sequence[Any]) -> np.ndarray:
+def _known_columns(model: Explained, item_ids: Sequence[Any]) -> np.ndarray:
     columns = model.vocabulary.indexes([str(i) for i in item_ids])
     return columns[columns >= 0]

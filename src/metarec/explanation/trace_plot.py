@@ -99,7 +99,7 @@ def _draw_panels(panels: Sequence[Axes], trace: Trace, inner: InnerTrace | None)
         _draw_movement(panels[5], inner)
 
 
-def draw_map(found: UserMap) -> bytes:
+def draw_map(user_map: UserMap) -> bytes:
     """Return a scatter plot of users by their adapted parameters, colored by group, as PNG.
 
     Raises:
@@ -107,13 +107,13 @@ def draw_map(found: UserMap) -> bytes:
     """
     figure = new_figure(7.0, 5.5, extra="explain")
     axes = figure.subplots()
-    for place, group in enumerate(dict.fromkeys(sorted(found.groups))):
-        at = found.places[[one == group for one in found.groups]]
+    for place, group in enumerate(dict.fromkeys(sorted(user_map.groups))):
+        at = user_map.places[[one == group for one in user_map.groups]]
         axes.scatter(at[:, 0], at[:, 1], s=14, color=color(place), label=group)
-    axes.legend(fontsize=7, title=found.by, title_fontsize=8)
-    first, second = found.explained
+    axes.legend(fontsize=7, title=user_map.by, title_fontsize=8)
+    first, second = user_map.explained
     axes.set_xlabel(f"first direction ({first:.0%} of the variance)", fontsize=8)
-    title = f"{len(found.groups)} users by what {found.learner} moved for them"
+    title = f"{len(user_map.groups)} users by what {user_map.learner} moved for them"
     _finish(axes, title, f"second direction ({second:.0%})")
     return to_png(figure)
 

@@ -95,7 +95,7 @@ PARTS = {
     "content": "its content resembles what you chose",
     "wish": "it fits your wish",
     "friends": "users you know took it",
-    "place": "it is near",
+    "location": "it is near",
     "local_knn": "users who go where you go chose it",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
@@ -122,7 +122,7 @@ AGAINST = {
     "content": "its content is unlike what you chose",
     "wish": "it does not fit your wish",
     "friends": "few users you know took it",
-    "place": "it is far away",
+    "location": "it is far away",
     "local_knn": "users who go where you go seldom chose it",
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
@@ -142,7 +142,7 @@ BY_THEMSELVES = {
     "acceptance",
     "trend",
     "friends",
-    "place",
+    "location",
     "local_knn",
     "context",
     "search",
@@ -225,7 +225,7 @@ def sentences(
     least = MIN_SHARE * _largest(events, features, components)
     events = [event for event in events if abs(event.effect) >= least]
     features = [feature for feature in features if abs(feature.effect) >= least]
-    said = _in_turn(
+    reasons = _in_turn(
         _shares((e.effect, _of_event(e, liked_from, kinds)) for e in events),
         # Of values the events say so themselves
         _shares((f.effect, _of_feature(f, labels)) for f in features if f.name != "values"),
@@ -237,13 +237,13 @@ def sentences(
     )
     wish = components.get("wish", 0.0)
     if abs(wish) > _largest(events, features, {}):  # then a query in words comes first
-        said.sort(key=_of_component("wish", wish).__ne__)
-    return said[:most]
+        reasons.sort(key=_of_component("wish", wish).__ne__)
+    return reasons[:most]
 
 
 def _in_turn(*each: list[tuple[float, str]]) -> list[str]:
     """Return the sentences of each kind of effect in turn, the strongest of each kind first."""
-    turns = zip_longest(*(sorted(said, key=lambda pair: -pair[0]) for said in each))
+    turns = zip_longest(*(sorted(reasons, key=lambda pair: -pair[0]) for reasons in each))
     return [pair[1] for turn in turns for pair in turn if pair]
 
 

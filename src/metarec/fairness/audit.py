@@ -14,7 +14,7 @@ import numpy as np
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import METRICS, Trial
+from metarec.evaluation.measure import METRICS, EvaluationSet
 from metarec.evaluation.significance import interval, resample
 from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group
 from metarec.fairness.exposure import (
@@ -157,7 +157,7 @@ class Audit:
 @takes_former_keywords
 def audit(
     model: Scores,
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     *,
     by: Sequence[str],
     support_sizes: Sequence[int] = (0, 1, 3, 5, 10, 20),
@@ -169,7 +169,7 @@ def audit(
     """Evaluate a fitted model on new users, by group.
 
     Args:
-        trial: users that the model was not fitted on, and the data it was fitted on.
+        evaluation_set: users that the model was not fitted on, and the data it was fitted on.
         by: profile attributes, or `activity`.
         support_sizes: numbers of events.
         metric: any of `evaluation.measure.METRICS`, or `popularity lift@10`, `miscalibration@10`.
@@ -182,14 +182,14 @@ def audit(
         BadInput: for an attribute that no user states, a column that items do not have, or a metric
             that was not measured.
     """
-    groupings = [group_users(trial.cold_users, name) for name in by]
+    groupings = [group_users(evaluation_set.cold_users, name) for name in by]
     item_groups = [
-        group_items_by_popularity(trial.train, trial.vocabulary)
+        group_items_by_popularity(evaluation_set.train, evaluation_set.vocabulary)
         if name == POPULARITY
-        else group_items(trial.train.items, trial.vocabulary, name)
+        else group_items(evaluation_set.train.items, evaluation_set.vocabulary, name)
         for name in items_by
     ]
-    measured = evaluate(model, trial, support_sizes, seed=seed)
+    measured = evaluate(model, evaluation_set, support_sizes, seed=seed)
     outcomes, warnings = _with_slate_metrics(measured, categories)
     return audit_outcomes(
         outcomes,
@@ -242,7 +242,7 @@ def audit_outcomes(
     ]
     return Audit(
         model_version=model_version,
-        users=len(outcomes.trial.cold_users),
+        users=len(outcomes.evaluation_set.cold_users),
         support_sizes=outcomes.support_sizes,
         metric=metric,
         overall=overall,
@@ -251,7 +251,8 @@ def audit_outcomes(
         exposure=[row for groups in item_groups for row in exposure_by_group(outcomes, groups)],
         coverage={
             n_support: float(
-                len(np.unique(listed[:, :10][listed[:, :10] >= 0])) / len(outcomes.trial.vocabulary)
+                len(np.unique(listed[:, :10][listed[:, :10] >= 0]))
+                / len(outcomes.evaluation_set.vocabulary)
             )
             for n_support, listed in zip(outcomes.support_sizes, outcomes.ranked, strict=True)
         },
@@ -263,16 +264,17 @@ def _with_slate_metrics(outcomes: Outcomes, categories: str | None) -> tuple[Out
     """Add popularity lift and, if items have categories, miscalibration to the measured metrics;
     return warnings too.
     """
-    trial, warnings = outcomes.trial, []
+    evaluation_set, warnings = outcomes.evaluation_set, []
     extra = {
         "popularity lift@10": np.stack(
-            [popularity_lift(listed, trial) for listed in outcomes.ranked]
+            [popularity_lift(listed, evaluation_set) for listed in outcomes.ranked]
         )
     }
     try:
-        mixes, _ = category_matrix(trial.train.items, trial.vocabulary, categories)
+        items = evaluation_set.train.items
+        mixes, _ = category_matrix(items, evaluation_set.vocabulary, categories)
         extra["miscalibration@10"] = np.stack(
-            [miscalibration(listed, trial, mixes) for listed in outcomes.ranked]
+            [miscalibration(listed, evaluation_set, mixes) for listed in outcomes.ranked]
         )
     except BadInput as error:
         if categories is not None:
@@ -323,19 +325,19 @@ def _fair_instead(widest: Gap, fair: Gap | None) -> str:
 
 
 def _size_warnings(groupings: Sequence[Groups]) -> list[str]:
-    found = []
+    warnings = []
     for groups in groupings:
         small = [f"{label} ({users})" for label, users in groups.sizes.items() if users < SMALL]
         if small:
-            found.append(
+            warnings.append(
                 f"by {groups.name}, too few users to compare: {', '.join(small)}; fewer than "
                 f"{SMALL} take no part in gaps."
             )
         if len(groups.sizes) - len(small) < 2:
-            found.append(
+            warnings.append(
                 f"by {groups.name}, fewer than two groups are large enough, so no gap can be found."
             )
-    return found
+    return warnings
 
 
 def _interval_warnings(rows: Sequence[GroupValue]) -> list[str]:
@@ -379,11 +381,11 @@ def _table(audit: Audit) -> list[str]:
         + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]"
     )
     for by, group, users in names:
-        found = [cells.get((by, group, s)) for s in (*audit.support_sizes, None)]
-        last = found[-1]
+        cells_of_row = [cells.get((by, group, s)) for s in (*audit.support_sizes, None)]
+        last = cells_of_row[-1]
         lines.append(
             f"  {f'{by} {group}':<{width}}{users:>6}"
-            + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in found[:-1])
+            + "".join(f"{r.value:>8.3f}" if r else f"{'-':>8}" for r in cells_of_row[:-1])
             + (
                 f"   {last.value:.3f} {_ends(last)}{' small' if last.is_small else ''}"
                 if last

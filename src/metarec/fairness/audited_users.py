@@ -13,7 +13,7 @@ from metarec.data.cold_users import Horizon, choose_horizon, cold_users_of, item
 from metarec.data.dataset import Dataset
 from metarec.data.frames import id_order
 from metarec.data.schema import BadInput
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 
 SEEN = (
     "the model may have learned from these users, which makes it look better than it is for "
@@ -33,21 +33,21 @@ def unseen_users(data: Dataset, trained_on: pl.DataFrame) -> list[str]:
     )
 
 
-def trial_of_users(
+def evaluation_set_of_users(
     data: Dataset,
     users: Sequence[str] | None = None,
     *,
-    most: int = 2000,
+    max_users: int = 2000,
     rng: np.random.Generator,
-) -> tuple[Trial, Horizon, list[str]]:
+) -> tuple[EvaluationSet, Horizon, list[str]]:
     """Turn users of `data` into new users to evaluate.
 
     Args:
         users: ids of users that the model did not learn from; None takes all users, with a warning.
-        most: maximum number of users, sampled by `rng`.
+        max_users: maximum number of users, sampled by `rng`.
 
     Returns:
-        The trial, the horizon of its support and query, and warnings as sentences.
+        The evaluation set, the horizon of its support and query, and warnings as sentences.
 
     Raises:
         BadInput: if none of them has enough events to be evaluated, or none liked anything after
@@ -55,35 +55,35 @@ def trial_of_users(
     """
     events, counts = data.interactions.frame, items_of_users(data.interactions)
     horizon = choose_horizon(counts["len"].to_numpy())
-    asked = counts if users is None else counts.filter(_is_one_of(users))
+    selected = counts if users is None else counts.filter(_is_one_of(users))
     able = (
-        asked.filter(pl.col("len") >= horizon.min_events)
+        selected.filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
         .to_numpy()
     )
     if not len(able):
         raise BadInput(
-            f"none of the {asked.height} users asked about has the {horizon.min_events} events "
+            f"none of the {selected.height} users asked about has the {horizon.min_events} events "
             f"needed to be evaluated; "
             "give more events of theirs"
         )
-    chosen = able if len(able) <= most else rng.permutation(able)[:most]
+    chosen = able if len(able) <= max_users else rng.permutation(able)[:max_users]
     others = events if users is None else events.filter(~_is_one_of(users))
     if not others.height:  # data without other users: these events alone tell the catalog
         others = events
-    found = cold_users_of(
+    cold_users = cold_users_of(
         data,
         chosen,
         others.select("item_id").unique(),
         horizon,
     )
-    if not found:
+    if not cold_users:
         raise BadInput(
             f"none of the {len(chosen)} users evaluated liked anything after their first "
             f"{horizon.pool} events"
         )
     cautions = [SEEN] if users is None else []
-    return Trial.of(found, data.with_interactions(others)), horizon, cautions
+    return EvaluationSet.of(cold_users, data.with_interactions(others)), horizon, cautions
 
 
 def _is_one_of(users: Sequence[str]) -> pl.Expr:

@@ -10,7 +10,7 @@ import numpy as np
 
 from metarec.evaluation import metrics
 from metarec.evaluation.interface import requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.recommendation.slate import Request, Slate
 from metarec.recommender import Recommender
 from metarec.runtime.rng import derive
@@ -53,7 +53,7 @@ class ColdExposure:
 
 def cold_exposure(
     model: Recommender,
-    trial: Trial,
+    evaluation_set: EvaluationSet,
     support_sizes: Sequence[int],
     *,
     share: float = 0.05,
@@ -62,7 +62,10 @@ def cold_exposure(
     """Measure at the middle of the numbers of events `support_sizes`; None if no item is cold."""
     if not len(model.cold_items):
         return None
-    middle, users = sorted(support_sizes)[len(support_sizes) // 2], trial.cold_users[:MAX_USERS]
+    middle, users = (
+        sorted(support_sizes)[len(support_sizes) // 2],
+        evaluation_set.cold_users[:MAX_USERS],
+    )
     requests = [
         replace(request, exclude=[event[0] for event in user.pool])
         for request, user in zip(requests_at(users, middle), users, strict=True)

@@ -196,11 +196,11 @@ def find_gaps(
     liked = liked_items(outcomes)
     of_name = {groups.name: groups for groups in groupings}
     pairs = [
-        (groups.name, events, *found)
+        (groups.name, events, *of_pair)
         for groups in groupings
         for events in support_sizes
-        for found in _pairs(outcomes.values(metric, events), groups)
-        if pair is None or pair == {found[0], found[1]}
+        for of_pair in _pairs(outcomes.values(metric, events), groups)
+        if pair is None or pair == {of_pair[0], of_pair[1]}
     ]
     corrected = holm(np.array([p for *_, p in pairs]))
     widest: dict[tuple[str, int | None], Gap] = {}
@@ -237,7 +237,9 @@ def more_is_better(metric: str) -> bool:
 
 def liked_items(outcomes: Outcomes) -> np.ndarray:
     """Return [B] the number of query items that each user liked."""
-    return np.bincount(outcomes.trial.relevant_cells[0], minlength=len(outcomes.trial.cold_users))
+    return np.bincount(
+        outcomes.evaluation_set.relevant_cells[0], minlength=len(outcomes.evaluation_set.cold_users)
+    )
 
 
 def matched_difference(
@@ -304,7 +306,7 @@ def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, fl
         if label != NOT_STATED
     }
     large = {label: own for label, own in means.items() if len(own) >= SMALL}
-    found = []
+    pairs = []
     for one, other in combinations(large, 2):
         a, b = large[one], large[other]
         error = float(np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))
@@ -312,7 +314,7 @@ def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, fl
         test = ttest_ind_from_stats(
             a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b), equal_var=False
         )
-        found.append(
+        pairs.append(
             (
                 one,
                 other,
@@ -321,4 +323,4 @@ def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, fl
                 float(test.pvalue) if error > 0 else float(difference == 0),
             )
         )
-    return found
+    return pairs

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness.groups import Groups
 from metarec.fairness.outcomes import Outcomes
 from metarec.runtime.gains import discounts
@@ -53,13 +53,19 @@ def exposure_by_group(outcomes: Outcomes, groups: Groups) -> list[ExposureRow]:
     """Return the attention that each group of items gets after each number of events, beside its
     shares of items, events and liked items.
     """
-    trial = outcomes.trial
+    evaluation_set = outcomes.evaluation_set
     members = np.array([groups.mask(label) for label in groups.sizes]).T.astype(np.float64)
-    events = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)) @ members
-    liked = np.bincount(trial.relevant_cells[1], minlength=len(trial.vocabulary)) @ members
+    events = (
+        np.bincount(_event_columns(evaluation_set), minlength=len(evaluation_set.vocabulary))
+        @ members
+    )
+    liked = (
+        np.bincount(evaluation_set.relevant_cells[1], minlength=len(evaluation_set.vocabulary))
+        @ members
+    )
     rows = []
     for step, n_support in enumerate(outcomes.support_sizes):
-        attention = item_attention(outcomes.ranked[step], len(trial.vocabulary))
+        attention = item_attention(outcomes.ranked[step], len(evaluation_set.vocabulary))
         exposure, shown = attention @ members, (attention > 0).astype(np.float64) @ members
         rows += [
             ExposureRow(
@@ -87,20 +93,22 @@ def item_attention(ranked: np.ndarray, items: int, *, places: int = PLACES) -> n
     return np.bincount(shown[there], weights=weight[there], minlength=items)
 
 
-def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -> np.ndarray:
+def popularity_lift(
+    ranked: np.ndarray, evaluation_set: EvaluationSet, *, places: int = PLACES
+) -> np.ndarray:
     """Return [B] the relative excess of each user's slate in mean popularity over the query items
     that the user liked: 0 is as popular, 1 twice as popular.
     """
-    popularity = np.bincount(_event_columns(trial), minlength=len(trial.vocabulary)).astype(
-        np.float64
-    )
+    popularity = np.bincount(
+        _event_columns(evaluation_set), minlength=len(evaluation_set.vocabulary)
+    ).astype(np.float64)
     shown = ranked[:, :places]
     there = shown >= 0
     slate = (popularity[np.maximum(shown, 0)] * there).sum(axis=1) / np.maximum(
         there.sum(axis=1), 1
     )
-    owner, items = trial.relevant_cells
-    users = len(trial.cold_users)
+    owner, items = evaluation_set.relevant_cells
+    users = len(evaluation_set.cold_users)
     liked = np.bincount(owner, weights=popularity[items], minlength=users) / np.maximum(
         np.bincount(owner, minlength=users), 1
     )
@@ -108,16 +116,20 @@ def popularity_lift(ranked: np.ndarray, trial: Trial, *, places: int = PLACES) -
 
 
 def miscalibration(
-    ranked: np.ndarray, trial: Trial, categories: np.ndarray, *, places: int = PLACES
+    ranked: np.ndarray,
+    evaluation_set: EvaluationSet,
+    categories: np.ndarray,
+    *,
+    places: int = PLACES,
 ) -> np.ndarray:
     """Return [B] the divergence of each slate's mix of categories from the mix of the query items
     that the user liked; NaN without any category.
 
     Args:
-        categories: [N, G] category shares of each item of the trial's vocabulary.
+        categories: [N, G] category shares of each item of the evaluation set's vocabulary.
     """
-    owner, items = trial.relevant_cells
-    liked = np.zeros((len(trial.cold_users), categories.shape[1]))
+    owner, items = evaluation_set.relevant_cells
+    liked = np.zeros((len(evaluation_set.cold_users), categories.shape[1]))
     np.add.at(liked, owner, categories[items])
     shown = ranked[:, :places]
     slate = (categories[np.maximum(shown, 0)] * (shown >= 0)[:, :, None]).sum(axis=1)
@@ -135,8 +147,8 @@ def divergence(liked: np.ndarray, slate: np.ndarray) -> np.ndarray:
     return np.where(liked.sum(axis=1) > 0, terms.sum(axis=1), np.nan)
 
 
-def _event_columns(trial: Trial) -> np.ndarray:
-    columns = trial.vocabulary.indexes(trial.train.interactions.frame["item_id"])
+def _event_columns(evaluation_set: EvaluationSet) -> np.ndarray:
+    columns = evaluation_set.vocabulary.indexes(evaluation_set.train.interactions.frame["item_id"])
     return columns[columns >= 0]
 
 

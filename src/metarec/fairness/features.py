@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.evaluation.significance import Difference, paired_difference, resample
 from metarec.fairness.outcomes import evaluate
 from metarec.recommender import Recommender
@@ -70,31 +70,41 @@ class FeatureAudit:
 
 
 def audit_features(
-    model: Recommender, trial: Trial, support_sizes: Sequence[int], *, seed: int = 0
+    model: Recommender,
+    evaluation_set: EvaluationSet,
+    support_sizes: Sequence[int],
+    *,
+    seed: int = 0,
 ) -> FeatureAudit:
     """Shuffle each column in turn, and evaluate the model again."""
-    before = evaluate(model, trial, support_sizes, seed=seed).values(METRIC)
+    before = evaluate(model, evaluation_set, support_sizes, seed=seed).values(METRIC)
     weights = resample(len(before), derive(seed, "features", "bootstrap"))
-    found = [
+    losses = [
         ColumnWorth(
             of=of,
             column=column,
             loss=paired_difference(
-                before, evaluate(asked, shown, support_sizes, seed=seed).values(METRIC), weights
+                before,
+                evaluate(shuffled_model, shown, support_sizes, seed=seed).values(METRIC),
+                weights,
             ),
         )
-        for of, column, asked, shown in _shuffled(model, trial, derive(seed, "features"))
+        for of, column, shuffled_model, shown in _shuffled(
+            model, evaluation_set, derive(seed, "features")
+        )
     ]
     return FeatureAudit(
-        columns=sorted(found, key=lambda one: -one.loss.mean), users=len(trial.cold_users)
+        columns=sorted(losses, key=lambda one: -one.loss.mean), users=len(evaluation_set.cold_users)
     )
 
 
 def _shuffled(
-    model: Recommender, trial: Trial, rng: np.random.Generator
-) -> Iterator[tuple[str, str, Scores, Trial]]:
-    """Yield (`users` or `items`, column, model, trial) with each column shuffled in turn."""
-    users = trial.cold_users
+    model: Recommender, evaluation_set: EvaluationSet, rng: np.random.Generator
+) -> Iterator[tuple[str, str, Scores, EvaluationSet]]:
+    """Yield (`users` or `items`, column, model, evaluation set) with each column shuffled in
+    turn.
+    """
+    users = evaluation_set.cold_users
     for name in dict.fromkeys(name for user in users for name in user.profile):
         order = rng.permutation(len(users))
         profiles = [
@@ -102,10 +112,10 @@ def _shuffled(
             for user, other in zip(users, order, strict=True)
         ]
         mixed = [replace(u, profile=p) for u, p in zip(users, profiles, strict=True)]
-        yield "users", name, model, replace(trial, cold_users=mixed)
+        yield "users", name, model, replace(evaluation_set, cold_users=mixed)
     frame = model.catalog.frame
     for name in (column for column in frame.columns if column not in NOT_CONTENT):
         if frame[name].n_unique() > 1:
             order = rng.permutation(frame.height)
             mixed_items = frame.with_columns(pl.Series(name, frame[name].gather(order)))
-            yield "items", name, model.with_items(mixed_items), trial
+            yield "items", name, model.with_items(mixed_items), evaluation_set

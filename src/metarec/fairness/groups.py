@@ -314,5 +314,7 @@ def _number_first(text: str) -> tuple[float, str]:
     """Return a sort key: the number a label starts with ("15-24K"; "Under 15K" comes just before
     15), then the label.
     """
-    found = LEADING.match(text)
-    return (float(found[2]) - (0.5 if found[1] else 0.0), text) if found else (float("inf"), text)
+    number = LEADING.match(text)
+    return (
+        (float(number[2]) - (0.5 if number[1] else 0.0), text) if number else (float("inf"), text)
+    )

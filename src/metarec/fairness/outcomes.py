@@ -11,21 +11,23 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.measure import EvaluationSet, measure
 from metarec.runtime.rng import derive
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """Results of one model on the new users of one trial."""
+    """Results of one model on the new users of one evaluation set."""
 
-    trial: Trial
+    evaluation_set: EvaluationSet
     support_sizes: tuple[int, ...]
     """Numbers of events shown, ascending."""
     per_user: Mapping[str, np.ndarray]
     """Metric -> [support_sizes, B], NaN for users without a value."""
     ranked: np.ndarray
-    """[support_sizes, B, 20] item indexes of the trial's vocabulary, best first, -1 for none."""
+    """[support_sizes, B, 20] item indexes of the evaluation set's vocabulary, best first, -1 for
+    none.
+    """
 
     def values(self, metric: str, n_support: int | None = None) -> np.ndarray:
         """Return [B] values of a metric after `n_support` events, or each user's mean over the
@@ -50,7 +52,7 @@ class Outcomes:
 
 
 def evaluate(
-    model: Scores, trial: Trial, support_sizes: Sequence[int], *, seed: int = 0
+    model: Scores, evaluation_set: EvaluationSet, support_sizes: Sequence[int], *, seed: int = 0
 ) -> Outcomes:
     """Measure all metrics of `evaluation`, for each user, after each number of events.
 
@@ -63,9 +65,9 @@ def evaluate(
     if not support_sizes:
         raise BadInput("say after how many events to evaluate, for example support_sizes=(0, 5)")
     steps = tuple(sorted(set(support_sizes)))
-    measured = [measure(model, trial, k, derive(seed, "ties", k)) for k in steps]
+    measured = [measure(model, evaluation_set, k, derive(seed, "ties", k)) for k in steps]
     return Outcomes(
-        trial=trial,
+        evaluation_set=evaluation_set,
         support_sizes=steps,
         ranked=np.stack([m.ranked for m in measured]),
         per_user={

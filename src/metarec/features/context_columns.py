@@ -75,22 +75,22 @@ class ContextColumns:
 
     def codes(self, frame: pl.DataFrame) -> np.ndarray:
         """Return int64 codes [rows, C] of a table; columns that it lacks are unknown."""
-        found = np.zeros((frame.height, len(self.names)), np.int64)
+        codes = np.zeros((frame.height, len(self.names)), np.int64)
         for place, name in enumerate(self.names):
             if name in frame.columns:
-                found[:, place] = self._column(name, frame[name])
-        return found
+                codes[:, place] = self._column(name, frame[name])
+        return codes
 
     def of_requests(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Return int64 codes [B, C] of the contexts of requests."""
-        found = np.zeros((len(rows), len(self.names)), np.int64)
+        codes = np.zeros((len(rows), len(self.names)), np.int64)
         if not any(rows):
-            return found
+            return codes
         for place, name in enumerate(self.names):
             values = [_text(row.get(name)) for row in rows]
             if any(value is not None for value in values):
-                found[:, place] = self._column(name, pl.Series(values, dtype=pl.Utf8))
-        return found
+                codes[:, place] = self._column(name, pl.Series(values, dtype=pl.Utf8))
+        return codes
 
     def _column(self, name: str, column: pl.Series) -> np.ndarray:
         if name in self.categories:

@@ -47,9 +47,9 @@ def km_pairs(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def decay(km: np.ndarray, scale: float, power: float) -> np.ndarray:
     """Return (1 + km / scale) ** -power, or exp(-km / scale) where the power is 0."""
-    found = np.asarray(km / np.float32(scale))
-    _decay_in_place(found, power)
-    return found
+    decayed = np.asarray(km / np.float32(scale))
+    _decay_in_place(decayed, power)
+    return decayed
 
 
 def _decay_in_place(far: np.ndarray, power: float) -> None:
@@ -82,7 +82,7 @@ def decayed_sums(
         columns: [3, N] points of the sphere.
         decays: D pairs of scale and exponent.
     """
-    found = np.zeros((len(decays), summing.shape[0], columns.shape[1]), np.float32)
+    sums = np.zeros((len(decays), summing.shape[0], columns.shape[1]), np.float32)
     summing, rows = _at_one_point(summing, rows)
     for piece in column_pieces(len(rows), columns.shape[1]) if len(rows) else ():
         here = columns[:, piece]
@@ -97,8 +97,8 @@ def decayed_sums(
         for place, (scale, power) in enumerate(decays):
             np.multiply(km, np.float32(EARTH_KM / scale), out=step)
             _decay_in_place(step, power)
-            found[place, :, piece] = summing @ step
-    return found
+            sums[place, :, piece] = summing @ step
+    return sums
 
 
 def _at_one_point(summing: sp.csr_matrix, rows: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
@@ -121,7 +121,7 @@ def different_points(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def mean_kernel(km: np.ndarray, scales: Sequence[float]) -> np.ndarray:
     """Return the mean over the scales of exp(-km / scale)."""
-    found = np.zeros_like(km)
+    kernel = np.zeros_like(km)
     for scale in scales:
-        found += np.exp(-km / np.float32(scale))
-    return np.asarray(found / np.float32(len(scales)))
+        kernel += np.exp(-km / np.float32(scale))
+    return np.asarray(kernel / np.float32(len(scales)))

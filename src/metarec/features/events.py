@@ -219,7 +219,7 @@ class EventReader:
     ) -> tuple[Events, list[str]]:
         """Return the events of all users, and the user ids in order."""
         users = interactions.frame["user_id"].unique(maintain_order=True)
-        table = self._told(interactions, vocabulary)
+        table = self._non_neutral(interactions, vocabulary)
         amount = table["value"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         rating = table["rating"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         strength = (table["strength"].to_numpy() / self.strongest).astype(np.float32)
@@ -240,7 +240,7 @@ class EventReader:
             else np.full(table.height, np.nan),
         ), users.to_list()
 
-    def _told(self, interactions: Interactions, vocabulary: Vocabulary) -> pl.DataFrame:
+    def _non_neutral(self, interactions: Interactions, vocabulary: Vocabulary) -> pl.DataFrame:
         """Return a row for each event that is not neutral, in order, with items, users and kinds as
         numbers.
         """

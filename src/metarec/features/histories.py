@@ -144,14 +144,14 @@ class Histories:
         counts = np.bincount(self.owners[keep], minlength=len(self))
         return self.taken(keep, offsets_of(counts))
 
-    def first(self, shots: int | np.ndarray) -> Histories:
-        """Return the first `shots` events of each user (one number, or [B])."""
-        limit = np.repeat(np.broadcast_to(np.asarray(shots), (len(self),)), self.lengths)
+    def first(self, n_support: int | np.ndarray) -> Histories:
+        """Return the first `n_support` events of each user (one number, or [B])."""
+        limit = np.repeat(np.broadcast_to(np.asarray(n_support), (len(self),)), self.lengths)
         return self.where(self.positions < limit)
 
-    def after(self, shots: int | np.ndarray) -> Histories:
-        """Return the events after the first `shots` of each user (one number, or [B])."""
-        limit = np.repeat(np.broadcast_to(np.asarray(shots), (len(self),)), self.lengths)
+    def after(self, n_support: int | np.ndarray) -> Histories:
+        """Return the events after the first `n_support` of each user (one number, or [B])."""
+        limit = np.repeat(np.broadcast_to(np.asarray(n_support), (len(self),)), self.lengths)
         return self.where(self.positions >= limit)
 
     def users(self, indexes: np.ndarray) -> Histories:
@@ -224,9 +224,9 @@ class Histories:
         rows, columns = self.owners[inside], column[inside]
 
         def rectangle(events: np.ndarray) -> np.ndarray:
-            found = np.zeros((len(self), width), events.dtype)
-            found[rows, columns] = events[inside]
-            return found
+            padded = np.zeros((len(self), width), events.dtype)
+            padded[rows, columns] = events[inside]
+            return padded
 
         return PaddedHistories(
             items=rectangle(self.items),

@@ -81,7 +81,7 @@ class ProfileInputs:
         return {
             name: value
             for name, value in profile.items()
-            if (known := self._known(name)) in self.categories or known in self.edges
+            if (known := self._training_name(name)) in self.categories or known in self.edges
             if not (value is None or value != value)
             if self._column(known, value) not in self._place
         }
@@ -94,7 +94,11 @@ class ProfileInputs:
         for row, profile in enumerate(profiles):
             for name, value in profile.items():
                 is_missing = value is None or value != value  # NaN, as pandas has it
-                column = None if is_missing else place.get(self._column(self._known(name), value))
+                column = (
+                    None
+                    if is_missing
+                    else place.get(self._column(self._training_name(name), value))
+                )
                 if column is not None:
                     rows.append(row)
                     columns.append(column)
@@ -106,7 +110,7 @@ class ProfileInputs:
     def _place(self) -> dict[str, int]:
         return {name: column for column, name in enumerate(self.columns)}
 
-    def _known(self, name: str) -> str:
+    def _training_name(self, name: str) -> str:
         """Return an attribute's name in training: `Member` is `member` if only that is known."""
         if name in self.categories or name in self.edges:
             return name
@@ -152,8 +156,8 @@ def _number(value: Any) -> float | None:
         return float(word in YESES)
     if PLAIN.fullmatch(word):  # the common case; parsing by a column of one is as slow as a slate
         return float(word)
-    found = as_numbers(pl.Series([str(value)]))[0]
-    number = number_of(value) if found is None else float(found)  # `150 mmHg` is 150
+    read = as_numbers(pl.Series([str(value)]))[0]
+    number = number_of(value) if read is None else float(read)  # `150 mmHg` is 150
     return None if number != number else number
 
 

@@ -44,7 +44,7 @@ def events_after_queries(
     """
     queries, rows = [], []
     steps = np.arange(SPENT_AFTER)
-    for user in (user for user, said in enumerate(own) if said):
+    for user in (user for user, queries_of_user in enumerate(own) if queries_of_user):
         for query, at in own[user]:
             first = np.searchsorted(times[user], at) + steps
             if not np.isnan(at) and first[0] < len(times[user]):
@@ -66,10 +66,10 @@ def informative_length(queries: Sequence[str], taken: np.ndarray, popularity: np
     if len(queries) < MIN_SEARCHES:
         return SPENT_AFTER
     chosen = np.linspace(0, len(queries) - 1, min(len(queries), MAX_COUNTED)).astype(np.int64)
-    said, first = _words_and_items(queries, taken[:, 0], len(popularity))
-    counts = (said.T @ first).tocsr()
-    led = (said[chosen] @ counts).tocsr()
-    of_words = np.asarray(said[chosen].sum(1)).ravel()
+    query_words, first = _words_and_items(queries, taken[:, 0], len(popularity))
+    counts = (query_words.T @ first).tocsr()
+    led = (query_words[chosen] @ counts).tocsr()
+    of_words = np.asarray(query_words[chosen].sum(1)).ravel()
     sums = np.asarray(led.sum(1)).ravel() - of_words
     gains = [
         _gain(led, taken[chosen, step], taken[chosen, 0], of_words, sums, popularity)

@@ -148,15 +148,15 @@ def _default_parts(frame: pl.DataFrame) -> list[pl.Expr]:
     ]
     parts: list[pl.Expr] = []
     for position, name in enumerate(names):
-        part = _said(name, frame[name].dtype)
+        part = _as_text(name, frame[name].dtype)
         for earlier in names[:position]:
-            said_before = _said(earlier, frame[earlier].dtype).eq(part).fill_null(value=False)
+            said_before = _as_text(earlier, frame[earlier].dtype).eq(part).fill_null(value=False)
             part = pl.when(said_before).then(None).otherwise(part)
         parts.append(part)
     return parts
 
 
-def _said(name: str, dtype: pl.DataType) -> pl.Expr:
+def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return one column as text: lists and `a|b;c` tags joined by commas, blanks as null."""
     column = (
         pl.col(name).list.join(", ") if dtype == pl.List(pl.Utf8) else pl.col(name).cast(pl.Utf8)

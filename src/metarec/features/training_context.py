@@ -75,7 +75,7 @@ class TrainingContext:
     ) -> TrainingContext:
         """Read friends, locations, circumstances and searches of these users."""
         columns = ContextColumns.fit(data.interactions)
-        found = cls(
+        context = cls(
             members=np.arange(len(user_ids)),
             friends=friend_rows(data, user_ids),
             places=degrees_of(catalog.frame),
@@ -85,7 +85,9 @@ class TrainingContext:
             queries=_queries(data, user_ids),
             texts=texts,
         )
-        return replace(found, searches_last=found._lasting()) if found.has_searches else found
+        return (
+            replace(context, searches_last=context._lasting()) if context.has_searches else context
+        )
 
     @property
     def has_friends(self) -> bool:
@@ -162,22 +164,22 @@ class TrainingContext:
         """
         rows = self._acts_on(targets, np.arange(len(self.members)))
         rng = np.random.default_rng(0)
-        found = np.full(len(self.members), -1)
+        event_of_user = np.full(len(self.members), -1)
         shuffled = rng.permutation(rows)
-        found[self.acts.owners[shuffled]] = shuffled
+        event_of_user[self.acts.owners[shuffled]] = shuffled
         if self.has_searches:
             searched = np.flatnonzero(rng.random(len(self.members)) < SEARCHED)
             after = shuffled[self._follows_search[shuffled]]
             after = after[np.isin(self.acts.owners[after], searched)]
-            found[self.acts.owners[after]] = after
-        return found
+            event_of_user[self.acts.owners[after]] = after
+        return event_of_user
 
     @cached_property
     def _follows_search(self) -> np.ndarray:
         """[A] whether an event is the first of its user after a search."""
-        found = np.zeros(len(self.acts.owners), bool)
-        found[self._after_searches[1][:, 0]] = True
-        return found
+        follows_search = np.zeros(len(self.acts.owners), bool)
+        follows_search[self._after_searches[1][:, 0]] = True
+        return follows_search
 
     @cached_property
     def _after_searches(self) -> tuple[list[str], np.ndarray]:
@@ -209,9 +211,9 @@ class TrainingContext:
 
     def _at(self, values: np.ndarray, acts: np.ndarray, otherwise: float) -> np.ndarray:
         """Return `values` at the indexes `acts`, and `otherwise` at -1."""
-        found = np.full((len(acts), *values.shape[1:]), otherwise, values.dtype)
-        found[acts >= 0] = values[acts[acts >= 0]]
-        return found
+        values_at = np.full((len(acts), *values.shape[1:]), otherwise, values.dtype)
+        values_at[acts >= 0] = values[acts[acts >= 0]]
+        return values_at
 
     def _acts_on(self, targets: Histories, users: np.ndarray) -> np.ndarray:
         """Return the indexes of these users' events on their items of `targets` (U users)."""
@@ -238,10 +240,10 @@ def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) 
         return homes
     located = support.where(somewhere)
     last = located.offsets[1:] - 1
-    found = homes.copy()
+    locations = homes.copy()
     rows = np.flatnonzero((located.lengths > 0) & ~is_placed(homes))
-    found[rows] = places[located.items[last[rows]]]
-    return found
+    locations[rows] = places[located.items[last[rows]]]
+    return locations
 
 
 def friend_rows(data: Dataset, user_ids: Sequence[str]) -> sp.csr_matrix:
@@ -293,7 +295,7 @@ def _acts(
 
 
 def _queries(data: Dataset, user_ids: Sequence[str]) -> list[list[tuple[str, float]]]:
-    found: dict[str, list[tuple[str, float]]] = {}
+    queries_of: dict[str, list[tuple[str, float]]] = {}
     for user, query, time in data.relations.searches.iter_rows():
-        found.setdefault(user, []).append((query, np.nan if time is None else time))
-    return [found.get(user, []) for user in user_ids]
+        queries_of.setdefault(user, []).append((query, np.nan if time is None else time))
+    return [queries_of.get(user, []) for user in user_ids]

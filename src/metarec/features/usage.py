@@ -65,18 +65,18 @@ def usage_text(uses: Sequence[ColumnUse]) -> str:
 
 def _of_events(data: Dataset) -> list[ColumnUse]:
     events = data.interactions
-    found = [_used("interactions", c, "id") for c in ("user_id", "item_id")]
+    uses = [_used("interactions", c, "id") for c in ("user_id", "item_id")]
     no_clock = "there are no times, or all are the same; the order of events is taken as random"
-    found.append(
+    uses.append(
         _used("interactions", "timestamp", "time", "orders events")
         if events.has_time
         else _used("interactions", "timestamp", "not used", no_clock)
     )
-    found.append(_of_values(data))
+    uses.append(_of_values(data))
     kinds = events.frame["kind"].n_unique()
-    found.append(_used("interactions", "kind", "kind", f"{kinds} {_plural(kinds, 'kind')}"))
+    uses.append(_used("interactions", "kind", "kind", f"{kinds} {_plural(kinds, 'kind')}"))
     coded = set(ContextColumns.fit(events).names)
-    return found + [_of_context(events.frame[c], coded) for c in events.context_columns]
+    return uses + [_of_context(events.frame[c], coded) for c in events.context_columns]
 
 
 def _of_values(data: Dataset) -> ColumnUse:
@@ -168,42 +168,42 @@ def _of_users(data: Dataset) -> list[ColumnUse]:
     frame, moments = data.users.frame, set(data.users.moments)
     seen = data.interactions.frame["user_id"].unique().to_list()
     inputs = ProfileInputs.fit(data.users, seen)
-    found = []
+    uses = []
     for name in frame.columns:
         if name == "user_id":
-            found.append(_used("users", name, "id"))
+            uses.append(_used("users", name, "id"))
         elif name in (LATITUDE, LONGITUDE) and frame[name].dtype.is_numeric():
-            found.append(_used("users", name, "place", "where users live"))
+            uses.append(_used("users", name, "place", "where users live"))
         elif name in moments:
-            found.append(_used("users", name, "not used", "moments may tell what users did later"))
+            uses.append(_used("users", name, "not used", "moments may tell what users did later"))
         elif name in inputs.categories:
             n = len(inputs.categories[name])
-            found.append(_used("users", name, "tags", f"{n} {_plural(n, 'value')}"))
+            uses.append(_used("users", name, "tags", f"{n} {_plural(n, 'value')}"))
         elif name in inputs.edges:
-            found.append(_used("users", name, "number", _range(frame[name].drop_nulls())))
+            uses.append(_used("users", name, "number", _range(frame[name].drop_nulls())))
         else:
             why = "fewer than two values are shared by 3 users with events"
-            found.append(_used("users", name, "not used", why))
-    return found
+            uses.append(_used("users", name, "not used", why))
+    return uses
 
 
 def _of_relations(data: Dataset) -> list[ColumnUse]:
     """Return the use of the columns of friends and searches, where there are any."""
     friends, searches = data.relations.friends, data.relations.searches
-    found = []
+    uses = []
     if friends.height:
         users = friends["user_id"].n_unique()
         why = f"{friends.height // 2:,} friendships of {users:,} users"
-        found += [_used("friends", "friend_id", "friends", why)]
+        uses += [_used("friends", "friend_id", "friends", why)]
         if friends["weight"].n_unique() > 1:
-            found += [_used("friends", "weight", "friends", _range(friends["weight"]))]
+            uses += [_used("friends", "weight", "friends", _range(friends["weight"]))]
     if searches.height:
         users = searches["user_id"].n_unique()
         why = f"{searches.height:,} searches of {users:,} users"
-        found += [_used("searches", "query", "search", why)]
+        uses += [_used("searches", "query", "search", why)]
         clock = "orders searches" if searches["timestamp"].null_count() == 0 else "not all have one"
-        found += [_used("searches", "timestamp", "time", clock)]
-    return found
+        uses += [_used("searches", "timestamp", "time", clock)]
+    return uses
 
 
 def _used(table: str, column: str, use: Use, why: str = "") -> ColumnUse:

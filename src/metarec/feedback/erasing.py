@@ -81,10 +81,10 @@ def _await_older(store: Store) -> None:
     until = time.monotonic() + ERASE_SECONDS
     with store.reading() as connection:
         now = connection.execute(sa.text("SELECT CAST(pg_current_xact_id() AS xid)")).scalar_one()
-        while found := connection.execute(sa.text(OLDER), {"now": str(now)}).scalar_one():
+        while older := connection.execute(sa.text(OLDER), {"now": str(now)}).scalar_one():
             if time.monotonic() > until:
                 raise StoreUnavailable(
-                    f"{found} transactions older than the deletions stay open, so that the rows "
+                    f"{older} transactions older than the deletions stay open, so that the rows "
                     "could not be left out; end them (pg_stat_activity), then erase again"
                 )
             time.sleep(0.2)

@@ -26,8 +26,8 @@ def copy_key(item_id: str, kind: str, timestamp: float) -> str:
     """Return a digest of what copies of one event of a user share: item, kind, and the time in
     seconds rounded to whole milliseconds.
     """
-    told = json.dumps([item_id, plain_kind(kind), math.floor(timestamp * 1e3 + 0.5)])
-    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+    identity = json.dumps([item_id, plain_kind(kind), math.floor(timestamp * 1e3 + 0.5)])
+    return hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +111,7 @@ class Impression:
     model_version: str
     timestamp: float
     """Seconds since 1970."""
-    shots: int
+    n_support: int
     """Number of the user's events that the slate was made from."""
     exposure: Exposure | None = None
     """The experiment it belongs to, if any."""

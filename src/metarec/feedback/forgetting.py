@@ -263,7 +263,7 @@ def _in_models(models: Registry, user_id: str, store: Store | None = None) -> li
             problems = dict(done["problems"])
             for version in [v for v in done.get("broken", ()) if models.remove(v)]:
                 del problems[version]
-            found = [
+            places = [
                 Place(
                     place=f"model version {version}, training tables",
                     removed=done["rows"].get(version, 0),
@@ -271,14 +271,14 @@ def _in_models(models: Registry, user_id: str, store: Store | None = None) -> li
                 )
                 for version in models.folders()
             ]
-            found.append(_in_reports(models, user_id))
+            places.append(_in_reports(models, user_id))
     except (BadInput, OSError) as error:
         busy = f"perhaps training rows in any version: {error}; forget again"
-        found = [Place(place="model versions", still_holds=busy)]
+        places = [Place(place="model versions", still_holds=busy)]
     if _is_retraining(models):
         memory = "perhaps rows in memory; they are taken out when it saves and when it is promoted"
-        found.append(Place(place="the retraining under way", still_holds=memory))
-    return found
+        places.append(Place(place="the retraining under way", still_holds=memory))
+    return places
 
 
 def _is_retraining(models: Registry) -> bool:

@@ -51,7 +51,7 @@ def in_data(data: str, user_ids: Collection[str]) -> Place:
         read = open_tables(data)
     except (BadInput, OSError, ImportError, pl.exceptions.PolarsError) as error:
         finding = f"perhaps the user: it cannot be read ({' '.join(str(error).split())})"
-        return Place(place=f"data source {_shown(data)}", still_holds=finding)
+        return Place(place=f"data source {_without_password(data)}", still_holds=finding)
     kept = (read.interactions, read.users, read.relations.friends, read.relations.searches)
     rows = sum(
         table.filter(pl.col("user_id").cast(pl.Utf8).is_in(user_ids)).height
@@ -61,7 +61,7 @@ def in_data(data: str, user_ids: Collection[str]) -> Place:
     held = (
         f"{rows:,} rows: remove them there; until then retraining leaves them out by the tombstone"
     )
-    return Place(place=f"data source {_shown(data)}", still_holds=held if rows else "")
+    return Place(place=f"data source {_without_password(data)}", still_holds=held if rows else "")
 
 
 def _bytes_of(data: str) -> int:
@@ -71,7 +71,7 @@ def _bytes_of(data: str) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _shown(data: str) -> str:
+def _without_password(data: str) -> str:
     """Return the name of a source without its password."""
     return sa.make_url(data).render_as_string() if "://" in data else data
 

@@ -23,12 +23,14 @@ def forgotten_among(store: Store, user_ids: pl.Series) -> dict[str, float]:
     seconds since 1970.
     """
     with store.reading() as connection:
-        asked = all_asked(connection)
-        key = read_key(connection) if asked else b""
-    if not asked:
+        forgotten_at = all_asked(connection)
+        key = read_key(connection) if forgotten_at else b""
+    if not forgotten_at:
         return {}
     digests = {user: digest_of(key, user) for user in user_ids.drop_nulls().unique().to_list()}
-    return {user: asked[digest] for user, digest in digests.items() if digest in asked}
+    return {
+        user: forgotten_at[digest] for user, digest in digests.items() if digest in forgotten_at
+    }
 
 
 def without_forgotten(store: Store, frame: pl.DataFrame) -> pl.DataFrame:
@@ -45,17 +47,19 @@ def edges_without_forgotten(
     `but`, who returned, are ignored.
     """
     ends = pl.concat([friends["user_id"], friends["friend_id"]])
-    asked = [user for user in forgotten_among(store, ends) if user not in but]
-    return friends.filter(~pl.col("user_id").is_in(asked) & ~pl.col("friend_id").is_in(asked))
+    forgotten = [user for user in forgotten_among(store, ends) if user not in but]
+    return friends.filter(
+        ~pl.col("user_id").is_in(forgotten) & ~pl.col("friend_id").is_in(forgotten)
+    )
 
 
-def _without(frame: pl.DataFrame, asked: dict[str, float]) -> pl.DataFrame:
-    if not asked:
+def _without(frame: pl.DataFrame, forgotten_at: dict[str, float]) -> pl.DataFrame:
+    if not forgotten_at:
         return frame
-    of_forgotten = pl.col("user_id").is_in(list(asked))
+    of_forgotten = pl.col("user_id").is_in(list(forgotten_at))
     if "timestamp" not in frame.columns:
         return frame.filter(~of_forgotten)
-    asked_at = pl.col("user_id").replace_strict(asked, default=None, return_dtype=pl.Float64)
+    asked_at = pl.col("user_id").replace_strict(forgotten_at, default=None, return_dtype=pl.Float64)
     # An event dated in the future cannot be known to follow the request
     is_since = (pl.col("timestamp") > asked_at) & (pl.col("timestamp") <= time.time())
     return frame.filter(~of_forgotten | is_since.fill_null(False))
@@ -75,13 +79,13 @@ def clean_folder(store: Store, folder: Path) -> int:
             return table
         if name == "friends":
             return edges_without_forgotten(store, table, but=since)
-        asked = forgotten_among(store, table["user_id"])
+        forgotten_at = forgotten_among(store, table["user_id"])
         if name == "interactions":
-            left = _without(table, asked)
-            since.update(set(left["user_id"].unique()) & set(asked))
+            left = _without(table, forgotten_at)
+            since.update(set(left["user_id"].unique()) & set(forgotten_at))
             return left
         # Users with events after their request have returned, and keep their profile
-        return _without(table, {user: at for user, at in asked.items() if user not in since})
+        return _without(table, {user: at for user, at in forgotten_at.items() if user not in since})
 
     return sum(rewrite_tables(folder, change).values())
 

@@ -69,8 +69,8 @@ def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
     if user_id == into:
         whom = f"{named!r} became that user" if named != into else f"name whom {into!r} became"
         raise BadInput(f"a user cannot be merged into themselves; {whom}")
-    asked = asked_at(connection, [into]).get(into)
-    forgotten = 0 if asked is None else _drop_older(connection, user_id, asked)
+    forgotten_at = asked_at(connection, [into]).get(into)
+    forgotten = 0 if forgotten_at is None else _drop_older(connection, user_id, forgotten_at)
     copies = _drop_copies(connection, user_id, into)
     done = Merged(
         user_id=into,
@@ -81,18 +81,18 @@ def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
         friends=_move_friends(connection, user_id, into),
     )
     merge_exposures(connection, user_id, into)
-    _move_profile(connection, user_id, into, is_kept=asked is None)
+    _move_profile(connection, user_id, into, is_kept=forgotten_at is None)
     _note(connection, user_id, into)
     return done
 
 
-def _drop_older(connection: sa.Connection, user_id: str, asked: float) -> int:
+def _drop_older(connection: sa.Connection, user_id: str, forgotten_at: float) -> int:
     events, slates = tables.events, tables.slates
     connection.execute(
-        sa.delete(slates).where(slates.c.user_id == user_id, slates.c.timestamp <= asked)
+        sa.delete(slates).where(slates.c.user_id == user_id, slates.c.timestamp <= forgotten_at)
     )
     connection.execute(sa.delete(tables.exposures).where(tables.exposures.c.user_id == user_id))
-    older = sa.delete(events).where(events.c.user_id == user_id, events.c.timestamp <= asked)
+    older = sa.delete(events).where(events.c.user_id == user_id, events.c.timestamp <= forgotten_at)
     return connection.execute(older).rowcount
 
 
@@ -161,19 +161,19 @@ def _move_profile(connection: sa.Connection, user_id: str, into: str, *, is_kept
     `is_kept`.
     """
     users = tables.users
-    found: dict[str, dict[str, Any]] = {
+    profiles: dict[str, dict[str, Any]] = {
         user: json.loads(profile)
         for user, profile in connection.execute(
             sa.select(users.c.user_id, users.c.profile).where(users.c.user_id.in_([user_id, into]))
         )
     }
-    if user_id not in found:
+    if user_id not in profiles:
         return
     connection.execute(sa.delete(users).where(users.c.user_id == user_id))
     if not is_kept:
         return
-    whole = json.dumps(found[user_id] | found.get(into, {}))
-    if into in found:
+    whole = json.dumps(profiles[user_id] | profiles.get(into, {}))
+    if into in profiles:
         connection.execute(sa.update(users).where(users.c.user_id == into).values(profile=whole))
     else:
         connection.execute(sa.insert(users).values(user_id=into, profile=whole))

@@ -41,15 +41,15 @@ class ValueScale:
             target_kinds=training.target_kinds,
         )
 
-    def says(self, kind: str) -> bool:
+    def shows_preference(self, kind: str) -> bool:
         """Return whether a kind is evidence of the user's taste: impressions and searches are
         not.
         """
         return self.kinds.of(kind).sign in {"positive", "negative", "undo"}
 
-    def saying(self, kinds: Iterable[str]) -> set[str]:
+    def preference_kinds(self, kinds: Iterable[str]) -> set[str]:
         """The kinds among these whose events say anything of taste; each is looked up once."""
-        return {kind for kind in set(kinds) if self.says(kind)}
+        return {kind for kind in set(kinds) if self.shows_preference(kind)}
 
     def is_off(self, event: Event) -> bool:
         """Return whether an event states a rating off the scale."""
@@ -98,8 +98,8 @@ def as_history(
     """Return stored events `(item_id, value, kind, timestamp)`, oldest first, as a request's
     history, without kinds that are no evidence of taste. The model aggregates repeated events.
     """
-    said = scale.saying(kind for _, _, kind, _ in events)
-    return [event for event in events if event[2] in said]
+    preference_kinds = scale.preference_kinds(kind for _, _, kind, _ in events)
+    return [event for event in events if event[2] in preference_kinds]
 
 
 def as_training_rows(events: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
@@ -153,9 +153,9 @@ def join_outcomes(slates: pl.DataFrame, events: pl.DataFrame, scale: ValueScale)
         scale: which kinds and values count as liked.
 
     Returns:
-        `slate_id, user_id, timestamp, model_version, shots, experiment, arm, place, item_id, score,
-        propensity, outcome`: outcome 1 where the user took the item after seeing it in this slate,
-        by an event of a target kind, and did not refuse it or undo that; else 0.
+        `slate_id, user_id, timestamp, model_version, n_support, experiment, arm, place, item_id,
+        score, propensity, outcome`: outcome 1 where the user took the item after seeing it
+        in this slate, by an event of a target kind, and did not refuse it or undo that; else 0.
     """
     shown = (
         slates.with_columns(pl.int_ranges(pl.col("item_ids").list.len()).alias("place"))
@@ -204,7 +204,7 @@ def teaching_weights(events: pl.DataFrame, clip: float = 0.02) -> dict[str, floa
         clip: weight of an event whose item was shown for certain.
     """
     weight = pl.min_horizontal(pl.lit(1.0), clip / pl.col("propensity")).fill_null(1.0)
-    found = events.group_by("user_id").agg(
+    weight_of = events.group_by("user_id").agg(
         pl.when(pl.col("propensity").is_null()).then(1.0).otherwise(weight).mean().alias("weight")
     )
-    return dict(found.select("user_id", "weight").iter_rows())
+    return dict(weight_of.select("user_id", "weight").iter_rows())

@@ -97,10 +97,10 @@ class RecentActs:
             acts, names = self._acts, list(self._acts.items.names)
         favors = np.array([kinds.of(kind).sign == "positive" for kind in acts.kinds.names], bool)
         chosen = acts.item[(acts.at >= since) & (acts.at < until) & favors[acts.kind]]
-        found = np.bincount(chosen, minlength=len(names))
+        n_events = np.bincount(chosen, minlength=len(names))
         rows = vocabulary.indexes(names)
         counts = np.zeros(len(vocabulary))
-        counts[rows[rows >= 0]] = found[rows >= 0]
+        counts[rows[rows >= 0]] = n_events[rows >= 0]
         return counts
 
     def _renew(self) -> None:

@@ -85,23 +85,23 @@ class Registry:
         except BrokenArtifact as error:
             if not any(is_readable(path) for path in self._version_folders()):
                 raise
-            self._tell(f"the first model cannot be read: {error}")
+            self._note_problem(f"the first model cannot be read: {error}")
             first = self.promotions()[:1]
             self._own_version = first[0]["from"] if first else self._own_version
 
-    def _tell(self, problem: str) -> None:
+    def _note_problem(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
             log.warning("passed over in the registry", extra={"problem": problem})
 
     def _version_folders(self) -> list[Path]:
         """Return the folders of retrained models, oldest first."""
-        found = [
+        folders = [
             path
             for path in (self.folder / _VERSIONS).glob("*")
             if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
         ]
-        return sorted(found, key=lambda path: (path.stat().st_mtime, path.name))
+        return sorted(folders, key=lambda path: (path.stat().st_mtime, path.name))
 
     def folders(self) -> dict[str, Path]:
         """Return version -> folder, the first model first, readable or not."""
@@ -116,7 +116,7 @@ class Registry:
         if named:
             return named
         if (self.folder / _CURRENT).exists():
-            self._tell(f"{self.folder / _CURRENT} names no model version")
+            self._note_problem(f"{self.folder / _CURRENT} names no model version")
             history = self._history()
             if history:
                 return str(history[-1]["to"])
@@ -198,7 +198,7 @@ class Registry:
         except (OSError, ValueError, RecursionError):
             decision = None
         if not isinstance(decision, dict):
-            self._tell(f"{noted} cannot be read")
+            self._note_problem(f"{noted} cannot be read")
             return {}
         return decision
 
@@ -277,12 +277,12 @@ class Registry:
         except FileNotFoundError:
             return []
         except OSError as error:
-            self._tell(f"{path} cannot be read ({error.strerror})")
+            self._note_problem(f"{path} cannot be read ({error.strerror})")
             return []
         read = {number: promotion_of(line) for number, line in enumerate(lines, 1) if line.strip()}
         for number, promotion in read.items():
             if promotion is None:
-                self._tell(f"line {number} of {path} cannot be read")
+                self._note_problem(f"line {number} of {path} cannot be read")
         return [promotion for promotion in read.values() if promotion is not None]
 
     @contextmanager

@@ -102,8 +102,8 @@ def _delete_slates(connection: sa.Connection, before: float | None) -> int:
 
 def _fact(connection: sa.Connection, name: str) -> float | None:
     query = sa.select(tables.facts.c.value).where(tables.facts.c.name == name)
-    found = connection.execute(query).scalar()
-    return None if found is None else float(found)
+    fact = connection.execute(query).scalar()
+    return None if fact is None else float(fact)
 
 
 def _raise_fact(connection: sa.Connection, name: str, value: float) -> None:

@@ -37,30 +37,30 @@ def evidence_of(
     if not is_added(model):
         return model.evidence(users, out)
     before = _sums(users)
-    found: Any = call(KIND, model, "evidence", users, out)
+    evidence: Any = call(KIND, model, "evidence", users, out)
     if _sums(users) != before:
         raise broken(KIND, model, "changed the users that it was given; copy before you write")
     wanted = (len(users), n_items)
-    if not isinstance(found, np.ndarray | sp.csr_matrix) or found.dtype.kind not in "fiub":
+    if not isinstance(evidence, np.ndarray | sp.csr_matrix) or evidence.dtype.kind not in "fiub":
         raise broken(
             KIND,
             model,
-            f"gave evidence of type {type(found).__name__}; give a NumPy array or a SciPy "
+            f"gave evidence of type {type(evidence).__name__}; give a NumPy array or a SciPy "
             "csr_matrix of numbers",
         )
-    if found.shape != wanted:
+    if evidence.shape != wanted:
         raise broken(
             KIND,
             model,
-            f"gave evidence of shape {found.shape} for {wanted[0]} users and {wanted[1]} items; "
+            f"gave evidence of shape {evidence.shape} for {wanted[0]} users and {wanted[1]} items; "
             f"give {wanted}",
         )
-    values = found if isinstance(found, np.ndarray) else found.data
+    values = evidence if isinstance(evidence, np.ndarray) else evidence.data
     low, high = (values.min(), values.max()) if values.size else (0, 0)
     if not (low >= 0 and np.isfinite(high)):
         wrong = "NaN" if np.isnan(low) else f"{low:g}" if low < 0 else "infinite values"
         raise broken(KIND, model, f"gave {wrong} as evidence; give finite numbers, at least 0")
-    return found if values.dtype.kind == "f" else found.astype(np.float32)
+    return evidence if values.dtype.kind == "f" else evidence.astype(np.float32)
 
 
 def dense_of(model: Model, users: UserBatch, n_items: int) -> np.ndarray:
@@ -116,16 +116,16 @@ def restored(model: type[Model], arrays: Mapping[str, np.ndarray], config: Any) 
     """
     if not is_added(model):
         return model.from_arrays(arrays, config)
-    found: Model = call(KIND, model, "from_arrays", arrays, config)
-    return found
+    again: Model = call(KIND, model, "from_arrays", arrays, config)
+    return again
 
 
 def _check(model: Model, behavior: Behavior, config: Any) -> None:
     users = _some_users(behavior)
     n_items, before = behavior.n_items, _shares(model, users, behavior.n_items)
     if not _same(_shares(model, users, n_items), before):
-        said = "gives other evidence when asked again; draw in fit, by its rng"
-        raise broken(KIND, model, said)
+        fault = "gives other evidence when asked again; draw in fit, by its rng"
+        raise broken(KIND, model, fault)
     others = (users.support.items + max(n_items // 2, 1)) % n_items
     moved = _support(items=lambda _: others)
     for what, change in {"item": moved, **_CHANGES}.items():
@@ -135,8 +135,8 @@ def _check(model: Model, behavior: Behavior, config: Any) -> None:
                 KIND, model, f"reads {what!r} of requests, which its `reads` leaves out; name it"
             )
     if not _same(_shares(_again(model, behavior, config), users, n_items), before):
-        said = "gives other evidence after from_arrays(arrays()); keep all it learned in arrays"
-        raise broken(KIND, model, said)
+        fault = "gives other evidence after from_arrays(arrays()); keep all it learned in arrays"
+        raise broken(KIND, model, fault)
     content = np.concatenate([behavior.content, behavior.content[:1]])
     popularity = np.full(len(content), 1 / len(content), np.float32)
     grown: Model = call(KIND, model, "with_content", content, popularity)
@@ -168,8 +168,8 @@ def _again(model: Model, behavior: Behavior, config: Any) -> Model:
 
 def _shares(model: Model, users: UserBatch, n_items: int) -> np.ndarray:
     """[B, N] evidence, each row divided by its sum: all that the gate reads."""
-    found = dense_of(model, users, n_items).astype(np.float64)
-    return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), 1e-12))
+    evidence = dense_of(model, users, n_items).astype(np.float64)
+    return np.asarray(evidence / np.maximum(evidence.sum(axis=1, keepdims=True), 1e-12))
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

@@ -30,15 +30,15 @@ from metarec.runtime.scratch import column_pieces, cut_at_zero
 class AlsConfig(EventsConfig):
     """Hyper-parameters of ALS."""
 
-    dim: int = setting(64, least=1, tried=(16, 128))
+    dim: int = setting(64, at_least=1, search_range=(16, 128))
     """Number of factors of each user and item (1 or more)."""
-    regularization: float = setting(10.0, above=0, tried=(1, 100))
+    regularization: float = setting(10.0, above=0, search_range=(1, 100))
     """L2 penalty of the factors (above 0)."""
-    confidence: float = setting(10.0, above=0, tried=(1, 60))
+    confidence: float = setting(10.0, above=0, search_range=(1, 60))
     """An event weighs 1 + this (above 0), a missing event 1."""
     start: float = setting(0.1, above=0)
     """Standard deviation of the initial item factors (above 0)."""
-    sweeps: int = setting(6, least=1)
+    sweeps: int = setting(6, at_least=1)
     """Number of alternations, each of which solves all users and then all items (1 or more)."""
     content_regularization: float = setting(10.0, above=0)
     """L2 penalty of the linear map from content to factors (above 0), which gives new items their
@@ -88,12 +88,12 @@ class Als:
                 _gram(users, pull, user_weights),
                 None if user_weights is None else user_weights[by_item.items],
             )
-        found = cls.of_factors(items, behavior.relevant_from, config)
+        model = cls.of_factors(items, behavior.relevant_from, config)
         from_content = ridge(
             behavior.content[has_events], items[has_events], config.content_regularization
         ).astype(np.float32)
         items[~has_events] = behavior.content[~has_events] @ from_content
-        return replace(found, items=items, from_content=from_content)
+        return replace(model, items=items, from_content=from_content)
 
     @classmethod
     def of_factors(cls, items: np.ndarray, relevant_from: float, config: AlsConfig) -> Als:
@@ -135,8 +135,8 @@ class Als:
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] evidence for the given items."""
-        found = products_of(self.fold_in(users.support), self.items, items)
-        return np.asarray(np.maximum(found, 0.0))
+        scores = products_of(self.fold_in(users.support), self.items, items)
+        return np.asarray(np.maximum(scores, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, D] factors of the given items."""

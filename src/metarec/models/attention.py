@@ -111,8 +111,8 @@ class Attention(nn.Module):
         )
         visible = self._visible(q_BHLd, k_BHMd, is_real_BM, causal)
         mixed = attended(q_BHLd, k_BHMd, v_BHMd, visible, self.dropout)
-        found: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
-        return found
+        attended_BLD: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
+        return attended_BLD
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         """[B, L, D] -> [B, H, L, D/H]."""
@@ -195,5 +195,5 @@ class Block(nn.Module):
             x_BLD = x_BLD + self.dropout(looked_up)
         # nn.Module calls are untyped
         fed_BLD = self.feed_forward(self.norm_feed(x_BLD))
-        found: Tensor = x_BLD + self.dropout(fed_BLD)
-        return found
+        output_BLD: Tensor = x_BLD + self.dropout(fed_BLD)
+        return output_BLD

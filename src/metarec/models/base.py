@@ -57,11 +57,11 @@ EVENTS = frozenset({"item", "rating", "strength", "count"})
 class EventsConfig(ModelConfig):
     """Hyper-parameters of the weight of each event, shared by all models that sum over events."""
 
-    disliked_weight: float = setting(0.3, least=0)
+    disliked_weight: float = setting(0.3, at_least=0)
     """Weight of an event with a low rating beside 1 for a liked one (0 or more): a disliked item
     still shows what the user comes across.
     """
-    repeat_weight: float = setting(0.25, least=0)
+    repeat_weight: float = setting(0.25, at_least=0)
     """What e times as many events on an item add to its weight, relative to one event (0 or more).
     """
 
@@ -204,9 +204,11 @@ def knows(model: Model, users: UserBatch) -> np.ndarray:
     """
     if isinstance(model, KnowsSome):
         return model.knows(users)
-    found = model.evidence(users)
+    evidence = model.evidence(users)
     return np.asarray(
-        np.diff(found.indptr) > 0 if isinstance(found, sp.csr_matrix) else found.any(axis=1)
+        np.diff(evidence.indptr) > 0
+        if isinstance(evidence, sp.csr_matrix)
+        else evidence.any(axis=1)
     )
 
 

@@ -38,23 +38,23 @@ shared.
 class BertTwoTowerConfig(ModelConfig):
     """Hyper-parameters of bert_two_tower."""
 
-    inner_steps: int = setting(3, least=0)
+    inner_steps: int = setting(3, at_least=0)
     """Gradient steps on a user's events; 0 or more."""
     inner_lr: float = setting(1.0, above=0)
     """Step size of the inner loop; above 0."""
-    outer_steps: int = setting(120, least=0)
+    outer_steps: int = setting(120, at_least=0)
     """Updates of the prior (0 or more)."""
     outer_lr: float = setting(5e-3, above=0)
     """Step size of the outer loop; above 0."""
-    tasks_per_step: int = setting(32, least=1)
+    tasks_per_step: int = setting(32, at_least=1)
     """Users in each update of the prior; 1 or more."""
-    dim: int = setting(32, least=1)
+    dim: int = setting(32, at_least=1)
     """Output width of both adapters; 1 or more."""
-    max_support: int = setting(20, least=1)
+    max_support: int = setting(20, at_least=1)
     """Events used for adaptation, the newest; 1 or more."""
-    max_query: int = setting(20, least=1)
+    max_query: int = setting(20, at_least=1)
     """Items of the query set in an update, at most; 1 or more."""
-    anchors: int = setting(64, least=1)
+    anchors: int = setting(64, at_least=1)
     """Negative items in each loss (1 or more). Those of the inner loop are fixed, drawn in
     proportion to the square root of popularity.
     """
@@ -202,8 +202,8 @@ class BertTwoTower:
         """[B, U] text embeddings of what users state; zeros where nothing is stated."""
         assert self.words is not None, "a model from arrays is given its words before it is asked"
         nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(users))
-        found = self.words.read(nothing, users.attributes or [{}] * len(users))
-        return np.asarray(found, np.float32)
+        embeddings = self.words.read(nothing, users.attributes or [{}] * len(users))
+        return np.asarray(embeddings, np.float32)
 
     def tasks(self, support: Histories) -> tuple[Tensor, Tensor, Tensor]:
         """Support items [B, S], labels (1 liked, 0 not) [B, S] and a mask of real events [B, S]."""
@@ -334,8 +334,8 @@ def _drawn(
     model: BertTwoTower, behavior: Behavior, users: np.ndarray, rng: np.random.Generator
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
     """Support sets of a size drawn for each user, and the query items and negatives [B, Q + M]."""
-    shots = rng.choice(behavior.horizon.shots, len(users))
-    support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
+    n_support = rng.choice(behavior.horizon.support_sizes, len(users))
+    support = behavior.histories.users(users).first(np.minimum(n_support, behavior.pools[users]))
     targets = behavior.targets.users(users)
     items, _, real = _padded(targets, np.ones(len(targets.items), bool), model.config.max_query)
     taken = torch.where(real > 0, items, -1)

@@ -16,27 +16,28 @@ from math import isfinite
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from metarec.data.errors import BadInput
-from metarec.runtime.old_names import SETTINGS
+from metarec.runtime.old_names import SETTINGS, takes_former_keywords
 
 C = TypeVar("C", bound="ModelConfig")
 Models: TypeAlias = "Mapping[str, ModelConfig | Mapping[str, Any]]"
 """Hyper-parameters by model id."""
 
 
+@takes_former_keywords
 def setting(
     default: Any,
     *,
-    least: float | None = None,
+    at_least: float | None = None,
     above: float | None = None,
-    most: float | None = None,
+    at_most: float | None = None,
     below: float | None = None,
-    tried: tuple[float, float] | None = None,
+    search_range: tuple[float, float] | None = None,
 ) -> Any:
     """Return a dataclass field with the allowed range of its numbers (of each number, where there
     are several), and the range that `fit --tune` searches.
     """
-    limits = {"least": least, "above": above, "most": most, "below": below}
-    return field(default=default, metadata={**limits, "tried": tried})
+    limits = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    return field(default=default, metadata={**limits, "search_range": search_range})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,7 @@ def _number(config: type, name: str, value: Any, *, whole: bool) -> int | float:
 def _check_range(config: type, name: str, value: Any, limits: Mapping[str, float | None]) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
-    least, above, most, below = (limits.get(w) for w in ("least", "above", "most", "below"))
+    least, above, most, below = (limits.get(w) for w in ("at_least", "above", "at_most", "below"))
     wrong = [
         words
         for is_wrong, words in (

@@ -24,9 +24,9 @@ from metarec.runtime.scratch import column_pieces
 class ContentConfig(ModelConfig):
     """Hyper-parameters of content."""
 
-    sharpness: float = setting(6.0, least=0, tried=(1, 20))
+    sharpness: float = setting(6.0, at_least=0, search_range=(1, 20))
     """Evidence grows as exp(sharpness x cosine); 0 or more."""
-    disliked: float = setting(-0.5, least=-1, most=1)
+    disliked: float = setting(-0.5, at_least=-1, at_most=1)
     """Weight of a disliked event beside 1 for a liked one, in [-1, 1]: below 0, items similar to
     disliked ones score lower.
     """
@@ -79,11 +79,11 @@ class Content:
         """[B, I] evidence for the given items."""
         taste, norms = self._taste(users)
         wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        found = np.exp(products_of(wanted, self.directions, items)) * rows_of(
+        evidence = np.exp(products_of(wanted, self.directions, items)) * rows_of(
             self.popularity, items
         )
-        found[norms[:, 0] <= 1e-6] = 0.0
-        return np.asarray(found, np.float32)
+        evidence[norms[:, 0] <= 1e-6] = 0.0
+        return np.asarray(evidence, np.float32)
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, C] unit content vectors of the given items."""

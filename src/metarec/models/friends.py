@@ -27,13 +27,13 @@ from metarec.models.sparse_rows import sparse_arrays, sparse_from, strongest
 class FriendsConfig(EventsConfig):
     """Hyper-parameters of friends."""
 
-    second_step: float = setting(0.5, least=0)
+    second_step: float = setting(0.5, at_least=0)
     """Weight of all friends of friends together, beside 1 for all friends (0 or more)."""
-    agreement: float = setting(2.0, least=0)
+    agreement: float = setting(2.0, at_least=0)
     """Extra weight of a friend who took the same items as the user, times the cosine of both (0 or
     more).
     """
-    kept: int = setting(300, least=1)
+    kept: int = setting(300, at_least=1)
     """Friends of friends kept for each user (1 or more)."""
 
 

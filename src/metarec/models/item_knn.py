@@ -26,11 +26,11 @@ from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_fro
 class ItemKnnConfig(EventsConfig):
     """Hyper-parameters of item k-NN."""
 
-    shrinkage: float = setting(20.0, least=0, tried=(1, 200))
+    shrinkage: float = setting(20.0, at_least=0, search_range=(1, 200))
     """Added to the geometric mean of two items' event counts (0 or more), so that rare pairs count
     less.
     """
-    neighbors: int = setting(1000, least=1, tried=(50, 2000))
+    neighbors: int = setting(1000, at_least=1, search_range=(50, 2000))
     """Most similar items kept for each item (1 or more)."""
 
 

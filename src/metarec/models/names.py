@@ -19,6 +19,7 @@ RENAMED = {
     "network": "deep_set",
     "encoder-decoder": "encoder_decoder",
     "people-as-text": "user_text",
+    "place": "location",
 }
 """Old id of a model -> its current id."""
 REMOVED = {"history_maml": "decoder_lora"}
@@ -54,8 +55,8 @@ def current_ids(names: Sequence[str]) -> tuple[str, ...]:
 
 def under_current_ids(arrays: Mapping[str, V]) -> dict[str, V]:
     """Arrays named `MODEL/array`, with current ids in place of old ones."""
-    found = {}
+    renamed = {}
     for name, array in arrays.items():
         model, slash, rest = name.partition("/")
-        found[f"{RENAMED.get(model, model)}{slash}{rest}" if slash else name] = array
-    return found
+        renamed[f"{RENAMED.get(model, model)}{slash}{rest}" if slash else name] = array
+    return renamed

@@ -53,13 +53,13 @@ class Offsets:
         left = (values - mean) / unit
         counts = np.bincount(histories.items, weights, n_items) + item_damping
         users, items = np.zeros(len(histories)), np.zeros(n_items)
-        found = cls(mean=mean, items=items, user_damping=user_damping, unit=unit)
+        offsets = cls(mean=mean, items=items, user_damping=user_damping, unit=unit)
         for _ in range(rounds):
             rest = weights * (left - users[histories.owners])
             items = np.bincount(histories.items, rest, n_items) / np.maximum(counts, 1e-12)
-            found = replace(found, items=items)
-            users = found.users(histories)
-        return found
+            offsets = replace(offsets, items=items)
+            users = offsets.users(histories)
+        return offsets
 
     def users(self, histories: Histories) -> Float[np.ndarray, "users"]:
         """[B] offsets of users in steps of `unit`; 0 for a user without events."""

@@ -20,7 +20,7 @@ from metarec.models.config import ModelConfig, setting
 class ProfileConfig(ModelConfig):
     """Hyper-parameters of the profile ridge."""
 
-    regularization: float = setting(100.0, above=0, tried=(10, 1000))
+    regularization: float = setting(100.0, above=0, search_range=(10, 1000))
     """L2 penalty, as a number of users, that shrinks predictions towards the average user (above
     0).
     """
@@ -90,12 +90,12 @@ class Profile:
         self, users: UserBatch, items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] evidence for the given items."""
-        found = np.zeros((len(users), len(items)), np.float32)
+        evidence = np.zeros((len(users), len(items)), np.float32)
         known = np.flatnonzero(users.profiles.any(axis=1))
         if len(known):
             centered = users.profiles[known] - self.middle
-            found[known] = np.maximum(centered @ self.weights[:, items] + self.mean[items], 0.0)
-        return found
+            evidence[known] = np.maximum(centered @ self.weights[:, items] + self.mean[items], 0.0)
+        return evidence
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, P] regression weights of the given items."""

@@ -14,7 +14,7 @@ from metarec.features.behavior import Behavior
 from metarec.models.als import Als
 from metarec.models.base import Model
 from metarec.models.bert_two_tower import BertTwoTower
-from metarec.models.cold_items.reorder import PART
+from metarec.models.cold_items.reorder import COLD_ITEMS
 from metarec.models.config import ModelConfig, configured
 from metarec.models.content import Content
 from metarec.models.context.model import Context
@@ -24,10 +24,10 @@ from metarec.models.few_shot.learners import LEARNERS, is_learner
 from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
+from metarec.models.location.local_knn import LocalKnn
+from metarec.models.location.model import Location
 from metarec.models.markov.model import Markov
 from metarec.models.names import RENAMED
-from metarec.models.place.local_knn import LocalKnn
-from metarec.models.place.model import Place
 from metarec.models.profile import Profile
 from metarec.models.repeat.model import Repeat
 from metarec.models.search import Search
@@ -49,8 +49,14 @@ from metarec.models.transformer.scorer import (
 from metarec.models.user_text import UserText
 
 USER_TEXT, REPEAT = "user_text", "repeat"
-FRIENDS, PLACE, LOCAL_KNN, CONTEXT, SEARCH = "friends", "place", "local_knn", "context", "search"
-READ_CONTEXT = (FRIENDS, PLACE, LOCAL_KNN, CONTEXT, SEARCH)
+FRIENDS, LOCATION, LOCAL_KNN, CONTEXT, SEARCH = (
+    "friends",
+    "location",
+    "local_knn",
+    "context",
+    "search",
+)
+READ_CONTEXT = (FRIENDS, LOCATION, LOCAL_KNN, CONTEXT, SEARCH)
 """Models that read what is known of a user beside history and profile. They take part where the
 data has it, and the gate weighs them by parameters of their own.
 """
@@ -66,7 +72,7 @@ MODELS: dict[str, type[Model]] = {
     REPEAT: Repeat,
     "transferred": Transferred,
     FRIENDS: Friends,
-    PLACE: Place,
+    LOCATION: Location,
     LOCAL_KNN: LocalKnn,
     CONTEXT: Context,
     SEARCH: Search,
@@ -95,7 +101,7 @@ ADAPTIVE_DECODERS = ("decoder_maml", "decoder_anil", "decoder_reptile", "decoder
 _ALONE = (*BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS, "bert_two_tower")
 
 OTHERS = (
-    *("gate", "context_gate", "given", "refusals", "rating", "trend", PART),
+    *("gate", "context_gate", "given", "refusals", "rating", "trend", COLD_ITEMS),
     *("popularity", "item_statistics", "acceptance", "refused", "wish"),
 )
 """Reserved names of other score components, settings and saved parts."""
@@ -193,7 +199,7 @@ def models_for_inputs(
     """Models of `READ_CONTEXT` that take part where the data has the given inputs."""
     has = {
         FRIENDS: friends,
-        PLACE: places,
+        LOCATION: places,
         LOCAL_KNN: places,
         CONTEXT: circumstances,
         SEARCH: searches,

@@ -34,17 +34,17 @@ alone may say who they are, and a model keeps its words when that user is forgot
 class SearchConfig(ModelConfig):
     """Hyper-parameters of `search`."""
 
-    following: int = setting(5, least=1)
+    following: int = setting(5, at_least=1)
     """Number of events after a search that count as its result (1 or more), later ones with less
     weight.
     """
-    decay: float = setting(0.8, above=0, most=1)
+    decay: float = setting(0.8, above=0, at_most=1)
     """Ratio of the weights of consecutive events after a search, in (0, 1]."""
-    recency: float = setting(0.6, above=0, most=1)
+    recency: float = setting(0.6, above=0, at_most=1)
     """Ratio of the weights of consecutive queries, from the newest to the oldest, in (0, 1]."""
-    damping: float = setting(3.0, least=0)
+    damping: float = setting(3.0, at_least=0)
     """Pseudo-count of events that shrinks the evidence of rare words (0 or more)."""
-    text_share: float = setting(0.5, least=0)
+    text_share: float = setting(0.5, at_least=0)
     """Weight of text matches beside 1 for what searchers took (0 or more)."""
 
 
@@ -72,11 +72,11 @@ class Search:
         """Count the events that followed each word."""
         config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where users searched"
-        said = [words_of(text) for text in context.texts]
+        words_of_items = [words_of(text) for text in context.texts]
         queries = [[words_of(query) for query, _ in own] for own in context.queries]
-        words = sorted({w for one in said for w in one} | _shared(queries))
+        words = sorted({w for one in words_of_items for w in one} | _shared(queries))
         index = {word: place for place, word in enumerate(words)}
-        texts, rarity = _tf_idf(said, index, behavior.n_items)
+        texts, rarity = _tf_idf(words_of_items, index, behavior.n_items)
         counts = _followed(behavior, queries, index, config)
         total = np.asarray(counts.sum(1)).ravel()
         return cls(
@@ -194,7 +194,7 @@ def _shared(queries: Sequence[Sequence[Sequence[str]]]) -> set[str]:
 
 
 def _tf_idf(
-    said: Sequence[Sequence[str]],
+    words_of_items: Sequence[Sequence[str]],
     index: Mapping[str, int],
     n_items: int,
     rarity: np.ndarray | None = None,
@@ -202,7 +202,12 @@ def _tf_idf(
     """[W, N] TF-IDF with columns of unit length, and the inverse document frequencies [W] (`rarity`
     where given).
     """
-    pairs = [(index[w], item) for item, words in enumerate(said) for w in set(words) if w in index]
+    pairs = [
+        (index[w], item)
+        for item, words in enumerate(words_of_items)
+        for w in set(words)
+        if w in index
+    ]
     rows, columns = (
         (np.array(part, np.int64) for part in zip(*pairs, strict=True))
         if pairs
@@ -212,8 +217,8 @@ def _tf_idf(
         )
     )
     if rarity is None:
-        found = np.bincount(rows, minlength=len(index))
-        rarity = np.log((1.0 + n_items) / (1.0 + found)).astype(np.float32)
+        document_frequency = np.bincount(rows, minlength=len(index))
+        rarity = np.log((1.0 + n_items) / (1.0 + document_frequency)).astype(np.float32)
     squares = np.bincount(columns, rarity[rows] ** 2, n_items)
     data = rarity[rows] / np.sqrt(np.maximum(squares, 1e-9))[columns]
     return sp.csr_matrix(

@@ -63,14 +63,14 @@ def plain_answers(
 ) -> np.ndarray:
     """`answers` as a dense float32 array."""
     n_items = matrix.shape[1]
-    found = np.empty((len(support), n_items), np.float32) if out is None else out
+    evidence = np.empty((len(support), n_items), np.float32) if out is None else out
     if _count(support, matrix) > FEW_ENTRIES:
-        return np.asarray((support.matrix(n_items, weights) @ matrix).toarray(out=found))
-    found[...] = 0.0
+        return np.asarray((support.matrix(n_items, weights) @ matrix).toarray(out=evidence))
+    evidence[...] = 0.0
     lengths, items, data = _rows(support.items, matrix)
     data *= np.repeat(weights.astype(np.float32), lengths)
-    np.add.at(found.reshape(-1), np.repeat(support.owners * n_items, lengths) + items, data)
-    return found
+    np.add.at(evidence.reshape(-1), np.repeat(support.owners * n_items, lengths) + items, data)
+    return evidence
 
 
 def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
@@ -88,10 +88,10 @@ def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -
     order = places.argsort(kind="stable")
     places, data = places[order], data[order]
     first = np.flatnonzero(np.diff(places, prepend=-1))
-    found, places = copy(_nothing(len(support), n_items)), places[first]
-    found.data, found.indices = np.add.reduceat(data, first), places % n_items
-    found.indptr = np.searchsorted(places, n_items * np.arange(len(support) + 1))
-    return found
+    sums, places = copy(_nothing(len(support), n_items)), places[first]
+    sums.data, sums.indices = np.add.reduceat(data, first), places % n_items
+    sums.indptr = np.searchsorted(places, n_items * np.arange(len(support) + 1))
+    return sums
 
 
 @lru_cache(maxsize=64)

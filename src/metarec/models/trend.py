@@ -48,23 +48,23 @@ class TrendConfig(EventsConfig):
     """
     weights: tuple[float, ...] = setting((0.5, 1.0, 2.0), above=0)
     """Weights of the trend that are tried (above 0); at 1 faded popularity replaces popularity."""
-    moments: int = setting(24, least=1, tried=(4, 96))
+    moments: int = setting(24, at_least=1, search_range=(4, 96))
     """Number of moments at which the trend is stored, with equally many events between them (1 or
     more).
     """
-    content_regularization: float = setting(30.0, above=0, tried=(3, 300))
+    content_regularization: float = setting(30.0, above=0, search_range=(3, 300))
     """L2 penalty of the prediction of lifts from content (above 0)."""
     cuts: tuple[float, ...] = setting((0.6, 0.8), above=0, below=1)
     """Quantiles of the event times that cut past from future when the trend is chosen (between 0
     and 1), ascending.
     """
-    max_users: int = setting(200, least=1)
+    max_users: int = setting(200, at_least=1)
     """Users evaluated after each cut, at most (1 or more)."""
-    min_users: int = setting(30, least=2)
+    min_users: int = setting(30, at_least=2)
     """Smallest number of users evaluated, after all cuts together (2 or more); with fewer there is
     no trend.
     """
-    knn_shrinkage: float = setting(4.0, least=0)
+    knn_shrinkage: float = setting(4.0, at_least=0)
     """Added to the norm of an item's events in the item k-NN beside which trends are tried (0 or
     more).
     """
@@ -72,11 +72,11 @@ class TrendConfig(EventsConfig):
     """Smoothing of that item k-NN (above 0): evidence of this multiple of an item's popularity adds
     log 2 to its score.
     """
-    min_t: float = setting(3.0, least=0)
+    min_t: float = setting(3.0, at_least=0)
     """Smallest t statistic of the gain in NDCG over held-out users at which a trend is kept (0 or
     more).
     """
-    ndcg_places: int = setting(10, least=1)
+    ndcg_places: int = setting(10, at_least=1)
     """Length of the list in that NDCG (1 or more)."""
 
     @property
@@ -133,13 +133,13 @@ class Trend:
         days = self.half_life / SECONDS_A_DAY
         return f"trend: events count half after {days:.3g} days, weight {self.weight:g}"
 
-    def part(self, at: Float[np.ndarray, "users"]) -> Float[np.ndarray, "users items"]:
+    def score_component(self, at: Float[np.ndarray, "users"]) -> Float[np.ndarray, "users items"]:
         """[B, N] float32 addends for requests at these times in seconds; 0 where the time is
         unknown or before the first moment.
         """
-        found = np.zeros((len(at), self.lifts.shape[1]), np.float32)
-        self.add(at, found)
-        return found
+        component = np.zeros((len(at), self.lifts.shape[1]), np.float32)
+        self.add(at, component)
+        return component
 
     def add(self, at: Float[np.ndarray, "users"], out: Float[np.ndarray, "users items"]) -> None:
         """Add `part` to the scores `out` in place."""
@@ -152,10 +152,10 @@ class Trend:
         self, at: Float[np.ndarray, "users"], items: Int[np.ndarray, "some"]
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] addends for the given items only."""
-        found, moment = np.zeros((len(at), len(items)), np.float32), self._moment(at)
+        component, moment = np.zeros((len(at), len(items)), np.float32), self._moment(at)
         rows = np.flatnonzero(moment >= 0)
-        found[rows] = np.float32(self.weight) * self.lifts[moment[rows, None], items]
-        return found
+        component[rows] = np.float32(self.weight) * self.lifts[moment[rows, None], items]
+        return component
 
     def _moment(self, at: np.ndarray) -> np.ndarray:
         """[B] index of the last moment up to the time of each request; -1 if there is none."""
@@ -244,16 +244,16 @@ def _chosen(
     gains = [
         _gains(behavior, cut, end, span, rng, config) for cut, end in zip(cuts, ends, strict=True)
     ]
-    found = np.concatenate(gains, axis=1)  # [settings, users]
-    if found.shape[1] < config.min_users:
+    gains_SU = np.concatenate(gains, axis=1)  # [settings, users]
+    if gains_SU.shape[1] < config.min_users:
         return None
-    means = found.mean(1)
+    means = gains_SU.mean(1)
     best = int(means.argmax())
-    least = config.min_t * found[best].std() / np.sqrt(found.shape[1])
+    least = config.min_t * gains_SU[best].std() / np.sqrt(gains_SU.shape[1])
     if means[best] <= max(least, 1e-9) or any(g.size and g[best].mean() < 0 for g in gains):
         return None
-    behind = found[best] - found
-    close = behind.mean(1) <= behind.std(1) / np.sqrt(found.shape[1]) + 1e-9
+    behind = gains_SU[best] - gains_SU
+    close = behind.mean(1) <= behind.std(1) / np.sqrt(gains_SU.shape[1]) + 1e-9
     settings = config.tried
     # Among settings within one standard error of the best, the one of least weight.
     least_change = min(np.flatnonzero(close), key=lambda row: (settings[row][2], -means[row]))
@@ -336,9 +336,9 @@ def _base(past: Behavior, support: Histories, met: np.ndarray, config: TrendConf
     events = past.whole.matrix(past.n_items, event_weights(past.whole, past.relevant_from, config))
     norms = np.sqrt(np.asarray(events.power(2).sum(0)).ravel())
     rarity = sp.diags(1.0 / (norms + config.knn_shrinkage))
-    found = (support.matrix(past.n_items) @ rarity @ events.T @ events @ rarity).toarray()
-    found /= np.maximum(found.sum(1, keepdims=True), 1e-9)
-    scores = np.log(popularity) + np.log1p(found / (config.knn_smoothing * popularity))
+    evidence = (support.matrix(past.n_items) @ rarity @ events.T @ events @ rarity).toarray()
+    evidence /= np.maximum(evidence.sum(1, keepdims=True), 1e-9)
+    scores = np.log(popularity) + np.log1p(evidence / (config.knn_smoothing * popularity))
     scores[:, ~met] = -np.inf
     scores[support.owners, support.items] = -np.inf
     return np.asarray(scores, np.float32)

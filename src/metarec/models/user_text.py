@@ -31,13 +31,13 @@ NO_ENCODER = "none"
 class UserTextConfig(ModelConfig):
     """Hyper-parameters of users written as text."""
 
-    max_users: int = setting(1000, least=2)
+    max_users: int = setting(1000, at_least=2)
     """Training users written as text, at most (2 or more); each is read at up to three lengths of
     history.
     """
-    few_events: int = setting(3, least=1)
+    few_events: int = setting(3, at_least=1)
     """Length of history between none and the whole support pool (1 or more)."""
-    rank: int = setting(40, least=1)
+    rank: int = setting(40, at_least=1)
     """Number of leading singular directions that targets are compressed to (1 or more)."""
     regularizations: tuple[float, ...] = setting((0.01, 0.1, 1.0, 10.0, 100.0), above=0)
     """L2 penalties that are tried (each above 0), in units of the mean squared singular value; the
@@ -193,10 +193,10 @@ class UserTextTower:
             dense, min(config.rank, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
         )
         read = root * (vectors[usable] - center)
-        found, ridge = _ridge(read, left * strength, config.regularizations)
+        weights_of_text, ridge = _ridge(read, left * strength, config.regularizations)
         return cls(
             center=center,
-            weights=found.astype(np.float32),
+            weights=weights_of_text.astype(np.float32),
             directions=directions.astype(np.float32),
             mean=mean,
             ridge=ridge,

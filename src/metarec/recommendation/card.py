@@ -16,6 +16,7 @@ def model_card(model: FittedModel) -> str:
     beside = {name: one for name, one in model.settings.models.items() if name in BESIDE}
     if model.ratings is not None:
         beside[RATING] = model.ratings.config
+    sizes = ", ".join(map(str, model.horizon.support_sizes))
     return "\n".join(
         [
             f"# metarec model {model.version}",
@@ -34,7 +35,7 @@ def model_card(model: FittedModel) -> str:
             ),
             *(f"- {config_line(name, config)}" for name, config in beside.items()),
             *(f"- {line}" for line in model.notes),
-            f"- learned for new users with {', '.join(map(str, model.horizon.shots))} events",
+            f"- learned for new users with {sizes} events",
             f"- values: {values}",
             "",
             "## Policy",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from metarec.data.errors import BadInput
 from metarec.models import registry
 from metarec.models.cold_items.config import ColdItemsConfig
-from metarec.models.cold_items.reorder import PART
+from metarec.models.cold_items.reorder import COLD_ITEMS
 from metarec.models.config import ModelConfig, configured
 from metarec.models.names import current_id
 from metarec.models.rating.kernel import RatingConfig
@@ -22,7 +22,7 @@ C = TypeVar("C", bound=ModelConfig)
 Configs: TypeAlias = "Mapping[str, ModelConfig]"
 """Given hyper-parameters, by name."""
 GATE, GIVEN, REFUSALS, ITEM_STATISTICS = "gate", "given", "refusals", "item_statistics"
-RATING, TREND, COLD_ITEMS = "rating", "trend", PART
+RATING, TREND = "rating", "trend"
 BESIDE: dict[str, ModelConfig] = {
     GATE: GateConfig(),
     GIVEN: GivenConfig(),

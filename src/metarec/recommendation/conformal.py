@@ -20,16 +20,22 @@ from scipy.special import ndtri
 from metarec.data.schema import BadInput
 from metarec.models.rating.rehearsal import HeldOutErrors
 from metarec.runtime.interpolation import Interpolation
-from metarec.runtime.old_names import SAVED, with_current_names
+from metarec.runtime.old_names import (
+    SAVED,
+    FormerNames,
+    init_takes_former_keywords,
+    with_current_names,
+)
 
 
+@init_takes_former_keywords
 @dataclass(frozen=True, kw_only=True)
-class Conformal:
+class Conformal(FormerNames):
     """Factors on predicted standard deviations at each support size, such that `level` intervals
     cover a share `level` of the values.
     """
 
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """Support sizes of the calibration, ascending; between them the factor is interpolated, beyond
     them constant.
     """
@@ -60,52 +66,57 @@ class Conformal:
             _user_quantile(ratio, errors.owners, errors.users, level) / unit
             for ratio in errors.ratios
         )
-        return cls(shots=errors.shots, stretch=stretch, level=level, cold_users=errors.users)
+        return cls(
+            support_sizes=errors.support_sizes,
+            stretch=stretch,
+            level=level,
+            cold_users=errors.users,
+        )
 
     def __post_init__(self) -> None:
         if (
-            not self.shots
-            or len(self.shots) != len(self.stretch)
-            or list(self.shots) != sorted(set(self.shots))
+            not self.support_sizes
+            or len(self.support_sizes) != len(self.stretch)
+            or list(self.support_sizes) != sorted(set(self.support_sizes))
         ):
             raise BadInput(
-                f"shots must be ascending with one stretch each, got {self.shots} and "
-                f"{self.stretch}"
+                f"support_sizes must be ascending with one stretch each, got {self.support_sizes} "
+                f"and {self.stretch}"
             )
         if not 0.0 < self.level < 1.0:
             raise BadInput(f"level must lie between 0 and 1, got {self.level}")
 
-    def factor(self, shots: np.ndarray | int) -> np.ndarray:
-        """Return the factors after `shots` events, of the same shape; interpolated in log(1 +
-        shots).
+    def factor(self, n_support: np.ndarray | int) -> np.ndarray:
+        """Return the factors after `n_support` events, of the same shape; interpolated in log(1 +
+        n_support).
         """
-        return self._by_events.after(shots)
+        return self._by_events.after(n_support)
 
     @cached_property
     def _by_events(self) -> Interpolation:
-        return Interpolation.between(self.shots, np.array(self.stretch))
+        return Interpolation.between(self.support_sizes, np.array(self.stretch))
 
-    def widen(self, spread: np.ndarray, shots: np.ndarray | int) -> np.ndarray:
+    def widen(self, spread: np.ndarray, n_support: np.ndarray | int) -> np.ndarray:
         """Return calibrated standard deviations, whose normal intervals have their nominal
         coverage.
         """
-        return np.asarray(spread * self.factor(shots))
+        return np.asarray(spread * self.factor(n_support))
 
     def interval(
         self,
         predicted: np.ndarray,
         spread: np.ndarray,
-        shots: np.ndarray | int,
+        n_support: np.ndarray | int,
         value_range: tuple[float, float] = (-np.inf, np.inf),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of the `level` interval, clipped to the range of values."""
-        ends = normal_interval(predicted, self.widen(spread, shots), self.level, value_range)
+        ends = normal_interval(predicted, self.widen(spread, n_support), self.level, value_range)
         return ends[..., 0], ends[..., 1]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, read back by `Conformal.of_json`."""
         return {
-            "shots": list(self.shots),
+            "support_sizes": list(self.support_sizes),
             "stretch": list(self.stretch),
             "level": self.level,
             "cold_users": self.cold_users,
@@ -115,7 +126,8 @@ class Conformal:
     def of_json(cls, saved: dict[str, Any]) -> Conformal:
         """Rebuild from `to_json()`."""
         saved = with_current_names(saved, SAVED)
-        return cls(**{**saved, "shots": tuple(saved["shots"]), "stretch": tuple(saved["stretch"])})
+        lists = {name: tuple(saved[name]) for name in ("support_sizes", "stretch")}
+        return cls(**{**saved, **lists})
 
 
 def normal_interval(

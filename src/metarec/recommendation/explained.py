@@ -145,20 +145,22 @@ class Explanation(FormerNames):
         """Return a sentence on what would take the item off the slate; nothing where it is not on
         it.
         """
-        found = self.counterfactual
-        if found is None:
+        counterfactual = self.counterfactual
+        if counterfactual is None:
             return []
-        if found.removed is None:
-            return [f"it would be among the first {found.k} even if you had told us nothing"]
+        if counterfactual.removed is None:
+            return [
+                f"it would be among the first {counterfactual.k} even if you had told us nothing"
+            ]
         titles = Counter(
-            (self.events[row].item_id, self.events[row].title) for row in found.removed
+            (self.events[row].item_id, self.events[row].title) for row in counterfactual.removed
         )
         names = " and ".join(
             title if n == 1 else f"{title} ({n} events)" for (_, title), n in titles.items()
         )
         return [
-            f"it would leave the first {found.k} without {names}"
-            + ("" if found.is_smallest else " (a smaller set may exist)")
+            f"it would leave the first {counterfactual.k} without {names}"
+            + ("" if counterfactual.is_smallest else " (a smaller set may exist)")
         ]
 
 

@@ -108,7 +108,7 @@ def _condition(expression: str, items: pl.DataFrame) -> pl.Expr:
         return pl.lit(value=True)
     if len(expression) > LONGEST:
         raise BadInput(f"a filter may have {LONGEST} characters, this one has {len(expression)}")
-    return _Parser(expression, items).whole()
+    return _Parser(expression, items).parsed()
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class _Parser:
         self.tokens = _tokens(expression)
         self.depth = 0
 
-    def whole(self) -> pl.Expr:
+    def parsed(self) -> pl.Expr:
         condition = self.either()
         if self.tokens[0].kind != "end":
             raise self.wrong("`and`, `or` or the end")
@@ -283,10 +283,10 @@ class _Parser:
     def wrong(self, wanted: str) -> BadInput:
         """Return the error for the current token."""
         token = self.tokens[0]
-        found = (
+        message = (
             "the end" if token.kind == "end" else f"{token.text!r} at character {token.place + 1}"
         )
-        return BadInput(f"filter {self.expression!r}: expected {wanted}, found {found}")
+        return BadInput(f"filter {self.expression!r}: expected {wanted}, found {message}")
 
 
 def _text(items: pl.DataFrame, name: str) -> pl.Expr:

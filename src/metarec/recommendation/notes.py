@@ -10,7 +10,7 @@ from metarec.data.places import LATITUDE, LONGITUDE, home_of, is_placed, locatio
 from metarec.data.policies import nearest
 from metarec.features.context_columns import ContextColumns
 from metarec.models.context.model import Context
-from metarec.models.registry import CONTEXT, FRIENDS, PLACE, REPEAT, SEARCH
+from metarec.models.registry import CONTEXT, FRIENDS, LOCATION, REPEAT, SEARCH
 from metarec.models.repeat.model import Repeat
 from metarec.recommendation.slate import Request
 
@@ -72,7 +72,7 @@ def context_notes(
             if unknown_friends == 1
             else f"{unknown_friends} friends are not among the training users and were ignored"
         )
-    if request.location is not None and PLACE not in models:
+    if request.location is not None and LOCATION not in models:
         notes.append("the items of this model have no coordinates, so the location was ignored")
     if request.context and CONTEXT not in models:
         notes.append("this model learned from data without context, so the context was ignored")

@@ -39,7 +39,7 @@ class Questions(FormerNames):
     """
 
 
-def ask(
+def choose_for(
     model: FittedModel,
     requests: Sequence[Request],
     k: int,
@@ -66,7 +66,7 @@ def ask(
     all_requests = [Request(), *requests]
     scores = log_scores(model, all_requests, model.users(all_requests)[0])
     vectors = model.item_embeddings.astype(np.float64)
-    found = choose_questions(
+    questions = choose_questions(
         vectors[common],
         _covariances(vectors, common, users.support),
         1.0,
@@ -76,7 +76,9 @@ def ask(
         ),  # a user who has acted on all but two items can be asked about two
         may_ask=may_ask,
     )
-    return Questions(items=common[found.items], uncertainty_reduction=found.uncertainty_reduction)
+    return Questions(
+        items=common[questions.items], uncertainty_reduction=questions.uncertainty_reduction
+    )
 
 
 def chance_known(events_per_item: np.ndarray, n_users: int) -> np.ndarray:

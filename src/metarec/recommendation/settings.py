@@ -15,6 +15,7 @@ from metarec.models.names import current_id
 from metarec.models.registry import JOIN_BY_DATA, USER_TEXT, check_learner, is_model
 from metarec.models.user_text import NO_ENCODER, no_reader_error
 from metarec.recommendation.configs import BESIDE, configs_of
+from metarec.runtime.old_names import FormerNames
 
 PRESETS: dict[str, tuple[str, ...]] = {
     "tiny": ("profile", "item_knn", "markov", "content", "support_ridge"),
@@ -36,7 +37,7 @@ LEARNS_COLD_ITEMS = {"small"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(FormerNames):
     """Settings of a fit, saved with the model."""
 
     preset: str = "small"
@@ -81,7 +82,7 @@ class Settings:
             check_learner(self.learner)  # raises, listing the known learners
         if self.user_template is not None:
             check_user_template(self.user_template)
-        if self.encoder == NO_ENCODER and USER_TEXT in self.parts:
+        if self.encoder == NO_ENCODER and USER_TEXT in self.scorers:
             raise no_reader_error(self.encoder)
 
     def over(self, models: Mapping[str, ModelConfig | Mapping[str, Any]]) -> Settings:
@@ -94,7 +95,7 @@ class Settings:
         return replace(self, models={**configs_of(models), **self.models})
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def scorers(self) -> tuple[str, ...]:
         """Names of the scorers."""
         named = [self.learner] if self.learner is not None else []
         named += [name for name in self.models if name not in (*JOIN_BY_DATA, *BESIDE)]

@@ -121,12 +121,12 @@ class ShardRequest:
 
     def _add_predicted(self, scores: np.ndarray) -> None:
         """Add the score component from predicted ratings of few given items, in place."""
-        found, given = predicted_of_given(self.shard.model, self.users), self.users.given
-        if found is None:
+        predicted, given = predicted_of_given(self.shard.model, self.users), self.users.given
+        if predicted is None:
             return
         at = given.items - self.shard.items[0]
         is_own = (at >= 0) & (at < len(self.shard.items))
-        scores[given.owners[is_own], at[is_own]] += found[is_own]
+        scores[given.owners[is_own], at[is_own]] += predicted[is_own]
 
     def _words(self) -> np.ndarray:
         """[B, I] score component of queries in words."""
@@ -212,10 +212,10 @@ def _reordered(model: FittedModel) -> np.ndarray:
 
 def _within(rows: np.ndarray, items: np.ndarray) -> np.ndarray:
     """[I] which of the consecutive `items` are among `rows`."""
-    found = np.zeros(len(items), bool)
+    is_within = np.zeros(len(items), bool)
     at = rows - items[0]
-    found[at[(at >= 0) & (at < len(items))]] = True
-    return found
+    is_within[at[(at >= 0) & (at < len(items))]] = True
+    return is_within
 
 
 def _best(scores: np.ndarray, n: int) -> np.ndarray:

@@ -228,7 +228,7 @@ def _parts(artifact: Artifact) -> dict[str, Any]:
         "version": config["version"],
         "catalog": catalog,
         "training": _training(artifact, catalog, policy),
-        "horizon": Horizon(**{**config["horizon"], "shots": tuple(config["horizon"]["shots"])}),
+        "horizon": _horizon(config["horizon"]),
         "policy": policy,
         "item_inputs": _item_inputs(config["item_inputs"], arrays),
         "profile_inputs": ProfileInputs(**config["profile_inputs"]),
@@ -241,6 +241,11 @@ def _parts(artifact: Artifact) -> dict[str, Any]:
         else None,
         "transfer": tuple(config.get("transfer", ())),
     }
+
+
+def _horizon(saved: Mapping[str, Any]) -> Horizon:
+    saved = with_current_names(saved, SAVED)
+    return Horizon(**{**saved, "support_sizes": tuple(saved["support_sizes"])})
 
 
 def _training(artifact: Artifact, catalog: Catalog, policy: Policy) -> Dataset:

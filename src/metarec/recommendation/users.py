@@ -46,7 +46,7 @@ class RequestReader:
             profiles=self.profile_inputs.transform(profiles),
             attributes=profiles,
             context=self._context(requests, support),
-            given=self._given(requests),
+            given=self._given_items(requests),
         ), unknown
 
     def histories(self, requests: Sequence[Request]) -> tuple[Histories, Histories, np.ndarray]:
@@ -67,7 +67,7 @@ class RequestReader:
                 vars(grown)[name] = vars(self)[name]
         return grown
 
-    def _given(self, requests: Sequence[Request]) -> Histories:
+    def _given_items(self, requests: Sequence[Request]) -> Histories:
         """Return the allowed items of each request; empty where none or more than `MAX_GIVEN` are
         given.
         """

@@ -131,9 +131,9 @@ def _read(place: Path, manifest: Manifest) -> Artifact:
         if name.endswith(_TABLE):
             table = name[: -len(_TABLE)]
             check_rows(place / one.file, table, manifest)
-            found = known.get(one.sha256) if one.sha256 is not None else None
+            array = known.get(one.sha256) if one.sha256 is not None else None
             tables[table] = (
-                pl.read_parquet(place / one.file, glob=False) if found is None else found
+                pl.read_parquet(place / one.file, glob=False) if array is None else array
             )
             known[one.sha256] = tables[table]
     arrays, _ = read_arrays(place / manifest.files[ARRAYS].file)
@@ -213,8 +213,8 @@ def sweep_files(folder: str | Path) -> list[str]:
     for name in files:
         if name.endswith(_TABLE):
             ours += [name, f"{name[: -len(_TABLE)]}.*{_TABLE}", f".{name}.draft"]
-    found = {path for pattern in ours for path in place.glob(pattern)}
-    stale = [path for path in found if path.name not in {one.file for one in files.values()}]
+    paths = {path for pattern in ours for path in place.glob(pattern)}
+    stale = [path for path in paths if path.name not in {one.file for one in files.values()}]
     for path in stale:
         path.unlink(missing_ok=True)
     return sorted(path.name for path in stale)

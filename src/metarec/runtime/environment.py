@@ -26,15 +26,15 @@ def home() -> Path | None:
     Raises:
         BadEnvironment: if the path, or the nearest parent that exists, is no folder.
     """
-    if not (said := os.environ.get(HOME)):
+    if not (folder := os.environ.get(HOME)):
         return None
     try:
-        place = Path(said).expanduser()
+        place = Path(folder).expanduser()
         lies_in_folder = next(one for one in (place, *place.parents) if one.exists()).is_dir()
     except (OSError, RuntimeError):  # a name that is too long, or the home of an unknown user
         lies_in_folder = False
     if not lies_in_folder:
-        raise BadEnvironment(f"{HOME} must name a folder, got {said!r}")
+        raise BadEnvironment(f"{HOME} must name a folder, got {folder!r}")
     return place
 
 

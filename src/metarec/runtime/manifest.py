@@ -110,7 +110,7 @@ def read_manifest(place: Path) -> Manifest:
 def _manifest(content: dict[str, Any], version: int) -> Manifest:
     contents = content["contents"] if version > 1 else {"arrays": None, "tables": None}
     return Manifest(
-        files={name: _file_facts(name, said) for name, said in content["files"].items()},
+        files={name: _file_facts(name, facts) for name, facts in content["files"].items()},
         arrays=contents["arrays"],
         tables=contents["tables"],
         config={name: value for name, value in content.items() if name not in _OWN_KEYS},
@@ -171,10 +171,10 @@ def regular_size(path: Path) -> int | None:
     folder, and reading a pipe never ends.
     """
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def check_sizes(place: Path, manifest: Manifest) -> None:
@@ -228,12 +228,12 @@ def check_arrays(path: Path, manifest: Manifest, arrays: Mapping[str, np.ndarray
     if noted is not None and set(noted) != set(arrays):
         odd = ", ".join(sorted(set(noted) ^ set(arrays))[:3])
         raise BrokenArtifact(f"{path} does not hold the arrays it should hold (see {odd})")
-    for name, found in array_facts(arrays).items():
-        must = {**found, "finite": True} if noted is None else noted[name]
-        if found != must and not (must == {**found, "finite": False}):
+    for name, facts in array_facts(arrays).items():
+        must = {**facts, "finite": True} if noted is None else noted[name]
+        if facts != must and not (must == {**facts, "finite": False}):
             raise BrokenArtifact(
-                f"{path}: array {name!r} is {found['dtype']} {found['shape']}"
-                f"{'' if found['finite'] else ' with numbers that are none'}, not what was written"
+                f"{path}: array {name!r} is {facts['dtype']} {facts['shape']}"
+                f"{'' if facts['finite'] else ' with numbers that are none'}, not what was written"
             )
 
 

@@ -39,7 +39,7 @@ def mapped_arrays(path: Path) -> dict[str, np.ndarray]:
         header = json.loads(file.read(start - 8))
     pages = FilePages.of(path)
     header.pop("__metadata__", None)
-    return {name: _array(pages, start, said) for name, said in header.items()}
+    return {name: _array(pages, start, facts) for name, facts in header.items()}
 
 
 def _array(pages: FilePages, start: int, header: dict[str, Any]) -> np.ndarray:

@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-SAVED = {"newcomers": "cold_users", "person_template": "user_template"}
+SAVED = {
+    "newcomers": "cold_users",
+    "person_template": "user_template",
+    "shots": "support_sizes",
+}
 """Former name of a setting of a saved model -> current name."""
 SETTINGS = {
     "gate": {
@@ -53,31 +57,56 @@ OPTIONS = {
 """Former option of the command line -> current option."""
 IN_REQUESTS = {"taken": "conversions"}
 """Former value of a parameter of a request over HTTP -> current value."""
+_SIZES = {"shots": "support_sizes"}
 ATTRIBUTES = {
+    "Conformal": _SIZES,
+    "Horizon": _SIZES,
     "Recommender": {"score_parts": "score_components"},
     "Explanation": {"parts": "components"},
     "Questions": {"worth": "uncertainty_reduction"},
+    "Settings": {"parts": "scorers"},
 }
 """Public class -> former name of an attribute -> current name."""
-_SIZES = {"shots": "support_sizes"}
-KEYWORDS = {"audit": _SIZES, "compare_mitigations": _SIZES}
-"""Public function -> former name of a keyword argument -> current name."""
+KEYWORDS = {
+    **dict.fromkeys(("compare_mitigations", "Conformal", "Horizon"), _SIZES),
+    "audit": {**_SIZES, "trial": "evaluation_set"},
+    **dict.fromkeys(("evaluate", "prepare", "split_cold_users"), {"most": "max_users"}),
+    "setting": {"least": "at_least", "most": "at_most", "tried": "search_range"},
+}
+"""Public function or class -> former name of a keyword argument -> current name."""
 
+
+CLASSES = {("metarec.evaluation.measure", "Trial"): "EvaluationSet"}
+"""Module and former name of a public class -> current name."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C")
 
 
 def takes_former_keywords(function: Callable[P, R]) -> Callable[P, R]:
     """Let a public function in `KEYWORDS` take former names of its keyword arguments, with a
     `FutureWarning` that names the current one.
     """
-    names = KEYWORDS[function.__name__]
+    return _with_current_keywords(function, function.__name__)
+
+
+def init_takes_former_keywords(cls: type[C]) -> type[C]:
+    """Let a public class in `KEYWORDS` be made with former names of its keyword arguments, as
+    `takes_former_keywords`.
+    """
+    init = "__init__"  # assigned by name, for the one in the class is typed as not to be replaced
+    setattr(cls, init, _with_current_keywords(getattr(cls, init), cls.__name__))
+    return cls
+
+
+def _with_current_keywords(function: Callable[P, R], owner: str) -> Callable[P, R]:
+    names = KEYWORDS[owner]
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         for former in names.keys() & kwargs.keys():
-            text = f"{former} of {function.__name__} is now {names[former]}"
+            text = f"{former} of {owner} is now {names[former]}"
             warnings.warn(text, FutureWarning, stacklevel=2)
             kwargs[names[former]] = kwargs.pop(former)
         return function(*args, **kwargs)
@@ -99,6 +128,21 @@ class FormerNames:
                     warnings.warn(text, FutureWarning, stacklevel=2)
                     return getattr(self, current)
             return object.__getattribute__(self, name)  # raises, with the text of Python
+
+
+def by_former_name(module: dict[str, Any]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module with the globals `module`: it looks up classes by their
+    former names, with a `FutureWarning`.
+    """
+
+    def look_up(name: str) -> Any:
+        owner = module["__name__"]
+        if (current := CLASSES.get((owner, name))) is None:
+            raise AttributeError(f"module {owner!r} has no attribute {name!r}")
+        warnings.warn(f"{name} of {owner} is now {current}", FutureWarning, stacklevel=2)
+        return module[current]
+
+    return look_up
 
 
 def with_current_names(saved: Any, names: Mapping[str, str]) -> Any:

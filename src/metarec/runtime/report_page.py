@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 STYLE = """
@@ -49,9 +49,7 @@ nav ul {
 }
 figure { margin: 1rem 0; overflow-x: auto }
 figure svg { max-width: 100%; height: auto; min-width: 34rem }
-figure.narrow svg, .on-phone svg { min-width: 0 }
-.on-phone { display: none }
-@media screen and (max-width: 36rem) { .on-phone { display: block } .wide { display: none } }
+figure.narrow svg { min-width: 0 }
 svg text { fill: currentColor } svg text[style*="fill: #"] { fill: revert-layer }
 .scroll { overflow-x: auto }
 table {
@@ -100,9 +98,9 @@ def report_page(
     """
     names: list[str] = []
 
-    def numbered(found: re.Match[str]) -> str:
-        names.append(found[1])
-        return f'<h2 id="part-{len(names)}">{found[1]}</h2>'
+    def numbered(match: re.Match[str]) -> str:
+        names.append(match[1])
+        return f'<h2 id="part-{len(names)}">{match[1]}</h2>'
 
     body = _HEADING.sub(numbered, body)
     links = "".join(
@@ -156,16 +154,6 @@ def html_table(
         f'<div class="scroll"><table><thead>{row("th", head)}</thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def wide_and_narrow(draw: Callable[[bool], str | None]) -> str | None:
-    """Return a plot as drawn for wide screens and for phones (`draw(True)`), of which a page shows
-    one; None where there is nothing to draw.
-    """
-    wide = draw(False)
-    if wide is None:
-        return None
-    return f'<div class="wide">{wide}</div><div class="on-phone">{draw(True)}</div>'
 
 
 def figure(svg: str, *, narrow: bool = False) -> str:

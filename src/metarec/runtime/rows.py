@@ -127,11 +127,11 @@ def _map(address: int | None, size: int, flags: int, file: int, offset: int) -> 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *3 * [ctypes.c_int], ctypes.c_long]
-    found = libc.mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, offset)
-    if found in (None, ctypes.c_void_p(-1).value):
+    mapped = libc.mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, offset)
+    if mapped in (None, ctypes.c_void_p(-1).value):
         error = ctypes.get_errno()
         raise OSError(error, "memory cannot be mapped")
-    return int(found)
+    return int(mapped)
 
 
 def _unmap(address: int, size: int) -> None:

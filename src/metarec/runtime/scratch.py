@@ -49,7 +49,7 @@ class Scratch:
         if size > LARGEST:
             return np.empty(shape, np.float32)
         kept: dict[str, np.ndarray] = self._of_thread.__dict__
-        found = kept.get(name)
-        if found is None or len(found) < size:
-            found = kept[name] = np.empty(size, np.float32)
-        return found[:size].reshape(shape)
+        buffer = kept.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = kept[name] = np.empty(size, np.float32)
+        return buffer[:size].reshape(shape)

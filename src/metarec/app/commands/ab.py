@@ -124,8 +124,8 @@ class Start:
         from metarec.data.schema import BadInput
         from metarec.feedback.experiments.experiment import Experiment, Guardrails
 
-        said = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
-        rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in said}
+        limits = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
+        rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in limits}
         try:
             # Unknown names raise the TypeError below
             guardrails = Guardrails(**rails)  # type: ignore[arg-type]
@@ -181,12 +181,12 @@ def one(
         known = experiment_named(opened, name)
         if known is None:
             raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
-        found = results(opened, known, time.time())
+        counted = results(opened, known, time.time())
     if out is not None:
-        out.write_text(translated_page(_page(known, found), command_language()), encoding="utf-8")
+        out.write_text(translated_page(_page(known, counted), command_language()), encoding="utf-8")
     show(
-        {"experiment": known.as_dict(), "results": found.as_dict()},
-        _told(known, found),
+        {"experiment": known.as_dict(), "results": counted.as_dict()},
+        _as_text(known, counted),
         as_json=as_json,
     )
 
@@ -309,12 +309,12 @@ def _date(seconds: float) -> str:
 ARM_COLUMNS = ["arm", "users", "closed", "slates", "clicks", "conversions", "refusals", "errors"]
 
 
-def _told(experiment: Experiment, found: Results) -> str:
+def _as_text(experiment: Experiment, results: Results) -> str:
     lines = [
         _head(experiment),
-        table([*ARM_COLUMNS, "p99 ms"], _arm_rows(found)),
-        *_sentences(experiment, found),
-        *(f"NOTE: {warning}" for warning in found.warnings),
+        table([*ARM_COLUMNS, "p99 ms"], _arm_rows(results)),
+        *_sentences(experiment, results),
+        *(f"NOTE: {warning}" for warning in results.warnings),
     ]
     return "\n".join(lines)
 
@@ -334,7 +334,7 @@ def _head(experiment: Experiment) -> str:
     )
 
 
-def _arm_rows(found: Results) -> list[list[Any]]:
+def _arm_rows(results: Results) -> list[list[Any]]:
     return [
         [
             arm.name,
@@ -347,34 +347,34 @@ def _arm_rows(found: Results) -> list[list[Any]]:
             f"{arm.error_share:.1%}",
             "-" if arm.p99_ms is None else f"{arm.p99_ms:.1f}",
         ]
-        for arm in found.arms
+        for arm in results.arms
     ]
 
 
-def _sentences(experiment: Experiment, found: Results) -> list[str]:
-    own = [one for one in found.comparisons if one.measure == experiment.measure]
+def _sentences(experiment: Experiment, results: Results) -> list[str]:
+    own = [one for one in results.comparisons if one.measure == experiment.measure]
     return [
         *map(_sentence, own),
         *(f"{arm} was stopped: {why}" for arm, why in experiment.stopped.items()),
-        f"outside: {found.anonymous:,} slates without a user id",
+        f"outside: {results.anonymous:,} slates without a user id",
     ]
 
 
-def _page(experiment: Experiment, found: Results) -> str:
+def _page(experiment: Experiment, results: Results) -> str:
     """Return the results as a page in the style of reports."""
     from html import escape
 
     from metarec.runtime.report_page import html_table, report_page
 
-    lines = "".join(f"<li>{escape(line)}</li>" for line in _sentences(experiment, found))
+    lines = "".join(f"<li>{escape(line)}</li>" for line in _sentences(experiment, results))
     others = [
         [one.measure, one.arm, one.group, f"{one.users:,}", _numbers(one)]
-        for one in found.comparisons
+        for one in results.comparisons
     ]
     body = [
-        *(f'<p class="caution">{escape(warning)}</p>' for warning in found.warnings),
+        *(f'<p class="caution">{escape(warning)}</p>' for warning in results.warnings),
         f"<h2>Against the control</h2><ul>{lines}</ul>",
-        f"<h2>Arms</h2>{html_table([*ARM_COLUMNS, 'p99 ms'], _arm_rows(found))}",
+        f"<h2>Arms</h2>{html_table([*ARM_COLUMNS, 'p99 ms'], _arm_rows(results))}",
         "<h2>Every measure</h2>",
         html_table(["measure", "arm", "group", "users", "difference"], others, words=(0, 1, 2)),
     ]

@@ -30,7 +30,7 @@ from metarec.app.commands.options import note as tell
 from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
-    from metarec.evaluation.measure import Trial
+    from metarec.evaluation.measure import EvaluationSet
     from metarec.fairness.audit import Audit
     from metarec.recommender import Recommender
 
@@ -47,7 +47,7 @@ class AuditedUsers:
     """The users a model was evaluated on, and the audit."""
 
     model: Recommender
-    trial: Trial
+    evaluation_set: EvaluationSet
     support_sizes: tuple[int, ...]
     cautions: list[str]
     """Caveats on the users, in sentences."""
@@ -174,13 +174,13 @@ class AuditModel:
         loaded, (table, _) = Recommender.load(self.model), read_clean(self.data)  # as `fit` cleans
         check_asked(table, self.by or (), self.items_by or (), self.metric)
         with on_terminal(show=not self.as_json) as progress:
-            evaluated, trial, support_sizes, cautions = users_to_evaluate(
+            evaluated, evaluation_set, support_sizes, cautions = users_to_evaluate(
                 loaded, table, self.seed, self.as_is, progress
             )
-        names = self.by or attributes_of(trial)
-        found = look(
+        names = self.by or attributes_of(evaluation_set)
+        measured = look(
             evaluated,
-            trial,
+            evaluation_set,
             by=names,
             support_sizes=support_sizes,
             metric=self.metric,
@@ -189,10 +189,10 @@ class AuditModel:
         )
         return AuditedUsers(
             model=evaluated,
-            trial=trial,
+            evaluation_set=evaluation_set,
             support_sizes=support_sizes,
             cautions=cautions,
-            found=found.with_warnings(cautions),
+            found=measured.with_warnings(cautions),
             first=names[0],
         )
 
@@ -200,14 +200,14 @@ class AuditModel:
         from metarec.fairness.cold_exposure import cold_exposure
 
         reserved = cold_exposure(
-            audited.model, audited.trial, audited.support_sizes, seed=self.seed
+            audited.model, audited.evaluation_set, audited.support_sizes, seed=self.seed
         )
         if reserved is not None:
             heading = "What a share for cold items shows and costs"
             output.add("cold_items", reserved, heading, f"<p>{reserved.to_text()}</p>")
 
     def _add_explanations(self, audited: AuditedUsers, output: AuditOutput) -> None:
-        faithful = _faithful(audited.model, audited.trial, self.seed)
+        faithful = _faithful(audited.model, audited.evaluation_set, self.seed)
         heading = "Whether explanations tell the truth"
         output.add("explanations", faithful, heading, _faithful_html(faithful))
 
@@ -217,7 +217,7 @@ class AuditModel:
 
         rng = derive(self.seed, "ablation")
         ablation = ablate(
-            audited.model, audited.trial, support_sizes=audited.support_sizes, rng=rng
+            audited.model, audited.evaluation_set, support_sizes=audited.support_sizes, rng=rng
         )
         output.add("components", ablation)
         return ablation
@@ -225,13 +225,15 @@ class AuditModel:
     def _add_features(self, audited: AuditedUsers, output: AuditOutput) -> None:
         from metarec.fairness.features import audit_features
 
-        rested = audit_features(audited.model, audited.trial, audited.support_sizes, seed=self.seed)
+        rested = audit_features(
+            audited.model, audited.evaluation_set, audited.support_sizes, seed=self.seed
+        )
         heading = "Which columns the model rests on"
         output.add("features", rested, heading, f"<pre>{escape(rested.to_text())}</pre>")
 
     def _add_trade_offs(self, audited: AuditedUsers, output: AuditOutput) -> Any:
         """Add what mitigations of the widest clear gap gain and cost."""
-        tried = _tried(audited, self.seed)
+        tried = _compared_mitigations(audited, self.seed)
         output.result |= tried.to_json()
         output.texts.append(tried.to_text())
         if tried.gan is not None:
@@ -259,14 +261,14 @@ class AuditModel:
 audit = command_of(AuditModel)
 
 
-def _faithful(model: Recommender, trial: Trial, seed: int) -> Any:
+def _faithful(model: Recommender, evaluation_set: EvaluationSet, seed: int) -> Any:
     from metarec.evaluation.interface import requests_at
     from metarec.explanation.faithfulness import measure_faithfulness
     from metarec.runtime.rng import derive
 
     tell("fitting once more from another seed, to see how stable explanations are")
     other = fit_like(model, seed=model.settings.seed + 1)(model.training, None)
-    users = requests_at(trial.cold_users[:MAX_EXPLAINED], MAX_EVENTS)
+    users = requests_at(evaluation_set.cold_users[:MAX_EXPLAINED], MAX_EVENTS)
     return measure_faithfulness(model, users, rng=derive(seed, "faithfulness"), reseeded=[other])
 
 
@@ -298,7 +300,7 @@ def _card(model: Recommender, ablation: Any, cautions: list[str]) -> str:
     )
 
 
-def _tried(audited: AuditedUsers, seed: int) -> Any:
+def _compared_mitigations(audited: AuditedUsers, seed: int) -> Any:
     """Compare mitigations of the audit's widest clear gap, on the same users; by the first
     attribute where no gap is clear.
     """
@@ -308,24 +310,24 @@ def _tried(audited: AuditedUsers, seed: int) -> Any:
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
-    found = audited.found
-    gap = found.largest_fair_gap or found.largest_clear_gap
+    measured = audited.found
+    gap = measured.largest_fair_gap or measured.largest_clear_gap
     if gap is None:
         typer.echo(f"no gap is clear: mitigations are tried by {audited.first}", err=True)
-    apart = split_cold_users(audited.trial.train, rng=derive(seed, "mend"), test=0.0)
+    apart = split_cold_users(audited.evaluation_set.train, rng=derive(seed, "mend"), test=0.0)
     return compare_mitigations(
         fit_like(audited.model),
-        replace(apart, test=list(audited.trial.cold_users)),
+        replace(apart, test=list(audited.evaluation_set.cold_users)),
         audited.first if gap is None else gap.by,
-        support_sizes=found.support_sizes,
-        metric=found.metric,
+        support_sizes=measured.support_sizes,
+        metric=measured.metric,
         pair=None if gap is None else frozenset({gap.best, gap.worst}),
         seed=seed,
-        progress=_tell,
+        progress=_show_progress,
     )
 
 
-def _tell(stage: str, done: float, note: str = "") -> None:
+def _show_progress(stage: str, done: float, note: str = "") -> None:
     if note:
         tell(f"{stage} {done:4.0%} {note}")
 

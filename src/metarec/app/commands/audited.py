@@ -8,31 +8,31 @@ from metarec.app.commands.options import note
 
 if TYPE_CHECKING:
     from metarec.data.dataset import Dataset
-    from metarec.evaluation.measure import Trial
+    from metarec.evaluation.measure import EvaluationSet
     from metarec.recommender import Recommender
     from metarec.runtime.progress import Progress
 
 
 def users_to_evaluate(
     model: Recommender, data: Dataset, seed: int, as_is: bool, progress: Progress
-) -> tuple[Recommender, Trial, tuple[int, ...], list[str]]:
-    """Return the model to evaluate, the trial of its users, the support sizes and caveats in
+) -> tuple[Recommender, EvaluationSet, tuple[int, ...], list[str]]:
+    """Return the model to evaluate, its evaluation set, the support sizes and caveats in
     sentences.
 
     Users outside the training data are evaluated. Where there are none, a model with the same
     settings is fitted without a fifth of the users, unless `as_is`.
     """
     from metarec.data.cold_users import split_cold_users
-    from metarec.evaluation.measure import Trial
-    from metarec.fairness.audited_users import trial_of_users, unseen_users
+    from metarec.evaluation.measure import EvaluationSet
+    from metarec.fairness.audited_users import evaluation_set_of_users, unseen_users
     from metarec.runtime.rng import derive
 
     unseen = unseen_users(data, model.trained_on)
     if unseen or as_is:
-        trial, horizon, cautions = trial_of_users(
+        evaluation_set, horizon, cautions = evaluation_set_of_users(
             data, unseen or None, rng=derive(seed, "audit", "people")
         )
-        return model, trial, horizon.shots, cautions
+        return model, evaluation_set, horizon.support_sizes, cautions
     split = split_cold_users(data, rng=derive(seed, "audit", "people"), validation=0.0)
     note(
         "everyone in the data was learned from: fitting a model like it without a fifth of them "
@@ -40,8 +40,8 @@ def users_to_evaluate(
     )
     return (
         fit_like(model, progress=progress)(split.train, None),
-        Trial.of(split.test, split.train),
-        split.horizon.shots,
+        EvaluationSet.of(split.test, split.train),
+        split.horizon.support_sizes,
         [
             "the model had learned from everyone here, so one of the same settings, fitted "
             "without the test users, stands in for it."
@@ -73,7 +73,7 @@ def fit_like(
     return fit
 
 
-def attributes_of(trial: Trial) -> list[str]:
+def attributes_of(evaluation_set: EvaluationSet) -> list[str]:
     """Return the attributes with at least two groups of enough users, times left out, and
     activity.
     """
@@ -81,7 +81,7 @@ def attributes_of(trial: Trial) -> list[str]:
     from metarec.fairness.groups import ACTIVITY, NOT_STATED, are_times, group_users
 
     stated: dict[str, list[Any]] = {}
-    for user in trial.cold_users:
+    for user in evaluation_set.cold_users:
         for name, value in user.profile.items():
             stated.setdefault(name, []).append(value)
     names = sorted(
@@ -89,7 +89,7 @@ def attributes_of(trial: Trial) -> list[str]:
         for name, values in stated.items()
         if not are_times([value for value in values if value is not None])
     )
-    sizes = {name: group_users(trial.cold_users, name).sizes for name in names}
+    sizes = {name: group_users(evaluation_set.cold_users, name).sizes for name in names}
     return [
         name
         for name in names

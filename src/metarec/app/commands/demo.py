@@ -70,18 +70,18 @@ class Demo:
         table, report = read_clean(source)
         if not self.as_json:
             show({}, report.to_text() + "\n", as_json=False)
-        ours, found = self._evaluated(table)
-        page, model = _written(ours, found, report, place)
+        ours, evaluation = self._evaluated(table)
+        page, model = _written(ours, evaluation, report, place)
         seconds = time.perf_counter() - started
         result = {
-            "evaluation": found.to_json(),
+            "evaluation": evaluation.to_json(),
             "cleaning": report.to_dict(),
             "encoder": ours.settings["encoder"],
             "report": str(page),
             "model": str(model),
             "seconds": round(seconds, 1),
         }
-        show(result, _told(found, ours, page, model, seconds), as_json=self.as_json)
+        show(result, _closing_text(evaluation, ours, page, model, seconds), as_json=self.as_json)
         if self.serve:
             from metarec.app.service.run import serve as run
 
@@ -95,27 +95,27 @@ class Demo:
 
         with on_terminal(show=not self.as_json) as progress:
             ours = OwnRecommender(preset=self.preset, encoder=self.encoder, progress=progress)
-            found = evaluate(
-                data, models=[ours], seed=self.seed, most=MAX_EVALUATED, progress=progress
+            evaluation = evaluate(
+                data, models=[ours], seed=self.seed, max_users=MAX_EVALUATED, progress=progress
             )
-        return ours, found
+        return ours, evaluation
 
 
 demo = command_of(Demo)
 
 
 def _written(
-    ours: OwnRecommender, found: Evaluation, report: DataReport, place: Path
+    ours: OwnRecommender, evaluation: Evaluation, report: DataReport, place: Path
 ) -> tuple[Path, Path]:
     """Write the report and the model; return their paths."""
     from metarec.app.reports import DATA, LEARNING_CURVE, keep_report
     from metarec.evaluation.report import write_report
 
     page = write_report(
-        place / "report.html", found, data_report=report, language=command_language()
+        place / "report.html", evaluation, data_report=report, language=command_language()
     )
     model = _saved(ours, place / "model")
-    keep_report(model, LEARNING_CURVE, found.to_json(), by="metarec demo")
+    keep_report(model, LEARNING_CURVE, evaluation.to_json(), by="metarec demo")
     keep_report(model, DATA, report.to_dict(), by="metarec demo")
     return page, model
 
@@ -137,7 +137,9 @@ def _saved(ours: OwnRecommender, place: Path) -> Path:
     return place
 
 
-def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seconds: float) -> str:
+def _closing_text(
+    evaluation: Evaluation, ours: OwnRecommender, page: Path, model: Path, seconds: float
+) -> str:
     """Return the end of the demo: tables, summary, three new users, paths, next commands."""
     from metarec.evaluation.report import to_text
 
@@ -145,7 +147,7 @@ def _told(found: Evaluation, ours: OwnRecommender, page: Path, model: Path, seco
     likes = " ".join(f"--like {item_id}" for item_id in _popular(ours.model, 2))
     return "\n".join(
         [
-            to_text(found, language=command_language()),
+            to_text(evaluation, language=command_language()),
             f"texts read by: {ours.settings['encoder']} ({ours.model.item_inputs.reason})",
             f"report: {page}",
             f"model:  {model}",

@@ -47,11 +47,13 @@ class Answer:
     """The evaluation, of which a report can be written; None for folds and protocols."""
 
     @classmethod
-    def of(cls, found: Evaluation) -> Answer:
+    def of(cls, evaluation: Evaluation) -> Answer:
         """Return the result of a learning curve."""
         from metarec.evaluation.report import to_text
 
-        return cls(found.to_json(), to_text(found, language=command_language()), found)
+        return cls(
+            evaluation.to_json(), to_text(evaluation, language=command_language()), evaluation
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +136,7 @@ class Evaluate(Options):
         from metarec.recommender import Recommender
 
         loaded = Recommender.load(model)
-        setting = prepare_unseen(data, loaded.training, seed=self.seed, most=MAX_EVALUATED)
+        setting = prepare_unseen(data, loaded.training, seed=self.seed, max_users=MAX_EVALUATED)
         return evaluate(
             data,
             models=[SavedRecommender(model=loaded)],
@@ -155,7 +157,7 @@ class Evaluate(Options):
 
         ours, *learners = models
         written = with_user_text(ours) if self.user_text else []
-        found = evaluate(
+        evaluation = evaluate(
             data,
             models=[ours, *written, *learners],
             baselines=self.baseline,
@@ -165,10 +167,10 @@ class Evaluate(Options):
             gains=cast("Gains", self.gains),
             progress=progress,
         )
-        answer = Answer.of(found)
+        answer = Answer.of(evaluation)
         if not written:
             return answer
-        helped = compare_text_routes(found, written)
+        helped = compare_text_routes(evaluation, written)
         return replace(
             answer,
             result=answer.result | {"user_text": helped},
@@ -180,13 +182,15 @@ class Evaluate(Options):
         from metarec.app.reports import LEARNING_CURVE, keep_report
         from metarec.evaluation.report import write_report
 
-        result, text, found = answer.result, answer.text, answer.found
-        if self.out is not None and found is not None:
-            place = write_report(self.out, found, data_report=report, language=command_language())
+        result, text, evaluation = answer.result, answer.text, answer.found
+        if self.out is not None and evaluation is not None:
+            place = write_report(
+                self.out, evaluation, data_report=report, language=command_language()
+            )
             result, text = result | {"report": str(place)}, f"{text}\n{place}"
         show(result, text, as_json=self.as_json)
-        if self.model is not None and found is not None:
-            keep_report(self.model, LEARNING_CURVE, found.to_json(), by="metarec evaluate")
+        if self.model is not None and evaluation is not None:
+            keep_report(self.model, LEARNING_CURVE, evaluation.to_json(), by="metarec evaluate")
 
 
 evaluate = command_of(Evaluate)

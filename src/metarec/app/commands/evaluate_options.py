@@ -165,14 +165,14 @@ class Options:
 
         if not self.support:
             return None
-        shots = tuple(sorted(set(self.support)))
-        if shots[0] < 0 or shots[-1] < 1:
+        support_sizes = tuple(sorted(set(self.support)))
+        if support_sizes[0] < 0 or support_sizes[-1] < 1:
             raise BadInput(
                 "--support takes numbers of events, 0 or more and one above 0, got "
-                + ", ".join(map(str, shots))
+                + ", ".join(map(str, support_sizes))
             )
-        most = shots[-1]
-        return Horizon(shots=shots, pool=most, min_events=most + max(2, most // 2))
+        most = support_sizes[-1]
+        return Horizon(support_sizes=support_sizes, pool=most, min_events=most + max(2, most // 2))
 
     @property
     def _own(self) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from metarec.runtime.progress import Progress
 
 
-def domain_cold(asked: Options, prior: Path, horizon: Horizon | None) -> None:
+def domain_cold(options: Options, prior: Path, horizon: Horizon | None) -> None:
     """Evaluate users of a new domain, with and without a prior from another one."""
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.domain_cold import FIRST_WEEKS, evaluate_domain_cold, to_text
@@ -25,46 +25,46 @@ def domain_cold(asked: Options, prior: Path, horizon: Horizon | None) -> None:
     from metarec.runtime.progress import on_terminal
 
     source = Recommender.load(prior)
-    table, _ = read_clean(asked.data)
-    with on_terminal(show=not asked.as_json) as progress:
-        found = evaluate_domain_cold(
+    table, _ = read_clean(options.data)
+    with on_terminal(show=not options.as_json) as progress:
+        first_weeks = evaluate_domain_cold(
             table,
             source,
-            users=asked.users or FIRST_WEEKS,
-            preset=asked.preset,
-            encoder=asked.encoder,
-            baselines=asked.baseline,
+            users=options.users or FIRST_WEEKS,
+            preset=options.preset,
+            encoder=options.encoder,
+            baselines=options.baseline,
             horizon=horizon,
-            seed=asked.seed,
+            seed=options.seed,
             progress=progress,
         )
     result = {"data": table.name, "prior": source.training.name, "scenario": DOMAIN_COLD}
-    weeks = {"weeks": [one.to_json() for one in found]}
-    show(result | weeks, to_text(found), as_json=asked.as_json)
+    weeks = {"weeks": [one.to_json() for one in first_weeks]}
+    show(result | weeks, to_text(first_weeks), as_json=options.as_json)
 
 
-def overfitting_of(asked: Options) -> None:
+def overfitting_of(options: Options) -> None:
     """Measure how much better training users are served than new ones."""
     from metarec.data.cleaning import read_clean
     from metarec.evaluation.overfitting import measure_overfitting
     from metarec.runtime.progress import on_terminal
 
-    table, _ = read_clean(asked.data)
-    table = table if asked.kind is None else with_target_kind(table, asked.kind)
-    with on_terminal(show=not asked.as_json) as progress:
-        found = measure_overfitting(
+    table, _ = read_clean(options.data)
+    table = table if options.kind is None else with_target_kind(table, options.kind)
+    with on_terminal(show=not options.as_json) as progress:
+        overfitting = measure_overfitting(
             table,
-            preset=asked.preset,
-            encoder=asked.encoder,
-            seed=asked.seed,
+            preset=options.preset,
+            encoder=options.encoder,
+            seed=options.seed,
             progress=progress,
         )
-    result = {"data": table.name} | found.to_dict()
-    show(result, "\n".join(found.lines()), as_json=asked.as_json)
+    result = {"data": table.name} | overfitting.to_dict()
+    show(result, "\n".join(overfitting.lines()), as_json=options.as_json)
 
 
 def by_protocol(
-    data: Dataset, asked: Options, name: str, models: list[Evaluated], progress: Progress
+    data: Dataset, options: Options, name: str, models: list[Evaluated], progress: Progress
 ) -> tuple[dict[str, Any], str]:
     """Evaluate by a published protocol; return the result as JSON and as text."""
     from metarec.data.schema import BadInput
@@ -83,18 +83,18 @@ def by_protocol(
         rows = last_out.evaluate_last_out(
             last_out.leave_last_out_split(data),
             models,
-            baselines=asked.baseline,
-            seed=asked.seed,
+            baselines=options.baseline,
+            seed=options.seed,
             progress=progress,
         )
     else:
-        split = PROTOCOLS[name](data, seed=asked.seed)
-        rows = evaluate_by_protocol(split, models, seed=asked.seed, progress=progress)
+        split = PROTOCOLS[name](data, seed=options.seed)
+        rows = evaluate_by_protocol(split, models, seed=options.seed, progress=progress)
     return {"data": data.name, "protocol": name, "rows": as_json(rows)}, describe_rows(rows)
 
 
 def cross_validated(
-    data: Dataset, asked: Options, models: Callable[[], list[Evaluated]], progress: Progress
+    data: Dataset, options: Options, models: Callable[[], list[Evaluated]], progress: Progress
 ) -> tuple[dict[str, Any], str]:
     """Cross-validate over folds of users; return the result as JSON and as text."""
     from metarec.app.commands.options import table
@@ -103,9 +103,9 @@ def cross_validated(
 
     curve = cross_validate(
         data,
-        lambda: [*models(), *baselines_for(data, asked.baseline)],
-        folds=asked.folds,
-        seed=asked.seed,
+        lambda: [*models(), *baselines_for(data, options.baseline)],
+        folds=options.folds,
+        seed=options.seed,
         progress=progress,
     )
     rows = []
@@ -115,13 +115,13 @@ def cross_validated(
         cells = [f"{mean:.3f} ±{(top - bottom) / 2:.3f}" for mean, bottom, top in ends]
         rows.append([model, *cells])
     head = (
-        f"NDCG@10 of {len(curve.user_ids):,} new users in {asked.folds} folds, ± half of the 95% "
+        f"NDCG@10 of {len(curve.user_ids):,} new users in {options.folds} folds, ± half of the 95% "
         f"interval, by known items of each user"
     )
     if curve.left_out:
         head += f"\n{curve.left_out:,} more held out, who like no item that could be asked about"
     text = f"{head}\n{table(['', *map(str, curve.support_sizes)], rows)}"
-    return {**curve.to_json(), "folds": asked.folds, "left_out": curve.left_out}, text
+    return {**curve.to_json(), "folds": options.folds, "left_out": curve.left_out}, text
 
 
 def with_target_kind(data: Dataset, kind: str) -> Dataset:
@@ -135,11 +135,11 @@ def with_target_kind(data: Dataset, kind: str) -> Dataset:
     from metarec.data.schema import BadInput
 
     events = data.interactions
-    found = {events.kinds.key(name): name for name in events.frame["kind"].unique()}
-    if events.kinds.key(kind) not in found:
+    kinds = {events.kinds.key(name): name for name in events.frame["kind"].unique()}
+    if events.kinds.key(kind) not in kinds:
         raise BadInput(
             f"--kind {kind!r}: no event of {data.name} is of this kind; there are "
-            f"{', '.join(sorted(found.values()))}"
+            f"{', '.join(sorted(kinds.values()))}"
         )
     if events.kinds.of(kind).sign != "positive":
         raise BadInput(

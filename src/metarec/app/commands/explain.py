@@ -150,8 +150,8 @@ def _drawn_map(
     from metarec.explanation.inner_steps import map_users
     from metarec.explanation.trace_plot import draw_map
 
-    found = map_users(model, by, learner)
+    user_map = map_users(model, by, learner)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(draw_map(found))
-    table = {"file": str(file), "groups": found.rows(), "explained": list(found.explained)}
-    return {"map": table | {"text": f"{found.to_text()}\n{file}"}}
+    file.write_bytes(draw_map(user_map))
+    table = {"file": str(file), "groups": user_map.rows(), "explained": list(user_map.explained)}
+    return {"map": table | {"text": f"{user_map.to_text()}\n{file}"}}

@@ -245,7 +245,7 @@ class Fit:
             # Settings converts these dicts to configs, which its type does not say
             models={name: {} for name in self.added or ()},  # type: ignore[misc]
         )
-        if self.user_template is not None and USER_TEXT not in settings.parts:
+        if self.user_template is not None and USER_TEXT not in settings.scorers:
             raise BadInput(
                 f"--user-template says how users are written, but no model reads them; add "
                 f"--learner {USER_TEXT}"
@@ -320,7 +320,7 @@ class Fit:
         notes = list(done.model.notes)
         if done.mitigation is not None:
             notes.append(f"mitigated by {self.mitigate}: {done.mitigation}")
-        notes += [*done.tuned.said, *done.tuned.toml()] if done.tuned else []
+        notes += [*done.tuned.sentences, *done.tuned.toml()] if done.tuned else []
         return "\n".join(
             [
                 f"{self.out}: model {done.model.version}, {done.events:,} events of "
@@ -362,7 +362,7 @@ def _tuned(
         data,
         lambda part, models: fit_on(part, models=models),
         settings.over(data.models).models,
-        (*settings.parts, *beside),
+        (*settings.scorers, *beside),
         minutes=minutes,
         seed=settings.seed,
         progress=progress,

@@ -23,8 +23,8 @@ def with_mitigation(
 
     if name is None:
         return data, None, None
-    found = mitigated(data, name, by, derive(seed, "mend"))
-    return found.data, found.weights, found.said
+    mitigation = mitigated(data, name, by, derive(seed, "mend"))
+    return mitigation.data, mitigation.weights, mitigation.summary
 
 
 def held_out_left_out(data: Dataset, share: float, seed: int) -> Dataset:

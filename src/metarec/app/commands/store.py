@@ -40,19 +40,19 @@ def check(url: Url, as_json: Json = False) -> None:
     from metarec.feedback.checks import check_store
 
     with closing(_opened(url, as_it_is=True)) as opened:
-        found = check_store(opened)
+        state = check_store(opened)
     lines = [
-        f"version {found.version} of {found.newest}",
-        *(f"{name}: {count:,} rows" for name, count in found.rows.items()),
+        f"version {state.version} of {state.newest}",
+        *(f"{name}: {count:,} rows" for name, count in state.rows.items()),
         *(
-            [f"forgotten since the files were rewritten: {found.to_erase}"]
-            if found.to_erase
+            [f"forgotten since the files were rewritten: {state.to_erase}"]
+            if state.to_erase
             else []
         ),
-        *(f"PROBLEM: {problem}" for problem in found.problems),
+        *(f"PROBLEM: {problem}" for problem in state.problems),
     ]
-    show(asdict(found), "\n".join(lines), as_json=as_json)
-    if found.problems:
+    show(asdict(state), "\n".join(lines), as_json=as_json)
+    if state.problems:
         raise typer.Exit(2)
 
 

@@ -68,13 +68,13 @@ class CompareAll:
         from metarec.runtime.jobs import check_backend
         from metarec.runtime.progress import on_terminal
 
-        asked = self._asked()
+        planned = self._study()
         check_backend(self.workers, self.backend)
         folders = (self.file.parent, *([] if self.data is None else [self.data]))
-        _check_places(folders, asked.data)  # before the folder of results is made
+        _check_places(folders, planned.data)  # before the folder of results is made
         with on_terminal(show=not self.as_json) as progress:
-            found = run_study(
-                asked,
+            study = run_study(
+                planned,
                 partial(_read, folders),
                 self.out,
                 workers=self.workers,
@@ -83,13 +83,13 @@ class CompareAll:
             )
         page = self.out / "report.html"
         page.write_text(
-            translated_page(study_page(asked, found), command_language()), encoding="utf-8"
+            translated_page(study_page(planned, study), command_language()), encoding="utf-8"
         )
-        result = {"table": found.table.to_dicts(), "differences": found.differences.to_dicts()}
-        text = f"{found.text()}\n{self.out / 'table.csv'}\n{page}"
+        result = {"table": study.table.to_dicts(), "differences": study.differences.to_dicts()}
+        text = f"{study.text()}\n{self.out / 'table.csv'}\n{page}"
         show(result, text, as_json=self.as_json)
 
-    def _asked(self) -> Study:
+    def _study(self) -> Study:
         from metarec.data.schema import BadInput
         from metarec.evaluation.study import Study
 

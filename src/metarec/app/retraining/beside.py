@@ -51,12 +51,12 @@ def with_circumstances(
         before: columns of the old events and their types.
     """
     rows = events.select("sequence", *EVENT_COLUMNS)
-    told: dict[int, dict[str, Any]] = {
+    circumstances: dict[int, dict[str, Any]] = {
         sequence: json.loads(text) for sequence, text in contexts.iter_rows()
     }
     counts: dict[str, int] = {}
     nested: dict[str, int] = {}
-    for context in told.values():
+    for context in circumstances.values():
         for name, value in context.items():
             if name not in (*EVENT_COLUMNS, "sequence") and value is not None:
                 some = counts if _is_plain(value) else nested
@@ -66,7 +66,7 @@ def with_circumstances(
     order = rows["sequence"].to_list()
     columns, findings = [], _left_out(nested, fresh[MAX_COLUMNS:], counts, before)
     for name in names:
-        values = [told.get(sequence, {}).get(name) for sequence in order]
+        values = [circumstances.get(sequence, {}).get(name) for sequence in order]
         columns.append(_column(name, values, before.get(name)))
         findings += _unread(values, columns[-1])
     return rows.with_columns(columns).drop("sequence"), findings
@@ -82,7 +82,7 @@ def _left_out(
     frequent of too many.
     """
     lists = [name for name in nested if name not in before and name not in counts]
-    found = [
+    counted = [
         (nested[name], f"{name!r} of new events is a list, so it is not read") for name in lists
     ]
     if beyond:
@@ -91,8 +91,8 @@ def _left_out(
             f"new events have more than {MAX_COLUMNS} circumstances that the old data have not; "
             f"{len(beyond)} of them are not read"
         )
-        found.append((rows, why))
-    return [Finding(rule="context", rows=n, action="changed", why=why) for n, why in found]
+        counted.append((rows, why))
+    return [Finding(rule="context", rows=n, action="changed", why=why) for n, why in counted]
 
 
 def _unread(values: Sequence[Any], column: pl.Series) -> list[Finding]:
@@ -122,10 +122,10 @@ def _column(name: str, values: list[Any], dtype: pl.DataType | None) -> pl.Serie
         )
     if dtype.is_numeric():
         numbers = pl.Series(name, [_number(value) for value in plain], pl.Float64)
-        found = numbers.cast(dtype, strict=False)
+        typed = numbers.cast(dtype, strict=False)
         # 20.5 in a column of whole numbers would be 20, and 300 in one of bytes missing
-        is_held = not dtype.is_integer() or found.cast(pl.Float64).equals(numbers)
-        return found if is_held else numbers
+        is_held = not dtype.is_integer() or typed.cast(pl.Float64).equals(numbers)
+        return typed if is_held else numbers
     return _from_texts(pl.Series(name, [_text(value) for value in plain], pl.Utf8), dtype)
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from metarec.data.cold_users import ColdUser, Horizon, as_cold_users, preference_events
 from metarec.data.dataset import Dataset
-from metarec.evaluation.measure import Trial, measure
+from metarec.evaluation.measure import EvaluationSet, measure
 from metarec.evaluation.significance import interval, resample
 from metarec.feedback.promotion import Comparison
 from metarec.recommendation.slate import Request
@@ -63,12 +63,14 @@ def as_holdout_users(
         replace(user, profile=dict(profiles.get(user.user_id, {})))
         for user in as_cold_users(data, pools, later, relevant_from)
     ]
-    shots = (0, 1, 3, 5, 10)
+    support_sizes = (0, 1, 3, 5, 10)
     longest = int(np.median([n.n_items for n in cold_users])) if cold_users else 0
     return HoldoutUsers(
         cold_users=cold_users,
         horizon=Horizon(
-            shots=tuple(s for s in shots if s <= longest), pool=longest, min_events=2 * longest
+            support_sizes=tuple(s for s in support_sizes if s <= longest),
+            pool=longest,
+            min_events=2 * longest,
         ),
     )
 
@@ -83,40 +85,40 @@ def compare(
     """Compare NDCG@10 overall, at support sizes up to 3 and for each group; MAE where there are
     ratings; and latency. Without holdout users only the latency is compared.
     """
-    if not test_users.cold_users or not test_users.horizon.shots:
+    if not test_users.cold_users or not test_users.horizon.support_sizes:
         return [_latency(champion, challenger)]
     items = sorted(set(champion.vocabulary.ids) & set(challenger.vocabulary.ids))
-    trial = Trial.of(test_users.cold_users, train, candidates=items)
-    found = {
+    evaluation_set = EvaluationSet.of(test_users.cold_users, train, candidates=items)
+    measured = {
         name: [
-            measure(model, trial, shots, derive(seed, "ties", shots)).per_user
-            for shots in test_users.horizon.shots
+            measure(model, evaluation_set, n_support, derive(seed, "ties", n_support)).per_user
+            for n_support in test_users.horizon.support_sizes
         ]
         for name, model in (("champion", champion), ("challenger", challenger))
     }
     return [
-        *_by_rank(found, test_users, seed),
-        *_by_rating(found, test_users, seed),
+        *_by_rank(measured, test_users, seed),
+        *_by_rating(measured, test_users, seed),
         _latency(champion, challenger),
     ]
 
 
-def _by_rank(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
+def _by_rank(measured: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
     """Compare NDCG@10 overall, at support sizes up to 3, and of each group."""
     quality = {
-        name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in found.items()
-    }  # [shots, users]
+        name: np.stack([at["ndcg@10"] for at in per_shots]) for name, per_shots in measured.items()
+    }  # [n_support, users]
     overall = {name: np.nanmean(values, axis=0) for name, values in quality.items()}
     weights = resample(len(test_users.cold_users), derive(seed, "bootstrap"))
     at_few = [
         _paired(
-            f"NDCG@10 at {shots} known items",
+            f"NDCG@10 at {n_support} known items",
             quality["champion"][row],
             quality["challenger"][row],
             weights,
         )
-        for row, shots in enumerate(test_users.horizon.shots)
-        if shots <= 3
+        for row, n_support in enumerate(test_users.horizon.support_sizes)
+        if n_support <= 3
     ]
     of_groups = [
         _paired(
@@ -132,16 +134,16 @@ def _by_rank(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Compar
     return [of_all, *at_few, *of_groups]
 
 
-def _by_rating(found: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
+def _by_rating(measured: PerUser, test_users: HoldoutUsers, seed: int) -> list[Comparison]:
     """Compare minus the mean absolute error of predicted ratings, where both models predict
     some.
     """
-    if not all("mae" in per_shots[0] for per_shots in found.values()):
+    if not all("mae" in per_shots[0] for per_shots in measured.values()):
         return []
     rated = np.array([bool(user.rated) for user in test_users.cold_users])
     errors = {
         name: -np.nanmean(np.stack([at["mae"][rated] for at in per_shots]), axis=0)
-        for name, per_shots in found.items()
+        for name, per_shots in measured.items()
     }
     drawn = resample(int(rated.sum()), derive(seed, "bootstrap", "rated"))
     return [_paired("minus MAE", errors["champion"], errors["challenger"], drawn, clear=True)]
@@ -202,7 +204,8 @@ def _latency(champion: Recommender, challenger: Recommender) -> Comparison:
             times[name].append(time.perf_counter() - start)
     # The fastest runs are the least disturbed; times below half a millisecond are mostly noise.
     fast = {
-        name: max(statistics.mean(sorted(found)[:5]), 5e-4) * 1e3 for name, found in times.items()
+        name: max(statistics.mean(sorted(seconds)[:5]), 5e-4) * 1e3
+        for name, seconds in times.items()
     }
     return Comparison(
         name="ms for one new user",

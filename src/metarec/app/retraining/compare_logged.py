@@ -95,10 +95,10 @@ def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> 
     reward_model = _RewardModel(champion, log)
     comparisons = []
     for label, estimate in (("SNIPS", _snips), ("doubly robust", _doubly_robust)):
-        found = {name: estimate(log, choices, reward_model) for name, choices in shown.items()}
-        if all(one.is_trustworthy for one in found.values()):
+        estimates = {name: estimate(log, choices, reward_model) for name, choices in shown.items()}
+        if all(one.is_trustworthy for one in estimates.values()):
             comparisons.append(
-                _comparison(label, found["champion"], found["challenger"], log.users)
+                _comparison(label, estimates["champion"], estimates["challenger"], log.users)
             )
     return comparisons
 

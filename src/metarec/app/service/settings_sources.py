@@ -91,7 +91,7 @@ def _yes_or_no(value: Any) -> bool:
     return value if isinstance(value, bool) else (ANSWERS | {"": False})[str(value).lower()]
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     if not isinstance(value, str) and not _number(value).is_integer():
         raise ValueError  # int(2.5) is 2
     return int(value)
@@ -124,7 +124,7 @@ def _parts(text: str) -> list[str]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "bool": _yes_or_no,
-    "int": _whole,
+    "int": _integer,
     "float": _number,
     "str": str,
     "tuple[str, ...]": _texts,

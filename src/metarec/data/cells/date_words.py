@@ -13,8 +13,8 @@ def without_weekdays(column: pl.Series) -> pl.Series:
     """
     if column.dtype != pl.Utf8 or not holds(column, _WORDED).any():
         return column
-    for found, instead in _WEEKDAYS:
-        column = column.str.replace(found, instead)
+    for word, instead in _WEEKDAYS:
+        column = column.str.replace(word, instead)
     return column
 
 
@@ -35,13 +35,13 @@ _IN_AN_ERA = r"^(令和|平成|昭和|[RHS])\s*(元|\d{1,2})(年\s*\d|[./-]\d{1,
 
 def without_eras(text: pl.Series) -> pl.Series:
     """Replace years of Japanese eras (`令和6年3月14日`, `R6.3.14`) by calendar years."""
-    found = holds(text, _IN_AN_ERA)
-    if not found.any():
+    has_era = holds(text, _IN_AN_ERA)
+    if not has_era.any():
         return text
     zero = text.str.extract(_IN_AN_ERA, 1).replace_strict(_ERAS, default=None)
     years = text.str.extract(_IN_AN_ERA, 2).str.replace("元", "1").cast(pl.Int64, strict=False)
     rest = text.str.replace(r"^\D+?\s*(元|\d{1,2})\s*", "")
-    return ((zero + years).cast(pl.Utf8) + rest).zip_with(found, text)
+    return ((zero + years).cast(pl.Utf8) + rest).zip_with(has_era, text)
 
 
 _BUDDHIST = r"^(?<head>|.*?[^\d:])(?<year>2[56]\d\d)(?<tail>|[^\d:].*)$"

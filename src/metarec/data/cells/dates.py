@@ -127,8 +127,8 @@ def _moments(text: pl.Series, pattern: str) -> pl.Series:
     if "%H" not in pattern and "%I" not in pattern and "%T" not in pattern and "%R" not in pattern:
         days = text.str.to_date(pattern, strict=False).cast(pl.Datetime("us"))
         return days.dt.epoch("us").cast(pl.Float64) / 1e6
-    found = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone=None)
-    return found.dt.epoch("us").cast(pl.Float64) / 1e6
+    moments = text.str.to_datetime(pattern, time_unit="us", strict=False, time_zone=None)
+    return moments.dt.epoch("us").cast(pl.Float64) / 1e6
 
 
 def _by_format(text: pl.Series, time_format: str) -> pl.Series:
@@ -138,10 +138,10 @@ def _by_format(text: pl.Series, time_format: str) -> pl.Series:
     time_format = time_format.replace(".%f", "%.f")
     if "%f" in time_format:
         lengths = (time_format.replace("%f", f"%{n}f") for n in (3, 6, 9))
-        return max((_by_format(text, one) for one in lengths), key=lambda found: found.count())
+        return max((_by_format(text, one) for one in lengths), key=lambda moments: moments.count())
     if "%z" in time_format:
-        found = text.str.to_datetime(time_format, time_unit="us", strict=False, time_zone="UTC")
-        return found.dt.epoch("us").cast(pl.Float64) / 1e6
+        moments = text.str.to_datetime(time_format, time_unit="us", strict=False, time_zone="UTC")
+        return moments.dt.epoch("us").cast(pl.Float64) / 1e6
     return _moments(text, time_format)
 
 
@@ -215,9 +215,9 @@ def fitting_formats(column: pl.Series) -> list[str]:
     tried = text.gather_every(max(len(text) // SAMPLE, 1))
     formats = AMBIGUOUS if is_long else SHORT if is_short else ()
     near = [f for f in formats if not _moments(tried, f).null_count()]
-    found = [f for f in near if not _moments(text, f).null_count()]
-    years = {f: text.str.extract(_YEAR_OF[f[:2]], 1).n_unique() for f in found if is_short}
-    return [f for f in found if not is_short or years[f] == min(years.values())]
+    fitting = [f for f in near if not _moments(text, f).null_count()]
+    years = {f: text.str.extract(_YEAR_OF[f[:2]], 1).n_unique() for f in fitting if is_short}
+    return [f for f in fitting if not is_short or years[f] == min(years.values())]
 
 
 def without_zero_dates(column: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -327,8 +327,8 @@ def _plain_dates(column: pl.Series) -> pl.Series:
     text = text.str.replace(r"^\[(.*)\]$", "$1")
     is_spelled = bool(holds(text, r"[^\d:.+TZ, /-]").any())
     text = _with_months(without_eras(text)) if is_spelled else text
-    for found, instead in _SPELLINGS if is_spelled else _OF_DIGITS:
-        text = text.str.replace(found, instead)
+    for spelling, instead in _SPELLINGS if is_spelled else _OF_DIGITS:
+        text = text.str.replace(spelling, instead)
     return text.str.strip_chars_end().str.replace_all(r",?\s+", "T")
 
 
@@ -350,16 +350,16 @@ def _iso_seconds(column: pl.Series) -> pl.Series:
         holds(local, r"(^|\D)\d{4}(\D|$)|^\d{8}T"), pl.Series([None], dtype=pl.Utf8)
     )
     offset = text.str.extract(r"\dT.*([+-]\d\d(:?\d\d)?)$").str.replace(":", "", literal=True)
-    found = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    seconds = pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
     for pattern in PATTERNS:
-        found = found.fill_null(_moments(local, pattern))
-        if found.null_count() == column.null_count():
+        seconds = seconds.fill_null(_moments(local, pattern))
+        if seconds.null_count() == column.null_count():
             break
     else:
         ends = holds(local, _ENDS_A_DAY)
         if ends.any():  # the day after begins
             days = local.set(~ends, None).str.replace(_ENDS_A_DAY, "")
-            found = found.fill_null(_iso_seconds(days) + 86_400)
+            seconds = seconds.fill_null(_iso_seconds(days) + 86_400)
     minutes = offset.str.slice(1, 2).cast(pl.Float64, strict=False) * 60 + offset.str.slice(
         3, 2
     ).cast(pl.Float64, strict=False).fill_null(0.0)
@@ -370,4 +370,4 @@ def _iso_seconds(column: pl.Series) -> pl.Series:
             [True, False], [-1.0, 1.0], default=None, return_dtype=pl.Float64
         )
     )
-    return found - shift.fill_null(0.0)
+    return seconds - shift.fill_null(0.0)

@@ -104,6 +104,6 @@ def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
     return None
 
 
-def _are_all(found: pl.Series, text: pl.Series) -> bool:
+def _are_all(numbers: pl.Series, text: pl.Series) -> bool:
     """Whether every cell with a value was parsed, and at least one has a value."""
-    return found.null_count() == text.null_count() < len(text)
+    return numbers.null_count() == text.null_count() < len(text)

@@ -75,9 +75,9 @@ def clean(
         BadInput: if nothing is left.
     """
     own = CleaningConfig() if data.cleaning == OFF else data.cleaning
-    config, found = config or own, list(findings)
-    data = replace(apply_rules(data, config, found), cleaning=OFF)
-    return data, report_on(data, found, config)
+    config, all_findings = config or own, list(findings)
+    data = replace(apply_rules(data, config, all_findings), cleaning=OFF)
+    return data, report_on(data, all_findings, config)
 
 
 def cleaned(data: Dataset) -> Dataset:
@@ -89,15 +89,15 @@ def cleaned(data: Dataset) -> Dataset:
     """
     if data.cleaning == OFF:
         return data
-    found: list[Finding] = []
-    data = replace(apply_rules(data, data.cleaning, found), cleaning=OFF)
-    for finding in found:
+    findings: list[Finding] = []
+    data = replace(apply_rules(data, data.cleaning, findings), cleaning=OFF)
+    for finding in findings:
         warnings.warn(f"{data.name}: {finding.line()}", DataWarning, stacklevel=4)
     return data
 
 
 def apply_rules(
-    data: Dataset, config: CleaningConfig, found: list[Finding], *, is_part: bool = False
+    data: Dataset, config: CleaningConfig, findings: list[Finding], *, is_part: bool = False
 ) -> Dataset:
     """Clean without a report; findings are appended to `found`.
 
@@ -107,9 +107,9 @@ def apply_rules(
     Raises:
         BadInput: if no events are left and the data is no share.
     """
-    data = _known_items(_valid(data, config, found), config, found)
+    data = _known_items(_valid(data, config, findings), config, findings)
     events = coded(data)
-    found += _zeros(events) if config.value_scale is None else []
+    findings += _zeros(events) if config.value_scale is None else []
     for name, rule in _rules(data, config):
         for result in rule(events):
             fewer = events.without(result.rows) if result.rows.len() else events
@@ -120,7 +120,7 @@ def apply_rules(
                     f"relax it"
                 )
             if count:
-                found.append(
+                findings.append(
                     Finding(
                         rule=name,
                         rows=count,
@@ -132,7 +132,7 @@ def apply_rules(
             events = fewer
             if not events.frame.height:
                 return data.with_interactions(data.interactions.frame.clear())
-    found += [] if is_part else _heavy_users(data, events)
+    findings += [] if is_part else _heavy_users(data, events)
     if events.frame.height < len(data.interactions):
         data = data.with_interactions(data.interactions.frame[events.frame["row"]])
     return data
@@ -158,7 +158,7 @@ def _rules(data: Dataset, config: CleaningConfig) -> list[tuple[str, Rule]]:
     ]
 
 
-def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
+def _valid(data: Dataset, config: CleaningConfig, all_findings: list[Finding]) -> Dataset:
     """Apply the rules on cells, for data built by hand rather than read from a file; times are not
     checked where the clock is synthetic.
     """
@@ -166,11 +166,11 @@ def _valid(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Datas
     if not events.has_time:
         config = replace(config, time_units=False, impossible_times=False)
     frame, findings = valid_events(events.frame, Place(data.name), config)
-    said = {f.rule for f in found if f.action == "noted"}  # while reading the file
-    findings = [f for f in findings if f.action != "noted" or f.rule not in said]
+    noted = {f.rule for f in all_findings if f.action == "noted"}  # while reading the file
+    findings = [f for f in findings if f.action != "noted" or f.rule not in noted]
     if not findings:
         return data
-    found += findings
+    all_findings += findings
     return data.with_interactions(in_order(frame))
 
 
@@ -199,7 +199,7 @@ def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
     counts = events.frame.group_by("user").agg(pl.len(), pl.col("row").first())
     least = events.frame.height * max(HEAVY_SHARE, HEAVY_TIMES / max(counts.height, 1))
     heavy = counts.filter(pl.col("len") >= max(least, MIN_HEAVY)).sort("len", descending=True)
-    found = []
+    heavy_users = []
     for _, rows, row in heavy.iter_rows():
         user = data.interactions.frame["user_id"][row]
         share = f"{rows / events.frame.height:.0%}"
@@ -208,11 +208,11 @@ def _heavy_users(data: Dataset, events: Coded) -> list[Finding]:
             "one user; if it is a bot, a test or a shared account, leave it out in [cleaning] with "
             f"without_users = [{json.dumps(user, ensure_ascii=False)}]"
         )
-        found.append(Finding(rule="heavy_users", rows=rows, action="noted", why=why))
-    return found
+        heavy_users.append(Finding(rule="heavy_users", rows=rows, action="noted", why=why))
+    return heavy_users
 
 
-def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) -> Dataset:
+def _known_items(data: Dataset, config: CleaningConfig, findings: list[Finding]) -> Dataset:
     """Drop the events on items that the catalog does not list, or add the items to it."""
     if config.unknown_items == "keep":
         return data
@@ -238,13 +238,13 @@ def _known_items(data: Dataset, config: CleaningConfig, found: list[Finding]) ->
     why = "the item table does not list the event's item"
     finding = Finding(rule="unknown_items", rows=rows, action="removed", why=why, examples=examples)
     if drop:
-        found.append(finding)
+        findings.append(finding)
         listed = data.items.frame.select("item_id")
         events = data.interactions.frame.join(
             listed, on="item_id", how="semi", maintain_order="left"
         )
         return data.with_interactions(events)
-    found.append(replace(finding, action="changed", why=f"{why}; it was added without content"))
+    findings.append(replace(finding, action="changed", why=f"{why}; it was added without content"))
     added = unknown.select("item_id").sort(id_order("item_id"))
     catalog = pl.concat([data.items.frame, added], how="diagonal")
     return replace(data, items=Catalog(frame=catalog))

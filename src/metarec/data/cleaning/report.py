@@ -59,7 +59,7 @@ class DataReport:
 
     def to_text(self) -> str:
         """For a terminal: findings of cleaning, statistics, policy, kinds and advice."""
-        found = [f"  - {f.line()}" for f in self.findings] or ["  nothing to clean"]
+        lines = [f"  - {f.line()}" for f in self.findings] or ["  nothing to clean"]
         facts = [f"  {name:<24}{value}" for name, value in fact_lines(self.facts)]
         advice = [f"  - {line}" for line in self.advice] or ["  nothing stands in the way"]
         policy = [f"  - {line}" for line in self._policy_lines()]
@@ -69,7 +69,7 @@ class DataReport:
                 f"{self.facts['events']:,} kept",
                 "",
                 "Cleaning",
-                *found,
+                *lines,
                 "",
                 "What is there",
                 *facts,
@@ -89,12 +89,12 @@ class DataReport:
     def to_html(self) -> str:
         """A self-contained HTML page, without scripts or external resources."""
         safe = html.escape
-        found = [
+        rows = [
             [f.rule, f.action, f"{f.rows:,}", f.why, "; ".join(f.examples)] for f in self.findings
         ]
         head = ["rule", "what happened", "rows", "why", "examples"]
         cleaning = (
-            html_table(head, found, words=(0, 1, 3, 4)) if found else "<p>Nothing to clean.</p>"
+            html_table(head, rows, words=(0, 1, 3, 4)) if rows else "<p>Nothing to clean.</p>"
         )
         facts = html_table(["fact", "found"], fact_lines(self.facts), words=(0, 1))
         kinds = "\n".join(kind_lines(self.facts["kind_use"]))

@@ -167,13 +167,13 @@ def _codes(values: pl.Series) -> list[float]:
     """Return codes for "not rated", such as 99 or -1, outside the scale of all other ratings."""
     known = values.drop_nulls()
     for codes in (CODES, (*CODES, *SURVEY), (*CODES, *SURVEY, *DIGITS)):
-        found = [c for c in codes if int((known == c).sum()) >= (1 if c in CODES else MIN_CODED)]
-        scale = known.filter(~known.is_in(found))
-        if not found or scale.n_unique() < 2:
+        frequent = [c for c in codes if int((known == c).sum()) >= (1 if c in CODES else MIN_CODED)]
+        scale = known.filter(~known.is_in(frequent))
+        if not frequent or scale.n_unique() < 2:
             continue
         low, high = _ends(scale)
         top = rating_scale(scale)[1]
-        apart = [c for c in found if (c > top if c > 0 else c < low - 1)]
+        apart = [c for c in frequent if (c > top if c > 0 else c < low - 1)]
         is_full = len(scale) >= MIN_FULL and scale.n_unique() == high == top and low == 1
         apart = [c for c in apart if c not in DIGITS or (is_full and c > top + 1)]
         if apart and top < float("inf"):

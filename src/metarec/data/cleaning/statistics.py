@@ -36,7 +36,7 @@ class Tally:
     """Distinct (user, item) pairs."""
     kinds: pl.DataFrame
     """`kind, len`, the number of ratings (`rated`) and of negative events (`refused`)."""
-    said: dict[str, dict[str, Any]]
+    kind_facts: dict[str, dict[str, Any]]
     """By kind: `sign`, `strength`, `target`, `known`, `read_as`."""
     values: tuple[float, float, float]
     """Smallest value, largest value, sum of values."""
@@ -81,7 +81,7 @@ def tally(data: Dataset) -> Tally:
         per_item=events.group_by("item_id").len(),
         n_pairs=events.select("user_id", "item_id").unique().height,
         kinds=_kinds(data),
-        said=_said(data),
+        kind_facts=_kind_facts(data),
         values=(low, high, float(data.interactions.filled["value"].sum())),
         times=times if data.interactions.has_time and len(events) else None,
         pairs=_pairs(events),
@@ -115,7 +115,7 @@ def facts(
         "density": sum(p.n_pairs for p in parts) / cells,
         "kinds": dict(kinds.select("kind", "len").iter_rows()),
         "kind_use": [
-            {**row, **next(p.said[row["kind"]] for p in parts if row["kind"] in p.said)}
+            {**row, **next(p.kind_facts[row["kind"]] for p in parts if row["kind"] in p.kind_facts)}
             for row in kinds.rename({"len": "rows"}).to_dicts()
         ],
         "values": {"are_ratings": are_ratings, **_values(parts, total)},
@@ -178,7 +178,7 @@ def _kinds(data: Dataset) -> pl.DataFrame:
     )
 
 
-def _said(data: Dataset) -> dict[str, dict[str, Any]]:
+def _kind_facts(data: Dataset) -> dict[str, dict[str, Any]]:
     events = data.interactions
     return {
         name: {
@@ -281,17 +281,17 @@ def drift(data: Dataset) -> dict[str, float]:
     )
     if not first.height or not last.height:
         return {}
-    found = {
+    drift = {
         "items": _psi(*_popularity_bins(first, last)),
         "kinds": _psi(*_category_bins(first["kind"], last["kind"])),
     }
     if events.has_values:
-        found["values"] = _psi(
+        drift["values"] = _psi(
             *_category_bins(
                 first["value"].drop_nulls().round(1), last["value"].drop_nulls().round(1)
             )
         )
-    return found
+    return drift
 
 
 def _popularity_bins(first: pl.DataFrame, last: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -29,14 +29,14 @@ def kind_table(
     names: Sequence[str], kinds: Kinds, target_kinds: frozenset[str], has_values: bool
 ) -> pl.DataFrame:
     """Return one row per kind: sign, strength, and whether it is target, undo or rating."""
-    found = [kinds.of(name) for name in names]
+    kinds_of = [kinds.of(name) for name in names]
     return pl.DataFrame(
         {
             "kind": names,
-            "sign": [{"positive": 1, "negative": -1}.get(k.sign, 0) for k in found],
-            "strength": [k.strength for k in found],
+            "sign": [{"positive": 1, "negative": -1}.get(k.sign, 0) for k in kinds_of],
+            "strength": [k.strength for k in kinds_of],
             "is_target": [kinds.key(name) in target_kinds for name in names],
-            "is_undo": [k.sign == "undo" for k in found],
+            "is_undo": [k.sign == "undo" for k in kinds_of],
             "is_rating": [has_values and kinds.is_rating(name) for name in names],
         },
         schema={

@@ -271,8 +271,8 @@ def _counts_seconds(stamps: pl.Series) -> bool:
 
 def _median(numbers: pl.Series) -> float | None:
     """Return the median of the numbers that are not null; None without any."""
-    found: Any = numbers.median()
-    return None if found is None else float(found)
+    median: Any = numbers.median()
+    return None if median is None else float(median)
 
 
 def _impossible_times(

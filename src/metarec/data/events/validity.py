@@ -100,9 +100,9 @@ def _with_texts(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.
 
 def _stand_for_none(ids: pl.Series) -> pl.Series:
     """Mask of ids that are -1 where all others are numbers from 0: users who were not signed in."""
-    found = (ids == "-1").fill_null(False)
-    others = ids.filter(~found).drop_nulls() if found.any() else ids.clear()
-    return found & bool(len(others) and others.str.contains(r"^\d+$").all())
+    is_minus_one = (ids == "-1").fill_null(False)
+    others = ids.filter(~is_minus_one).drop_nulls() if is_minus_one.any() else ids.clear()
+    return is_minus_one & bool(len(others) and others.str.contains(r"^\d+$").all())
 
 
 def _one_of_slashes(rows: Rows, ids: pl.Series, column: str) -> pl.Series:
@@ -194,12 +194,12 @@ def _measured(rows: Rows, given: pl.Series, values: pl.Series) -> pl.Series:
         return values
     worded = holds(given, r"^[\pL][^\d]*$")
     given = given.set(worded, None) if 2 * int(worded.sum()) < given.count() else given
-    found = measured(given, is_rating=True)
-    if found is None or len(found[1]) > 1 or found[0].null_count() > given.null_count():
+    measures = measured(given, is_rating=True)
+    if measures is None or len(measures[1]) > 1 or measures[0].null_count() > given.null_count():
         return values
-    shown, read = given.drop_nulls()[0], float(found[0].drop_nulls()[0])
+    shown, read = given.drop_nulls()[0], float(measures[0].drop_nulls()[0])
     rows.note("number_form", f"values such as {shown!r} were read as {read:.15g}")
-    return found[0]
+    return measures[0]
 
 
 def refuse_if_unreadable(

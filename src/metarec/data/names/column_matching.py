@@ -126,8 +126,8 @@ def _by_synonyms(
         )
         taken = {*mapping.values(), *names, *CANONICAL[table]}
         taken |= {*synonyms.get("title", ())} if name == "kind" else set()  # `event_name`
-        found = (by_plain.get(plain(synonym)) for synonym in known)
-        column = next((c for c in found if c is not None and c not in taken), None)
+        matches = (by_plain.get(plain(synonym)) for synonym in known)
+        column = next((c for c in matches if c is not None and c not in taken), None)
         if column is None:
             continue
         if name in ("user_id", "item_id"):  # `Product code` beside `Product`, which is the title
@@ -279,10 +279,10 @@ def _degrees(columns: Sequence[str], table: str, mapping: Mapping[str, str]) -> 
     taken = {plain(n) for name in _DEGREES for n in (name, *SYNONYMS[name])}
     if "latitude" not in CANONICAL[table] or taken & {plain(c) for c in columns}:
         return {}
-    found = {name: [c for c in columns if form.search(c)] for name, form in _DEGREES.items()}
-    if set(mapping) & set(found) or any(len(one) != 1 for one in found.values()):
+    matches = {name: [c for c in columns if form.search(c)] for name, form in _DEGREES.items()}
+    if set(mapping) & set(matches) or any(len(one) != 1 for one in matches.values()):
         return {}
-    return {name: one[0] for name, one in found.items()}
+    return {name: one[0] for name, one in matches.items()}
 
 
 def _guesses(
@@ -291,7 +291,7 @@ def _guesses(
     mapping: Mapping[str, str],
     synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    found = _degrees(columns, table, mapping)
+    degrees = _degrees(columns, table, mapping)
     for name, endings in SUFFIXES.items():
         known = {plain(s) for s in (name, *SYNONYMS.get(name, ()), *synonyms.get(name, ()))}
         if name not in CANONICAL[table] or name in mapping or known & {plain(c) for c in columns}:
@@ -299,8 +299,8 @@ def _guesses(
         ending = [c for c in columns if plain(c).endswith(endings)]
         ending = [c for c in ending if name != "value" or not plain(c).startswith(NO_RATING)]
         if len(ending) == 1 and ending[0] not in mapping.values():
-            found[name] = ending[0]
-    return _known_by_title(columns, table, mapping, synonyms) | found
+            degrees[name] = ending[0]
+    return _known_by_title(columns, table, mapping, synonyms) | degrees
 
 
 _ITEMS_AT_LAST = frozenset(
@@ -329,9 +329,9 @@ def _known_by_title(
         return {}
     titles = {plain(n) for n in ("title", *LESS_LIKELY["title"], *further.get("title", ()))}
     for names in (titles, _ITEMS_AT_LAST):
-        found = [c for c in columns if plain(c) in names and c not in mapping.values()]
-        if found:
-            return {"item_id": found[0]} if len(found) == 1 else {}
+        by_title = [c for c in columns if plain(c) in names and c not in mapping.values()]
+        if by_title:
+            return {"item_id": by_title[0]} if len(by_title) == 1 else {}
     codes = [c for c in columns if plain(c) == "code"]
     is_told = present & {"description", "display", "name", "描述", "名称"}
     return {"item_id": codes[0]} if len(codes) == 1 and is_told else {}

@@ -114,14 +114,14 @@ def forms(name: str) -> Iterator[str]:
         yield "".join(next(_stems(word), word) for word in words)
         for word in words:
             yield from ("".join(stem if w == word else w for w in words) for stem in _stems(word))
-        said = [word for word in words if not _is_object(word)]
+        verbs = [word for word in words if not _is_object(word)]
         about = [word for word in words if _is_object(word)]
-        if len(said) == 1 or not said:
-            for word in said or about:
+        if len(verbs) == 1 or not verbs:
+            for word in verbs or about:
                 yield word
                 yield from _stems(word)
-        begun = [word for word in said if word not in _BEGINNING]
-        if len(said) == 2 and len(begun) == 1:
+        begun = [word for word in verbs if word not in _BEGINNING]
+        if len(verbs) == 2 and len(begun) == 1:
             yield from (begun[0], *_stems(begun[0]))
     yield from _unwrapped(plain_kind(name))
     if "." in str(name):  # `edx.course.enrollment.activated`
@@ -135,11 +135,11 @@ def taken_back(name: str) -> Iterator[str]:
     `upvote_removed`, `mute` of `unmute`.
     """
     words = words_of(name)
-    said = [word for word in words if word not in _TAKING_BACK]
-    if 0 < len(said) < len(words):
-        yield "_".join(said)
-    undone = [word for word in said if _UNDONE.match(word)]
-    if len(undone) == 1 and len(said) == len(words):
+    kept = [word for word in words if word not in _TAKING_BACK]
+    if 0 < len(kept) < len(words):
+        yield "_".join(kept)
+    undone = [word for word in kept if _UNDONE.match(word)]
+    if len(undone) == 1 and len(kept) == len(words):
         yield "_".join(word.removeprefix("un") if word in undone else word for word in words)
 
 
@@ -148,9 +148,9 @@ def stepped(name: str) -> str | None:
     None for other names.
     """
     words = _about_an_end(name)
-    found = [word for word in words if word in _ENDING_A_PURCHASE]
-    is_step = all(word in (*found, *_STEPS) for word in words)
-    return found[0] if len(found) == 1 and len(words) > 1 and is_step else None
+    endings = [word for word in words if word in _ENDING_A_PURCHASE]
+    is_step = all(word in (*endings, *_STEPS) for word in words)
+    return endings[0] if len(endings) == 1 and len(words) > 1 and is_step else None
 
 
 def kept(name: str) -> bool:

@@ -60,22 +60,22 @@ def languages() -> Mapping[str, Language]:
 
 def acts() -> Mapping[str, Sequence[str]]:
     """Return kind -> its names in these languages."""
-    said: Mapping[str, Sequence[str]] = _file()["acts"]
-    return said
+    acts_of: Mapping[str, Sequence[str]] = _file()["acts"]
+    return acts_of
 
 
 @cache
 def points_of() -> Mapping[str, float]:
     """Return word of praise or blame in lower case -> rating on a scale to 5."""
-    said = _file()["points"]
-    return {word.replace("_", " "): float(n) for n, words in said.items() for word in words}
+    points = _file()["points"]
+    return {word.replace("_", " "): float(n) for n, words in points.items() for word in words}
 
 
 @cache
 def act_of() -> Mapping[str, str]:
     """Return name as `plain` returns it -> kind."""
-    said = acts().items()
-    return {plain(f): kind for kind, words in said for word in words for f in genders(word)}
+    named_acts = acts().items()
+    return {plain(f): kind for kind, words in named_acts for word in words for f in genders(word)}
 
 
 @cache
@@ -101,13 +101,24 @@ def is_best_lowest(name: str, language: str | None) -> bool:
 @cache
 def _names(language: str) -> dict[str, tuple[str, ...]]:
     """Return canonical name -> names of the column, the likeliest first."""
-    said = languages()[language]
-    titles = {"title": (*_with(said.items, said.titles, said.of), *said.names["title"])}
-    ids = {
-        "user_id": (*_with(said.users, said.ids, said.of), *said.users),
-        "item_id": (*_with(said.items, said.ids, said.of), *said.items),
+    language_names = languages()[language]
+    titles = {
+        "title": (
+            *_with(language_names.items, language_names.titles, language_names.of),
+            *language_names.names["title"],
+        )
     }
-    return {**said.names, **titles, **ids}
+    ids = {
+        "user_id": (
+            *_with(language_names.users, language_names.ids, language_names.of),
+            *language_names.users,
+        ),
+        "item_id": (
+            *_with(language_names.items, language_names.ids, language_names.of),
+            *language_names.items,
+        ),
+    }
+    return {**language_names.names, **titles, **ids}
 
 
 def _with(nouns: Sequence[str], words: Sequence[str], of: Sequence[str]) -> list[str]:
@@ -121,20 +132,23 @@ def _with(nouns: Sequence[str], words: Sequence[str], of: Sequence[str]) -> list
 
 
 @cache
-def _told_by(language: str) -> frozenset[str]:
+def _evidence_for(language: str) -> frozenset[str]:
     """Return names that are evidence for the language, as `plain` returns them."""
-    said = languages()[language]
+    language_names = languages()[language]
     names = {plain(n) for names in _names(language).values() for n in names}
-    names |= {plain(word) for word in (*said.ratings, *said.quantities, *said.sums)}
+    names |= {
+        plain(word)
+        for word in (*language_names.ratings, *language_names.quantities, *language_names.sums)
+    }
     return frozenset(names - {*_file()["no_evidence"]})
 
 
 def language_of(columns: Collection[str]) -> str | None:
     """Return the language with the most evidence in the column names; None without evidence."""
     given = {plain(column) for column in columns}
-    found = {name: len(given & _told_by(name)) for name in languages()}
-    best = max(found, key=lambda name: found[name])
-    return best if found[best] else None
+    evidence = {name: len(given & _evidence_for(name)) for name in languages()}
+    best = max(evidence, key=lambda name: evidence[name])
+    return best if evidence[best] else None
 
 
 def names_in(language: str | None) -> Mapping[str, Sequence[str]]:
@@ -152,11 +166,11 @@ def names_in_languages(what: str) -> frozenset[str]:
     """Return the names of `users`, `items`, `quantities` or `sums` in all these languages, as
     `plain` returns them.
     """
-    return frozenset(plain(w) for said in languages().values() for w in getattr(said, what))
+    return frozenset(plain(w) for one in languages().values() for w in getattr(one, what))
 
 
 @cache
 def timestamps_in_languages() -> frozenset[str]:
     """Return the names of the time of events in all these languages, as `plain` returns them."""
-    named = (said.names.get("timestamp", ()) for said in languages().values())
+    named = (one.names.get("timestamp", ()) for one in languages().values())
     return frozenset(plain(name) for names in named for name in names)

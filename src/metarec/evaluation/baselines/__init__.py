@@ -35,13 +35,13 @@ NEED_VALUES = ("RatedPopular", "ItemMean+UserOffset", "RatingKNN")
 OURS = tuple(BASELINES)
 
 
-def _made(make: Callable[[], Evaluated]) -> Evaluated:
+def _baseline_of(make: Callable[[], Evaluated]) -> Evaluated:
     check_call("make", make, "a class or a function without arguments that makes a baseline")
     return make()
 
 
 _BASELINES: Extensions[Callable[[], Evaluated]] = Extensions(
-    kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=_made
+    kind="baseline", table=BASELINES, needs=("name", "fit", "score"), made=_baseline_of
 )
 
 

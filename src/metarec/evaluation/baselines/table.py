@@ -142,7 +142,7 @@ class TrainingTable:
             profiles=np.zeros((len(histories), 0), np.float32),
             content=np.zeros((len(self.vocabulary), 1), np.float32),
             relevant_from=LIKED,
-            horizon=Horizon(shots=(0, 1), pool=1, min_events=2),
+            horizon=Horizon(support_sizes=(0, 1), pool=1, min_events=2),
         )
 
     def count(self, chosen: np.ndarray) -> np.ndarray:

@@ -133,7 +133,7 @@ def support_sizes_of(cold_users: Sequence[ColdUser]) -> tuple[int, ...]:
     reach.
     """
     pool = max((n.n_items for n in cold_users), default=0)
-    return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).shots if k <= pool)
+    return tuple(k for k in (LONG if pool > SHORT.pool else SHORT).support_sizes if k <= pool)
 
 
 def _cells(

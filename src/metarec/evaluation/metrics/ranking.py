@@ -130,8 +130,10 @@ def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: 
         candidates: `[B]` or scalar, items that could have been listed.
         k: places looked at.
     """
-    found, listed = _first(hits, k).sum(axis=1), np.minimum(k, candidates)
-    return np.asarray(1.0 - ((listed - found) + (relevant - found)) / np.maximum(candidates, 1))
+    hits_at_k, listed = _first(hits, k).sum(axis=1), np.minimum(k, candidates)
+    return np.asarray(
+        1.0 - ((listed - hits_at_k) + (relevant - hits_at_k)) / np.maximum(candidates, 1)
+    )
 
 
 def hit_rate(hits: np.ndarray, k: int) -> np.ndarray:

@@ -103,8 +103,8 @@ def evaluate_last_out(
             derive(seed, "fit", model.name),
         )
         rows += [
-            _row(scenario, model, asked, derive(seed, "ties"))
-            for scenario, asked in published.scenarios.items()
+            _row(scenario, model, queries, derive(seed, "ties"))
+            for scenario, queries in published.scenarios.items()
         ]
         progress(f"protocol {NAME}", (n + 1) / (len(compared) + len(models)), model.name)
     return rows
@@ -180,11 +180,11 @@ def _row(
     """Measure one recommender, with 95% bootstrap intervals over users."""
     values = measure_last(model, users, rng)
     weights = resample(len(users), derive(0, "bootstrap", scenario))
-    bounds = {name: interval(found[None], weights) for name, found in values.items()}
+    bounds = {name: interval(ndcg[None], weights) for name, ndcg in values.items()}
     return ProtocolRow(
         scenario=scenario,
         model=model.name,
         users=len(users),
-        means={name: float(found.mean()) for name, found in values.items()},
+        means={name: float(ndcg.mean()) for name, ndcg in values.items()},
         intervals={name: (float(low[0]), float(high[0])) for name, (low, high) in bounds.items()},
     )

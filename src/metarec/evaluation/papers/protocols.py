@@ -131,22 +131,24 @@ def measure_queries(
     value where the training data have values and the model predicts them, else by score.
     """
     queries, users = _Queries.of(cold_users), len(cold_users)
-    found: dict[str, np.ndarray] = {}
+    values_of: dict[str, np.ndarray] = {}
     owner, actual = queries.owner, queries.actual
     if published.train.interactions.has_values and isinstance(model, Rates):
         predicted = queries.values(model, published.train.interactions.value_range)
         is_query = ~queries.is_shown if published.asks_shown else np.ones(len(actual), bool)
         predicted = np.where(is_query, predicted, actual)
-        found["mae"] = metrics.mae(predicted[is_query], actual[is_query], owner[is_query], users)
+        values_of["mae"] = metrics.mae(
+            predicted[is_query], actual[is_query], owner[is_query], users
+        )
     else:
         predicted = queries.scores(model)
     if published.is_graded:
-        return found | {
+        return values_of | {
             f"ndcg@{k}": metrics.graded_ndcg(predicted, actual, owner, users, k, rng)
             for k in published.cuts
         }
     is_linear = published.asks_shown
-    return found | tanp_scores(
+    return values_of | tanp_scores(
         predicted, actual, owner, users, published.cuts, rng, is_linear=is_linear
     )
 

@@ -202,15 +202,15 @@ def reproduce(
     table = table_of(name)
     if not path.exists():
         raise BadInput(f"{path} is not there; {name} needs {table.files}")
-    found = table.read(path)
-    if isinstance(found, Published):
+    rows = table.read(path)
+    if isinstance(rows, Published):
         evaluated: list[Evaluated] = [*(BASELINES[one]() for one in COMPARED), *models]
-        if found.asks_shown:
+        if rows.asks_shown:
             evaluated = [model for model in evaluated if isinstance(model, Rates)]
-        elif found.train.interactions.has_values:
+        elif rows.train.interactions.has_values:
             evaluated += [ByScore(model=model) for model in models if isinstance(model, Rates)]
-        return evaluate_by_protocol(found, evaluated, seed=seed, progress=progress)
-    split = last_out.leave_last_out_split(found)
+        return evaluate_by_protocol(rows, evaluated, seed=seed, progress=progress)
+    split = last_out.leave_last_out_split(rows)
     return last_out.evaluate_last_out(split, models, seed=seed, progress=progress)
 
 
@@ -228,8 +228,8 @@ def table_of(name: str) -> Table:
 def published_lines(name: str) -> str:
     """Return the published figures, for a terminal."""
     rows = [
-        f"  {model:<24}" + "  ".join(f"{metric} {value:.4g}" for metric, value in said.items())
-        for model, said in table_of(name).published.items()
+        f"  {model:<24}" + "  ".join(f"{metric} {value:.4g}" for metric, value in figures.items())
+        for model, figures in table_of(name).published.items()
     ]
     return "\n".join(["published:", *rows, *filter(None, [table_of(name).remade])])
 
@@ -238,11 +238,11 @@ def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUs
     """Read the test episodes of a folder as new users; liked items are those with value 1."""
     users = []
     for place in range(len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))):
-        shown, asked = (_named(folder, part, place) for part in ("supp", "query"))
-        query = [(item, values[user, item]) for user, item in asked]
+        shown, query_of = (_named(folder, part, place) for part in ("supp", "query"))
+        query = [(item, values[user, item]) for user, item in query_of]
         users.append(
             ColdUser(
-                user_id=asked[0][0],
+                user_id=query_of[0][0],
                 profile={},
                 pool=[(item, 1.0, "listen") for user, item in shown if values[user, item] > 0],
                 query=query,

@@ -35,14 +35,14 @@ def tanp_scores(
     """
     order = np.lexsort((rng.random(len(predicted)), -predicted, owner))
     ranked = np.split(actual[order], np.searchsorted(owner[order], np.arange(1, users)))
-    found = {f"{name}@{k}": np.zeros(users) for k in cuts for name in ("precision", "ndcg", "map")}
+    scores = {f"{name}@{k}": np.zeros(users) for k in cuts for name in ("precision", "ndcg", "map")}
     for user, values in enumerate(ranked):
         for k in cuts:
             precision, ndcg, average = _scores(values, k, is_linear=is_linear)
-            found[f"precision@{k}"][user] = precision
-            found[f"ndcg@{k}"][user] = ndcg
-            found[f"map@{k}"][user] = average
-    return found
+            scores[f"precision@{k}"][user] = precision
+            scores[f"ndcg@{k}"][user] = ndcg
+            scores[f"map@{k}"][user] = average
+    return scores
 
 
 def _scores(values: np.ndarray, k: int, *, is_linear: bool) -> tuple[float, float, float]:

@@ -10,12 +10,12 @@ from metarec.evaluation.study import Results, Study
 from metarec.runtime.report_page import html_table, report_page
 
 
-def study_page(study: Study, found: Results) -> str:
+def study_page(study: Study, results: Results) -> str:
     """Return the page of a finished study, with both tables to download as CSV."""
-    clear = found.differences.filter("is_clear")
+    clear = results.differences.filter("is_clear")
     body = [
-        f'<p class="comparison"><b>What does it come to?</b>{escape(found.summary())}.</p>',
-        *_blocks(found.table),
+        f'<p class="comparison"><b>What does it come to?</b>{escape(results.summary())}.</p>',
+        *_blocks(results.table),
         "<h2>Clear differences</h2>",
         _differences(clear) if clear.height else "<p>None after the correction.</p>",
     ]
@@ -26,8 +26,8 @@ def study_page(study: Study, found: Results) -> str:
         "first model over users, corrected by Holm over the whole study.",
         "\n".join(body),
         downloads={
-            "table.csv": found.table.write_csv(),
-            "differences.csv": found.differences.write_csv(),
+            "table.csv": results.table.write_csv(),
+            "differences.csv": results.differences.write_csv(),
         },
     )
 

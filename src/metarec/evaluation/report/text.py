@@ -48,26 +48,26 @@ def parts(evaluation: Evaluation) -> list[RenderableType]:
     own = evaluation.domain_metric
     metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(own or ())[:1]))
     tables = (_table(evaluation, metric) for metric in metrics)
-    found: list[RenderableType] = [
+    lines: list[RenderableType] = [
         head(evaluation),
         *(table for table in tables if table is not None),
     ]
     if own is not None:
-        found += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
+        lines += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
     for metric in dict.fromkeys((*evaluation.ordering, "mae", *(own or ())[:1])):
         comparison = evaluation.comparison(metric)
         if comparison is not None:
-            found += ["", f"{METRICS[metric].label}: {comparison.sentence}"]
+            lines += ["", f"{METRICS[metric].label}: {comparison.sentence}"]
     if (choice := evaluation.choice()) is not None:
-        found += ["", f"Which to choose: {choice.sentence}", ""]
-    found += [
+        lines += ["", f"Which to choose: {choice.sentence}", ""]
+    lines += [
         f"{model}, by NDCG@10: {comparison}"
         for model in evaluation.models[1:]
         if (comparison := evaluation.comparison("ndcg@10", model)) is not None
     ]
-    found += [line for one in adaptations(evaluation.curve) for line in one.lines]
+    lines += [line for one in adaptations(evaluation.curve) for line in one.lines]
     return [
-        *found,
+        *lines,
         "",
         *(line for user in evaluation.shown for line in show(user, evaluation.shown_by)),
     ]

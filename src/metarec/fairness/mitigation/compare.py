@@ -16,7 +16,7 @@ from metarec.data.cold_users import ColdUserSplit
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness.groups import (
     ACTIVITY,
     category_matrix,
@@ -99,13 +99,13 @@ def compare_mitigations(
         BadInput: for an unknown mitigation, an attribute that no user states or that has no two
             groups large enough, or a metric that was not measured.
     """
-    steps = tuple(support_sizes or split.horizon.shots)
-    trial = Trial.of(split.test, split.train)
+    steps = tuple(support_sizes or split.horizon.support_sizes)
+    evaluation_set = EvaluationSet.of(split.test, split.train)
     groups = group_users(split.test, by)
     model = fit(split.train, None)
     ways = Ways(fit=fit, model=model, split=split, by=by, seed=seed, gan=gan or GanConfig())
     chosen = _chosen(dict(ways.all()), only)
-    before = evaluate(model, trial, steps, seed=seed)
+    before = evaluate(model, evaluation_set, steps, seed=seed)
     trade_off(
         before, {}, [groups], derive(seed, "price"), metric=metric, pair=pair
     )  # fails before the work if there is no gap
@@ -114,10 +114,12 @@ def compare_mitigations(
     for n, (name, way) in enumerate(chosen.items()):
         progress("trying mitigations", n / len(chosen), name)
         mitigated, note = way()
-        found = before if mitigated is model else evaluate(mitigated, trial, steps, seed=seed)
+        outcomes = (
+            before if mitigated is model else evaluate(mitigated, evaluation_set, steps, seed=seed)
+        )
         notes |= {name: note} if note else {}
-        if metric in found.per_user:
-            after[name] = found
+        if metric in outcomes.per_user:
+            after[name] = outcomes
     progress("trying mitigations", 1.0, "")
     rng = derive(seed, "price")
     table = trade_off(before, after, [groups], rng, metric=metric, pair=pair, notes=notes)
@@ -158,7 +160,7 @@ class Ways:
             yield "upsampling", self._upsampled
             yield "GAN augmentation", self._augmented
             yield "group prior", self._with_prior
-            yield "own model", self._own
+            yield "own model", self._own_model
         yield "popularity debiasing", self._debiased
         yield "exposure bounds", self._with_bounds
         try:
@@ -186,10 +188,10 @@ class Ways:
 
     def _augmented(self) -> tuple[Scores, str]:
         rng = derive(self.seed, "gan")
-        found = augment_with_gan(self.split.train, self.by, rng, config=self.gan)
-        self.report = found.report
+        augmented = augment_with_gan(self.split.train, self.by, rng, config=self.gan)
+        self.report = augmented.report
         safe, unsafe = "copies are safe", "NOT SAFE: synthetic users resemble real ones"
-        return self.fit(found.data, None), safe if found.report.is_safe else unsafe
+        return self.fit(augmented.data, None), safe if augmented.report.is_safe else unsafe
 
     def _with_prior(self) -> tuple[Scores, str]:
         mitigated = GroupPrior(model=self.model, by=self.by)
@@ -201,11 +203,11 @@ class Ways:
             return mitigated, "helped nobody on validation new users, so it is not used"
         return mitigated, f"weights {used}"
 
-    def _own(self) -> tuple[Scores, str]:
+    def _own_model(self) -> tuple[Scores, str]:
         mitigated = OwnModel(
             models={AS_IS: self.model, "reweighting": self._reweighted},
             by=self.by,
-            support_sizes=self.split.horizon.shots,
+            support_sizes=self.split.horizon.support_sizes,
         )
         mitigated.fit(self.split.train, self.split.validation, derive(self.seed, "own model"))
         return mitigated, ", ".join(f"{label}: {name}" for label, name in mitigated.chosen.items())
@@ -219,13 +221,13 @@ class Ways:
         return _bounded(self.model, self.split), "rare items get 10% of attention"
 
 
-def _bounded(model: Scores, split: ColdUserSplit, least: float = 0.1) -> Scores:
-    """Return the model with at least a share `least` of attention for rare items."""
+def _bounded(model: Scores, split: ColdUserSplit, min_share: float = 0.1) -> Scores:
+    """Return the model with at least a share `min_share` of attention for rare items."""
     rare = group_items_by_popularity(split.train, model.vocabulary).mask("rare")
     return Reranked(
         model=model,
         name="exposure bounds",
-        reranker=lambda _: ExposureBounded(protected=rare, least=least),
+        reranker=lambda _: ExposureBounded(protected=rare, min_share=min_share),
     )
 
 

@@ -16,7 +16,7 @@ from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.recommendation.slate import Request
 
@@ -50,9 +50,9 @@ class PopularityDebiased:
         self.log_popularity = np.log1p(
             np.bincount(columns[columns >= 0], minlength=len(self.vocabulary))
         )
-        trial = Trial.of(validation, train)
-        candidates, liked = trial.masks(0, len(validation))
-        listed_columns = self.vocabulary.indexes(trial.vocabulary.ids)
+        evaluation_set = EvaluationSet.of(validation, train)
+        candidates, liked = evaluation_set.masks(0, len(validation))
+        listed_columns = self.vocabulary.indexes(evaluation_set.vocabulary.ids)
         quality = np.zeros(len(STRENGTHS))
         for n_support in (0, max(1, validation[0].n_items // 4)):
             scores = self.model.score(requests_at(validation, n_support))

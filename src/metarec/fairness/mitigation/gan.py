@@ -74,8 +74,8 @@ class Generator(nn.Module):
     def logits(self, noise: Tensor, group: Tensor, length: Tensor) -> Tensor:
         """Return [B, N] logits; `group` is one-hot [B, G], `length` [B] a number of events."""
         known = torch.cat([noise, group, length.log()[:, None]], dim=1)
-        found: Tensor = self.out(self.body(known))
-        return found
+        logits: Tensor = self.out(self.body(known))
+        return logits
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:
         """Return a sampled 0/1 vector [B, N] per user, with the gradients of the probabilities
@@ -107,8 +107,8 @@ class Discriminator(nn.Module):
         gives nothing away.
         """
         joined = torch.cat([vectors / length.sqrt()[:, None], group, length.log()[:, None]], dim=1)
-        found: Tensor = self.body(joined)
-        return found
+        features: Tensor = self.body(joined)
+        return features
 
     def forward(self, vectors: Tensor, group: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits [B] and features [B, width]."""

@@ -17,7 +17,7 @@ from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
 from metarec.fairness.outcomes import evaluate
 from metarec.recommendation.slate import Request
@@ -51,10 +51,13 @@ class OwnModel:
             BadInput: if no validation user states the attribute.
         """
         self.grouping = grouping_of([user.profile for user in validation], self.by)
-        trial, labels = Trial.of(validation, train), self._labels(requests_at(validation, 0))
+        evaluation_set, labels = (
+            EvaluationSet.of(validation, train),
+            self._labels(requests_at(validation, 0)),
+        )
         seed = int(rng.integers(2**31))  # one seed: ties are broken alike for all models
         quality = {
-            name: evaluate(model, trial, self.support_sizes, seed=seed).values("ndcg@10")
+            name: evaluate(model, evaluation_set, self.support_sizes, seed=seed).values("ndcg@10")
             for name, model in self.models.items()
         }
         self.chosen = {

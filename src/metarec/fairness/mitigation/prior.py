@@ -18,7 +18,7 @@ from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
 from metarec.data.schema import Vocabulary
 from metarec.evaluation.interface import Scores, requests_at
-from metarec.evaluation.measure import Trial
+from metarec.evaluation.measure import EvaluationSet
 from metarec.evaluation.metrics import find_hits, ndcg, rank
 from metarec.fairness.groups import NOT_STATED, Grouping, grouping_of
 from metarec.recommendation.slate import Request
@@ -99,7 +99,7 @@ class GroupPrior:
         self, train: Dataset, validation: list[ColdUser], rng: np.random.Generator, k: int = 10
     ) -> dict[str, float]:
         """Return the weight of each group with the best NDCG@k on its validation users."""
-        trial = Trial.of(validation, train)
+        evaluation_set = EvaluationSet.of(validation, train)
         labels = self._labels(requests_at(validation, 0))
         quality = {weight: np.zeros(len(validation)) for weight in WEIGHTS}
         for n_support in (0, max(1, validation[0].n_items // 4)):
@@ -108,8 +108,8 @@ class GroupPrior:
                 self.model.score(requests),
                 self._added(requests, dict.fromkeys(self.tables, 1.0)),
             )
-            columns = self.vocabulary.indexes(trial.vocabulary.ids)
-            candidates, liked = trial.masks(0, len(validation))
+            columns = self.vocabulary.indexes(evaluation_set.vocabulary.ids)
+            candidates, liked = evaluation_set.masks(0, len(validation))
             for weight in WEIGHTS:
                 listed = rank((base + weight * tables)[:, columns], k, rng, candidates)
                 quality[weight] += ndcg(find_hits(listed, liked), liked.sum(axis=1), k)

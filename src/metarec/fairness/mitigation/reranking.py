@@ -77,14 +77,14 @@ class ExposureBounded:
 
     protected: np.ndarray
     """bool [N]: items whose exposure is bounded from below."""
-    least: float
+    min_share: float
     """Minimum share of attention in [0, 1] of protected items, if enough of them are among the
     candidates.
     """
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.least <= 1.0:
-            raise BadInput(f"the least share of attention must lie in [0, 1], got {self.least}")
+        if not 0.0 <= self.min_share <= 1.0:
+            raise BadInput(f"the least share of attention must lie in [0, 1], got {self.min_share}")
 
     def rerank(
         self, candidates: np.ndarray, scores: np.ndarray, k: int, rng: np.random.Generator
@@ -95,7 +95,7 @@ class ExposureBounded:
         given = np.zeros(len(candidates))
 
         def value(place: int) -> np.ndarray:
-            due = given < self.least * attention[: place + 1].sum() - 1e-12
+            due = given < self.min_share * attention[: place + 1].sum() - 1e-12
             return np.asarray(np.where(due[:, None] & is_protected, 2.0, 0.0) + _unit(scores))
 
         def take(place: int, rows: np.ndarray, best: np.ndarray) -> None:

@@ -125,18 +125,18 @@ class TradeOffTable:
     def summary(self) -> str:
         """Return the outcome in one or a few sentences."""
         clear = "clear" if self.gap.is_clear else "not clear"
-        found = (
+        sentence = (
             f"The gap by {self.gap.by} between {self.gap.best} and {self.gap.worst} is "
             f"{self.gap.size:.3f} ({clear}). "
         )
         if not self.gap.is_clear:
             return (
-                found
+                sentence
                 + "There is no clear gap to close, so what a mitigation does to it is no proof of "
                 "anything."
             )
         if self.gap.matched.is_known and not self.gap.matched.is_clear:
-            return found + (
+            return sentence + (
                 f"Between users with as many liked items nothing clear is left "
                 f"({self.gap.matched}): nothing "
                 "shows that the model makes it, so there is nothing to mend; ask with another "
@@ -147,12 +147,12 @@ class TradeOffTable:
         ]
         if wins:
             best = max(wins, key=lambda row: row.overall)
-            return found + (
+            return sentence + (
                 f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.trade_off:+.1%} "
                 f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
                 f"{self.gap.best} by {best.best_change}."
             )
-        return found + self._none_halves()
+        return sentence + self._none_halves()
 
     def _none_halves(self) -> str:
         """Return sentences on the mitigation that came nearest, and on the gain needed."""
@@ -255,9 +255,9 @@ def trade_off(
     groups = next(g for g in groupings if g.name == gap.by)
     start = before.values(metric, n_support)
     as_is = AsItIs(values=start, groups=groups, gap=gap, liked=liked_items(before))
-    told = notes or {}
+    notes_of = notes or {}
     rows = [
-        _row(name, as_is, outcomes.values(metric, n_support), rng, told.get(name, ""))
+        _row(name, as_is, outcomes.values(metric, n_support), rng, notes_of.get(name, ""))
         for name, outcomes in after.items()
     ]
     return TradeOffTable(
@@ -320,6 +320,6 @@ def _resampled(values: np.ndarray, rng: np.random.Generator) -> tuple[float, np.
     return float(known.mean()), resample(len(known), rng) @ known / len(known)
 
 
-def _change(found: tuple[float, np.ndarray]) -> Change:
-    low, high = np.quantile(found[1], [0.025, 0.975])
-    return Change(value=found[0], low=float(low), high=float(high))
+def _change(mean_and_draws: tuple[float, np.ndarray]) -> Change:
+    low, high = np.quantile(mean_and_draws[1], [0.025, 0.975])
+    return Change(value=mean_and_draws[0], low=float(low), high=float(high))

@@ -26,7 +26,7 @@ class Mitigated:
     data: Dataset
     weights: Mapping[str, float] | None
     """User -> weight; None means equal weights."""
-    said: str
+    summary: str
     """What the mitigation did, in a sentence."""
 
 
@@ -59,18 +59,18 @@ def mitigated(train: Dataset, name: str, by: str | None, rng: np.random.Generato
     check_mitigation(name, by)
     if name == PROPENSITY or by is None:
         weights = inverse_propensity(train)
-        return Mitigated(data=train, weights=weights, said=f"{_range(weights)} by {PROPENSITY}")
+        return Mitigated(data=train, weights=weights, summary=f"{_range(weights)} by {PROPENSITY}")
     if name == "reweighting":
         weights = reweigh(train, by)
-        said = f"{_range(weights)}, so that groups of {by!r} count the same"
-        return Mitigated(data=train, weights=weights, said=said)
+        change = f"{_range(weights)}, so that groups of {by!r} count the same"
+        return Mitigated(data=train, weights=weights, summary=change)
     more = (
         upsample(train, by, rng) if name == "upsampling" else augment_with_gan(train, by, rng).data
     )
     added = _users(more) - _users(train)
     made = "copied" if name == "upsampling" else "made up by a GAN"
-    said = f"{added:,} users {made}, so that groups of {by!r} are of one size"
-    return Mitigated(data=more, weights=None, said=said)
+    change = f"{added:,} users {made}, so that groups of {by!r} are of one size"
+    return Mitigated(data=more, weights=None, summary=change)
 
 
 def _users(data: Dataset) -> int:

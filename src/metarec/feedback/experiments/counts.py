@@ -52,8 +52,8 @@ def count_users(store: Store, experiment: Experiment, scale: ValueScale, now: fl
         if not _is_mine(connection):
             return 0
         chosen = sa.select(rows.user_id, rows.closes_at).where(waits).order_by(rows.user_id)
-        found = connection.execute(chosen.limit(AT_ONCE).with_for_update(skip_locked=True))
-        closes = {user: float(at) for user, at in found}
+        rows_to_close = connection.execute(chosen.limit(AT_ONCE).with_for_update(skip_locked=True))
+        closes = {user: float(at) for user, at in rows_to_close}
         done = _counted(connection, experiment.name, closes, scale)
         changes = [
             {"user": user, "closed": int(at <= now), **_NOTHING, **done.get(user, {})}
@@ -131,7 +131,7 @@ def _by_user(
     on_shown = events.join(outcomes, on=["slate_id", "item_id"], how="semi")
     answered = answered_slates(on_shown, scale)
     joined = slates.select("slate_id", "user_id").join(taken, on="slate_id", how="left")
-    found = (
+    by_user = (
         joined.join(answered, on="slate_id", how="left")
         .group_by("user_id")
         .agg(
@@ -142,4 +142,4 @@ def _by_user(
             pl.col("refused").sum().alias("refusals"),
         )
     )
-    return {row.pop("user_id"): row for row in found.iter_rows(named=True)}
+    return {row.pop("user_id"): row for row in by_user.iter_rows(named=True)}

@@ -238,17 +238,17 @@ def settings_in_effect(store: Store) -> ArmSettings:
         plan = connection.execute(query).scalar()
     if plan is None:
         return ArmSettings()
-    found = Experiment.of(json.loads(plan))
-    return found.arm_named(found.winner).settings
+    experiment = Experiment.of(json.loads(plan))
+    return experiment.arm_named(experiment.winner).settings
 
 
 def versions_in_use(store: Store) -> frozenset[str]:
     """Return the versions that the running experiment serves, and those that a rollback of the last
     promotion would restore.
     """
-    found = [one for one in experiments(store) if one.status in ("running", "promoted")]
-    before = {one.model_before for one in found[:2]} - {""}
-    return frozenset().union(before, *(one.models for one in found if one.status == "running"))
+    in_effect = [one for one in experiments(store) if one.status in ("running", "promoted")]
+    before = {one.model_before for one in in_effect[:2]} - {""}
+    return frozenset().union(before, *(one.models for one in in_effect if one.status == "running"))
 
 
 def start(store: Store, planned: Experiment) -> Experiment:
@@ -287,14 +287,14 @@ def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Exp
         ExperimentConflict: if there is no such experiment or arm, or it is not running any more.
     """
 
-    def stopped(found: Experiment) -> Experiment:
+    def stopped(experiment: Experiment) -> Experiment:
         if arm is not None:
-            stopped = {**found.stopped, found.arm_named(arm).name: reason}
-            found = replace(found, stopped=stopped)
-            left = [one.name for one in found.arms[1:] if one.name not in stopped]
-            if left and arm != found.control.name:
-                return found
-        return replace(found, status="stopped", ended_at=time.time(), reason=reason)
+            stopped = {**experiment.stopped, experiment.arm_named(arm).name: reason}
+            experiment = replace(experiment, stopped=stopped)
+            left = [one.name for one in experiment.arms[1:] if one.name not in stopped]
+            if left and arm != experiment.control.name:
+                return experiment
+        return replace(experiment, status="stopped", ended_at=time.time(), reason=reason)
 
     return _changed(store, name, "running", stopped)
 
@@ -309,10 +309,10 @@ def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -
         ExperimentConflict: if the experiment, or this arm of it, is no longer running.
     """
 
-    def promoted(found: Experiment) -> Experiment:
-        check_promotable(found, arm)
+    def promoted(experiment: Experiment) -> Experiment:
+        check_promotable(experiment, arm)
         return replace(
-            found,
+            experiment,
             status="promoted",
             ended_at=time.time(),
             reason=reason,
@@ -323,17 +323,19 @@ def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -
     return _changed(store, name, "running", promoted)
 
 
-def check_promotable(found: Experiment, arm: str) -> Arm:
+def check_promotable(experiment: Experiment, arm: str) -> Arm:
     """Return the arm to promote.
 
     Raises:
         ExperimentConflict: if the experiment or the arm is no longer running.
     """
-    if found.status != "running":
-        raise ExperimentConflict(f"{found.name!r} is {found.status}; only what runs is promoted")
-    if arm in found.stopped:
-        raise ExperimentConflict(f"arm {arm!r} was stopped ({found.stopped[arm]})")
-    return found.arm_named(arm)
+    if experiment.status != "running":
+        raise ExperimentConflict(
+            f"{experiment.name!r} is {experiment.status}; only what runs is promoted"
+        )
+    if arm in experiment.stopped:
+        raise ExperimentConflict(f"arm {arm!r} was stopped ({experiment.stopped[arm]})")
+    return experiment.arm_named(arm)
 
 
 def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
@@ -359,10 +361,10 @@ def _changed(store: Store, name: str, status: str, change: Any) -> Experiment:
         plan = connection.execute(query).scalar()
         if plan is None:
             raise ExperimentConflict(f"there is no experiment {name!r}")
-        found = Experiment.of(json.loads(plan))
-        if found.status != status:
-            raise ExperimentConflict(f"{name!r} is not {status} but {found.status}")
-        changed: Experiment = change(found)
+        experiment = Experiment.of(json.loads(plan))
+        if experiment.status != status:
+            raise ExperimentConflict(f"{name!r} is not {status} but {experiment.status}")
+        changed: Experiment = change(experiment)
         connection.execute(
             sa.update(tables.experiments).where(columns.name == name).values(**_row(changed))
         )

@@ -179,12 +179,12 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
     crossed = sum(row[4] for row in rows if row[3])
     answers = answers_of(store, experiment.name)
     ratios = coverage_ratios(store, experiment, experiment.guardrails.min_slates)
-    found = []
+    arms = []
     for arm in experiment.arms:
         own = [row for row in rows if row[0] == arm.name and not row[3]]
         totals = dict(zip(_COUNTS, (sum(r[5 + at] for r in own) for at in range(5)), strict=True))
         slates = int(totals["slates"])
-        found.append(
+        arms.append(
             ArmResult(
                 name=arm.name,
                 users=sum(row[4] for row in own),
@@ -199,7 +199,7 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
                 coverage_ratio=ratios.get(arm.name),
             )
         )
-    return found, crossed
+    return arms, crossed
 
 
 def _health(answers: Mapping[int, int]) -> dict[str, Any]:
@@ -248,9 +248,9 @@ def _sums(store: Store, experiment: Experiment, until: float) -> dict[tuple[str,
     arms = {arm.name: at for at, arm in enumerate(experiment.arms)}
     grid = np.zeros((len(arms), 2, N_MOMENTS, 1 + len(numbers)))
     with store.reading() as connection:
-        for arm, is_new, at, *found in connection.execute(query):
+        for arm, is_new, at, *counts in connection.execute(query):
             if arm in arms:
-                grid[arms[arm], is_new, min(int(at), N_MOMENTS - 1)] += np.array(found, float)
+                grid[arms[arm], is_new, min(int(at), N_MOMENTS - 1)] += np.array(counts, float)
     so_far = grid.cumsum(axis=2)
     of_group = {"all": so_far.sum(axis=1), "new": so_far[:, 1], "known": so_far[:, 0]}
     return {
@@ -281,7 +281,7 @@ def _comparisons(
     for arm in experiment.arms[1:]:
         for measure in _VALUES:
             for group in GROUPS:
-                found = _difference(experiment, sums, arm.name, measure, group)
+                difference = _difference(experiment, sums, arm.name, measure, group)
                 both = [sums[name, measure, group] for name in (arm.name, experiment.control.name)]
                 users = [float(np.asarray(one.users)[-1]) for one in both]
                 means = [
@@ -296,9 +296,9 @@ def _comparisons(
                         users=int(sum(users)),
                         arm_mean=means[0],
                         control_mean=means[1],
-                        difference=float(found.value[-1]),
-                        low=_finite(found.low[-1]),
-                        high=_finite(found.high[-1]),
+                        difference=float(difference.value[-1]),
+                        low=_finite(difference.low[-1]),
+                        high=_finite(difference.high[-1]),
                     )
                 )
     return lines
@@ -310,14 +310,14 @@ def _history(
     width = (until - experiment.started_at) / N_MOMENTS
     lines = []
     for arm in experiment.arms[1:]:
-        found = _difference(experiment, sums, arm.name, experiment.measure, "all")
+        difference = _difference(experiment, sums, arm.name, experiment.measure, "all")
         lines += [
             Moment(
                 timestamp=experiment.started_at + width * (at + 1),
                 arm=arm.name,
-                difference=float(found.value[at]),
-                low=_finite(found.low[at]),
-                high=_finite(found.high[at]),
+                difference=float(difference.value[at]),
+                low=_finite(difference.low[at]),
+                high=_finite(difference.high[at]),
             )
             for at in range(N_MOMENTS)
         ]
@@ -340,15 +340,15 @@ def _warnings(experiment: Experiment, mismatch: float, crossed: int, users: int)
     return lines
 
 
-def broken_guardrails(experiment: Experiment, found: Results) -> dict[str, str]:
+def broken_guardrails(experiment: Experiment, results: Results) -> dict[str, str]:
     """Return arm stopped by a guardrail -> reason as a sentence. The control is never stopped."""
     rails = experiment.guardrails
-    by_name = {arm.name: arm for arm in found.arms}
+    by_name = {arm.name: arm for arm in results.arms}
     control, broken = by_name[experiment.control.name], {}
     for arm in (by_name[one.name] for one in experiment.arms[1:]):
         refused = next(
             one
-            for one in found.comparisons
+            for one in results.comparisons
             if (one.arm, one.measure, one.group) == (arm.name, "refusals", "all")
         )
         if arm.name in experiment.stopped:

@@ -34,12 +34,12 @@ class TableReads(Connections):
         """
         events = tables.events.c
         some = sa.select(events.user_id, events.timestamp).order_by(events.sequence.desc())
-        found = some.limit(latest).subquery().c
-        newest = sa.func.max(found.timestamp)
+        recent = some.limit(latest).subquery().c
+        newest = sa.func.max(recent.timestamp)
         query = (
-            sa.select(found.user_id, sa.func.count(), newest)
-            .group_by(found.user_id)
-            .order_by(newest.desc(), found.user_id)
+            sa.select(recent.user_id, sa.func.count(), newest)
+            .group_by(recent.user_id)
+            .order_by(newest.desc(), recent.user_id)
             .limit(most)
         )
         with self.reading() as connection:
@@ -163,7 +163,7 @@ class TableReads(Connections):
 
     def slates(self, since: float | None = None, *, latest: int | None = None) -> pl.DataFrame:
         """Return one row per slate shown:
-        `slate_id, user_id, timestamp, model_version, shots, experiment, arm`, and the lists
+        `slate_id, user_id, timestamp, model_version, n_support, experiment, arm`, and the lists
         `item_ids, scores, propensity`; those with a time of `since` or later, and at most the
         `latest`.
         """
@@ -206,8 +206,8 @@ class TableReads(Connections):
             .group_by(ago)
         )
         with self.reading() as connection:
-            found = {int(minute): int(count) for minute, count in connection.execute(query)}
-        return [found.get(minute, 0) for minute in range(minutes - 1, -1, -1)]
+            counts = {int(minute): int(count) for minute, count in connection.execute(query)}
+        return [counts.get(minute, 0) for minute in range(minutes - 1, -1, -1)]
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table."""

@@ -180,6 +180,11 @@ def _experiments(connection: Connection) -> None:
     )
 
 
+def _support_sizes(connection: Connection) -> None:
+    """Step 10: the number of a user's events that a slate was made from is called `n_support`."""
+    _run(connection, "ALTER TABLE slates RENAME COLUMN shots TO n_support")
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _events_and_slates,
     _items_and_users,
@@ -190,6 +195,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _copies_and_merges,
     _deleted_items,
     _experiments,
+    _support_sizes,
 ]
 """The steps, in order."""
 _TABLES_SINCE = {
@@ -325,8 +331,10 @@ def _is_older_store(connection: Connection, place: str) -> bool:
 
 
 def _version_in(connection: Connection, place: str) -> int:
-    found = connection.execute(text(f'SELECT max(version) FROM "{place}".schema_version')).scalar()
-    return found if isinstance(found, int) else 0
+    version = connection.execute(
+        text(f'SELECT max(version) FROM "{place}".schema_version')
+    ).scalar()
+    return version if isinstance(version, int) else 0
 
 
 def _tables_of(version: int) -> set[str]:

@@ -55,8 +55,8 @@ class UserReads(Connections):
     def id_now(self, user_id: str) -> str:
         """Return the user that a user was merged into, or the user itself."""
         with self.reading() as connection:
-            found = connection.execute(sa.select(self._now(user_id))).scalar_one()
-        return str(found)
+            current_id = connection.execute(sa.select(self._now(user_id))).scalar_one()
+        return str(current_id)
 
     def events_of(self, user_id: str, last: int | None = None) -> list[Event]:
         """Return the events of a user, oldest first; only the `last` ones if given."""
@@ -75,8 +75,8 @@ class UserReads(Connections):
     def profile_of(self, user_id: str) -> dict[str, Any]:
         """Return the attributes of a user; empty if there are none."""
         with self.reading() as connection:
-            found = connection.execute(_PROFILE, self._named(user_id)).scalar()
-        return json.loads(found) if found else {}
+            profile = connection.execute(_PROFILE, self._named(user_id)).scalar()
+        return json.loads(profile) if profile else {}
 
     def slates_of(self, user_id: str) -> int:
         """Return the number of stored slates shown to a user."""
@@ -102,12 +102,12 @@ class UserReads(Connections):
             attributes.
         """
         known = self._named(user_id)
-        asked = known | {"last": last}
+        parameters = known | {"last": last}
         with self.reading() as connection:
             rows = (
-                connection.execute(_HISTORY_WITHOUT, asked | {"without": [*without]})
+                connection.execute(_HISTORY_WITHOUT, parameters | {"without": [*without]})
                 if without
-                else connection.execute(_HISTORY, asked)
+                else connection.execute(_HISTORY, parameters)
             ).all()
             profile = connection.execute(_PROFILE, known).scalar()
         return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(
@@ -116,9 +116,9 @@ class UserReads(Connections):
 
     def acted_on(self, user_id: str, latest: int) -> list[tuple[str, str]]:
         """Return (item, kind) of the `latest` events of a user, each pair once."""
-        asked = self._named(user_id) | {"last": latest}
+        parameters = self._named(user_id) | {"last": latest}
         with self.reading() as connection:
-            return [(item, kind) for item, kind in connection.execute(_ACTED_ON, asked)]
+            return [(item, kind) for item, kind in connection.execute(_ACTED_ON, parameters)]
 
     def arms_of(self, user_id: str) -> dict[str, str]:
         """Return experiment -> arm that the user saw."""

@@ -49,7 +49,7 @@ slates = sa.Table(
     _text("user_id"),
     _number("timestamp"),
     _text("model_version"),
-    sa.Column("shots", sa.Integer, nullable=False),
+    sa.Column("n_support", sa.Integer, nullable=False),
     _text(
         "shown"
     ),  # JSON: {"item_ids": [], "scores": [], "propensity": []}; one row a slate keeps writes few

@@ -48,15 +48,15 @@ def asked_at(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, fl
     """Return user -> time of the last request to be forgotten, seconds since 1970; users without
     one are left out.
     """
-    asked = tables.forgotten.c
-    if connection.execute(sa.select(asked.digest).limit(1)).first() is None:
+    columns = tables.forgotten.c
+    if connection.execute(sa.select(columns.digest).limit(1)).first() is None:
         return {}
     key = read_key(connection)
     user_of = {digest_of(key, user_id): user_id for user_id in set(user_ids)}
-    query: sa.Select[Any] = sa.select(asked.digest, sa.func.max(asked.timestamp)).group_by(
-        asked.digest
+    query: sa.Select[Any] = sa.select(columns.digest, sa.func.max(columns.timestamp)).group_by(
+        columns.digest
     )
-    rows = rows_of_digests(connection, query, asked.digest, user_of)
+    rows = rows_of_digests(connection, query, columns.digest, user_of)
     return {user_of[digest]: float(at) for digest, at in rows}
 
 
@@ -78,8 +78,8 @@ def rows_of_digests(
 
 def all_asked(connection: sa.Connection) -> dict[str, float]:
     """Return digest -> time of the last request to be forgotten, seconds since 1970."""
-    asked = tables.forgotten.c
-    query: sa.Select[Any] = sa.select(asked.digest, sa.func.max(asked.timestamp)).group_by(
-        asked.digest
+    columns = tables.forgotten.c
+    query: sa.Select[Any] = sa.select(columns.digest, sa.func.max(columns.timestamp)).group_by(
+        columns.digest
     )
     return {digest: float(at) for digest, at in connection.execute(query)}

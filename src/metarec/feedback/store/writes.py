@@ -168,11 +168,13 @@ class Writes:
         puts: Sequence[tuple[float, tuple[str, Mapping[str, Any]]]],
     ) -> list[None]:
         """Replace the attributes of users."""
-        asked, now = _asked(connection, (user_id for _, (user_id, _) in puts))
+        forgotten_at, now = _forgotten_and_current(
+            connection, (user_id for _, (user_id, _) in puts)
+        )
         last = {
             now[user_id]: {"user_id": now[user_id], "profile": json.dumps(dict(profile))}
             for at, (user_id, profile) in puts
-            if at > asked.get(user_id, -math.inf)
+            if at > forgotten_at.get(user_id, -math.inf)
         }
         if last:
             self._upsert(connection, tables.users, "user_id", list(last.values()))
@@ -185,16 +187,16 @@ class Writes:
     ) -> list[None]:
         """Replace the friends of users."""
         named = {user for _, (user_id, friends) in puts for user in (user_id, *friends)}
-        asked, now = _asked(connection, named)
+        forgotten_at, now = _forgotten_and_current(connection, named)
         for at, (user_id, friends) in puts:
-            if at <= asked.get(user_id, -math.inf):
+            if at <= forgotten_at.get(user_id, -math.inf):
                 continue
             own = now[user_id]
             connection.execute(sa.delete(tables.friends).where(tables.friends.c.user_id == own))
             known = {
                 now[friend]: weight
                 for friend, weight in friends.items()
-                if at > asked.get(friend, -math.inf) and now[friend] != own
+                if at > forgotten_at.get(friend, -math.inf) and now[friend] != own
             }
             rows = [
                 {"user_id": own, "friend_id": friend, "weight": weight}
@@ -214,7 +216,7 @@ class Writes:
         connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=others), rows)
 
 
-def _asked(
+def _forgotten_and_current(
     connection: sa.Connection, user_ids: Iterable[str]
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Return the time of the last request to be forgotten of those users who made one, by this id
@@ -224,11 +226,11 @@ def _asked(
     block_forgetting(connection)
     users = set(user_ids)
     became = ids_now(connection, users)
-    asked = asked_at(connection, users | set(became.values()))
+    forgotten_at = asked_at(connection, users | set(became.values()))
     for user, other in became.items():
-        if other in asked:
-            asked[user] = max(asked[other], asked.get(user, -math.inf))
-    return asked, {user: became.get(user, user) for user in users}
+        if other in forgotten_at:
+            forgotten_at[user] = max(forgotten_at[other], forgotten_at.get(user, -math.inf))
+    return forgotten_at, {user: became.get(user, user) for user in users}
 
 
 def _living(
@@ -237,22 +239,26 @@ def _living(
     """Return the rows of each batch under the current ids of their users, without those that a user
     asked to forget.
     """
-    asked, now = _asked(connection, (row.user_id for _, batch in batches for row in batch))
+    forgotten_at, now = _forgotten_and_current(
+        connection, (row.user_id for _, batch in batches for row in batch)
+    )
     return [
         [
             row if now[row.user_id] == row.user_id else replace(row, user_id=now[row.user_id])
             for row in batch
-            if not _is_older(row, at, asked)
+            if not _is_older(row, at, forgotten_at)
         ]
         for at, batch in batches
     ]
 
 
-def _is_older(row: Event | Impression, handed_over: float, asked: Mapping[str, float]) -> bool:
+def _is_older(
+    row: Event | Impression, handed_over: float, forgotten_at: Mapping[str, float]
+) -> bool:
     """Return whether a row is from before its user's request to be forgotten, by its time or the
     time it was submitted.
     """
-    return min(row.timestamp, handed_over) <= asked.get(row.user_id, -math.inf)
+    return min(row.timestamp, handed_over) <= forgotten_at.get(row.user_id, -math.inf)
 
 
 def _slates_not_kept(connection: sa.Connection, events: Iterable[Event]) -> set[str]:
@@ -269,15 +275,15 @@ def _items_named(
     connection: sa.Connection, item_ids: Iterable[str]
 ) -> dict[str, tuple[bool, dict[str, Any]]]:
     """Return item id -> (whether it is deleted, attributes) of those that are stored."""
-    found: dict[str, tuple[bool, dict[str, Any]]] = {}
+    by_id: dict[str, tuple[bool, dict[str, Any]]] = {}
     items, wanted = tables.items.c, list(item_ids)
     for start in range(0, len(wanted), 500):
         query = sa.select(items.item_id, items.is_deleted, items.attributes).where(
             items.item_id.in_(wanted[start : start + 500])
         )
         for item_id, gone, attributes in connection.execute(query):
-            found[item_id] = bool(gone), json.loads(attributes)
-    return found
+            by_id[item_id] = bool(gone), json.loads(attributes)
+    return by_id
 
 
 def _check_same(connection: sa.Connection, events: Sequence[Event]) -> None:

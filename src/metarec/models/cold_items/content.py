@@ -16,7 +16,7 @@ def read_content(content: np.ndarray, texts: np.ndarray | None, center: np.ndarr
     )
 
 
-def placed(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
+def normalized(texts: np.ndarray, center: np.ndarray) -> np.ndarray:
     """[items, E] text embeddings centered at `center` and scaled to unit length."""
     return unit_rows(unit_rows(texts) - center)
 

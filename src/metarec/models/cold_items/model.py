@@ -26,7 +26,7 @@ from torch import Tensor
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
 from metarec.models.cold_items.content import (
-    placed,
+    normalized,
     read_content,
     unit_rows,
     with_expected,
@@ -138,7 +138,7 @@ class NewItems:
         return AdaptedItems(
             params=params,
             raters=on_device(raters.lengths),
-            texts=self.placed(content if texts is None else texts),
+            texts=self.normalized(content if texts is None else texts),
         )
 
     def _scores(
@@ -169,7 +169,7 @@ class NewItems:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], texts: np.ndarray) -> NewItems:
         """Restore the learner from `arrays()`; `texts` [N, E] are those of known items, as returned
-        by `placed`.
+        by `normalized`.
         """
 
         def part(prefix: str) -> dict[str, np.ndarray]:
@@ -194,26 +194,26 @@ class NewItems:
             **own,
         )
 
-    def placed(self, texts: np.ndarray) -> np.ndarray:
+    def normalized(self, texts: np.ndarray) -> np.ndarray:
         """[items, E] text embeddings, centered and scaled like `self.texts`."""
-        return placed(texts, self.center)
+        return normalized(texts, self.center)
 
     def likeness(self, texts: np.ndarray, users: Histories) -> np.ndarray:
-        """[2, items, users] float32 cosine similarity of `placed` texts to the mean of what a user
-        liked, and to the most similar item that the user liked; 0 for users without likes.
+        """[2, items, users] float32 cosine similarity of `normalized` texts to the mean of what a
+        user liked, and to the most similar item that the user liked; 0 for users without likes.
         """
         liked = users.where(self.scale.transform(users, "liking").values > 0)
-        found = np.zeros((2, len(users), len(texts)), np.float32)
-        found[0] = unit_rows(liked.sums_of(self.texts)) @ texts.T
+        cosines = np.zeros((2, len(users), len(texts)), np.float32)
+        cosines[0] = unit_rows(liked.sums_of(self.texts)) @ texts.T
         for block in similar_lengths(liked.lengths, len(texts), BLOCK):
             last = liked.lengths[block, None] - 1
             place = np.minimum(np.arange(last.max() + 1), last)  # pads with the last event
             items = liked.items[liked.offsets[block, None] + place]
             met, at = np.unique(items, return_inverse=True)
-            found[1, block] = (self.texts[met] @ texts.T)[at.reshape(items.shape)].max(1)
-        return found.transpose(0, 2, 1)
+            cosines[1, block] = (self.texts[met] @ texts.T)[at.reshape(items.shape)].max(1)
+        return cosines.transpose(0, 2, 1)
 
-    def met(self, users: Histories) -> tuple[np.ndarray, np.ndarray]:
+    def event_weights(self, users: Histories) -> tuple[np.ndarray, np.ndarray]:
         """[events] signed weight of each event in the description of its user, and [users, 2] the
         other columns of the description (a constant and the log of the number of events); the same
         for all learners of one value scale.
@@ -230,7 +230,7 @@ class NewItems:
         """[users, F + 2] signed mean of the factors of a user's items, a constant, and the log of
         the number of events.
         """
-        signs, extra = self.met(users)
+        signs, extra = self.event_weights(users)
         return on_device(np.concatenate([users.sums_of(self.factors, signs), extra], axis=1))
 
 
@@ -242,4 +242,4 @@ class AdaptedItems:
     raters: Tensor
     """[items] number of raters."""
     texts: np.ndarray
-    """[items, E] texts as returned by `NewItems.placed`."""
+    """[items, E] texts as returned by `NewItems.normalized`."""

@@ -21,13 +21,13 @@ from jaxtyping import Float, Int
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.cold_items.config import ColdItemsConfig
-from metarec.models.cold_items.content import placed
+from metarec.models.cold_items.content import normalized
 from metarec.models.cold_items.model import NewItems
 from metarec.models.cold_items.training import fit_new_items
 from metarec.models.cold_items.unrated import UnratedItems
 from metarec.runtime.progress import Progress, silent
 
-PART = "cold_items"
+COLD_ITEMS = "cold_items"
 """Name of this score component."""
 MAX_ROWS = 1_000
 """Bound: new items that are reranked, those with the highest expected likes; the others keep the
@@ -106,7 +106,7 @@ class NewItemPlaces:
             at = np.searchsorted(items, self.reordered)
             scores[:, at] = self._anew(scores[:, at], support)
 
-    def part(
+    def score_component(
         self, scores: Float[np.ndarray, "users items"], support: Histories
     ) -> Float[np.ndarray, "users items"]:
         """[B, N] change of each score by `reorder`: 0 for items with events."""
@@ -160,7 +160,7 @@ class NewItemPlaces:
             for number in range(sum(name.endswith(".facts") for name in arrays))
         ]
         source = (text if text.shape[1] else content)[: len(each[0]["factors"])].astype(np.float32)
-        texts = placed(source, each[0]["center"])
+        texts = normalized(source, each[0]["center"])
         return cls(
             learners=tuple(NewItems.from_arrays(learned, texts) for learned in each),
             rows=np.asarray(arrays["rows"], np.int64),

@@ -49,13 +49,13 @@ class ItemTasks:
         """
         histories, rng = self.behavior.histories, np.random.default_rng(0)
         new_users, most = self.new_items.config.new_users, self.behavior.horizon.pool
-        found = []
+        shown = []
         for fold in range(self.new_items.config.folds):
             others = histories.where(self.folds[histories.items] != fold)
             is_new = rng.random(len(others)) < new_users
             few = np.minimum(rng.integers(0, most + 1, len(others)), others.lengths)
-            found.append(others.first(np.where(is_new, few, others.lengths)))
-        return found
+            shown.append(others.first(np.where(is_new, few, others.lengths)))
+        return shown
 
     @cached_property
     def users(self) -> list[ItemFeatures]:
@@ -136,17 +136,17 @@ class ItemTasks:
     def _batch(self, fold: int, items: np.ndarray, rng: np.random.Generator) -> TaskBatch:
         """Tasks of these items: some raters as support, all other likers as query."""
         raters, config = self.raters.users(items).shuffled(rng), self.new_items.config
-        shots = np.where(
+        n_support = np.where(
             rng.random(len(items)) < config.no_raters,
             0,
             rng.integers(1, config.max_raters + 1, len(items)),
         )
-        shots = np.minimum(shots, raters.lengths // 2)
-        shown, asked = raters.first(shots), raters.after(shots)
-        asked = asked.where(asked.values > 0)
+        n_support = np.minimum(n_support, raters.lengths // 2)
+        shown, query_set = raters.first(n_support), raters.after(n_support)
+        query_set = query_set.where(query_set.values > 0)
         is_candidate = np.ones((len(items), len(self.behavior.histories)), bool)
         is_candidate[shown.owners, shown.items] = False
-        rows = asked.padded()
+        rows = query_set.padded()
         query = Query(
             items=on_device(rows.items),
             values=on_device(rows.values),

@@ -37,14 +37,17 @@ class UnratedItems:
     def scores(self, users: Histories) -> np.ndarray:
         """[users, items] float32 sum over the learners of their weighted log-scores."""
         first = self.learners[0]
-        likeness, (signs, extra) = first.likeness(self.items[0].texts, users), first.met(users)
+        likeness, (signs, extra) = (
+            first.likeness(self.items[0].texts, users),
+            first.event_weights(users),
+        )
         described = np.concatenate([users.sums_of(self._factors, signs), extra], axis=1)
         vectors, fixed = self._products
-        found = self._trunks.embed(described) @ vectors
-        found += fixed
+        scores = self._trunks.embed(described) @ vectors
+        scores += fixed
         for cosines, weight in zip(likeness, self._weights[:, 2:].sum(axis=0), strict=True):
-            found += weight * cosines.T
-        return np.asarray(found)
+            scores += weight * cosines.T
+        return np.asarray(scores)
 
     @cached_property
     def _weights(self) -> np.ndarray:

@@ -22,17 +22,17 @@ class ContextConfig(ModelConfig):
     """Pseudo-counts of events that are tried, which shrink the lifts predicted from content towards
     none (each above 0).
     """
-    weights: tuple[float, ...] = setting((0.5, 1.0), least=0)
+    weights: tuple[float, ...] = setting((0.5, 1.0), at_least=0)
     """Weights of the sum over columns that are tried (each 0 or more)."""
     min_t: float = setting(3.0)
     """Smallest t statistic of a column's gain in log-likelihood over held-out users with which it
     is read.
     """
-    min_ratio: float = setting(0.02, above=0, most=1)
+    min_ratio: float = setting(0.02, above=0, at_most=1)
     """Lower bound of P(value | item) / P(value) predicted from content and axes (above 0, 1 at
     most).
     """
-    max_acts: int = setting(4000, least=1)
+    max_acts: int = setting(4000, at_least=1)
     """Held-out events on which these are chosen, at most (1 or more). Each fold chooses anew: after
     one choice for all, slates for new users were worse on Frappe (docs/experiments).
     """

@@ -87,7 +87,7 @@ def by_content_of(
     """
     if damping is None:
         return [np.zeros((1, len(table)), np.float32) for table in tables]
-    found = []
+    regressions = []
     for table in tables:
         acts, share = table.sum(0), _share_of(table)
         middle = acts @ content / max(acts.sum(), 1.0)
@@ -97,8 +97,8 @@ def by_content_of(
         products[np.diag_indices_from(products)] += damping * spread
         excess = (table - share[:, None] * acts) @ centered / share[:, None]
         weights = solve(products, excess.T, assume_a="pos")
-        found.append(np.concatenate([weights, -middle[None] @ weights]).astype(np.float32))
-    return found
+        regressions.append(np.concatenate([weights, -middle[None] @ weights]).astype(np.float32))
+    return regressions
 
 
 def ratios_of(content: np.ndarray, by_content: np.ndarray, least: float) -> np.ndarray:
@@ -112,14 +112,14 @@ def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
     """For each column, weighted counts [size, N] of events on an item under each code; code 0 is
     unknown and has none.
     """
-    found, weights = [], _weights(acts)
+    tables, weights = [], _weights(acts)
     for column, size in enumerate(sizes):
         codes = acts.codes[:, column]
         known = codes > 0
         cells = codes[known] * n_items + acts.items[known]
         counts = np.bincount(cells, weights[known], minlength=int(size) * n_items)
-        found.append(counts.reshape(int(size), n_items))
-    return found
+        tables.append(counts.reshape(int(size), n_items))
+    return tables
 
 
 def ratios_by_axes(
@@ -136,9 +136,9 @@ def ratios_by_axes(
     squares, axes = np.linalg.eigh(residuals @ residuals.T)
     kept = _above_noise(np.sqrt(np.maximum(squares, 0.0)), residuals.shape)
     beyond = 1.0 + (axes * kept) @ (axes.T @ residuals) / np.maximum(roots, 1.0)
-    found = np.concatenate(ratios) * beyond
+    corrected = np.concatenate(ratios) * beyond
     cuts = np.cumsum([len(table) for table in tables])[:-1]
-    return np.split(np.maximum(found, least), cuts)
+    return np.split(np.maximum(corrected, least), cuts)
 
 
 def _above_noise(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -162,6 +162,6 @@ def shrunk(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:
     of `damping` events; 1 for the unknown code.
     """
     share = _share_of(table)[:, None]
-    found = (table + damping * share * ratio) / (table.sum(0) + damping) / share
-    found[0] = 1.0
-    return np.asarray(found)
+    lifts = (table + damping * share * ratio) / (table.sum(0) + damping) / share
+    lifts[0] = 1.0
+    return np.asarray(lifts)

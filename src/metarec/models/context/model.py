@@ -84,19 +84,19 @@ class Context:
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 evidence for every item; zero for users without a known circumstance."""
         codes = users.context.circumstances
-        found = np.zeros((len(users), len(self.popularity)), np.float32) if out is None else out
-        found[:] = 0.0
+        evidence = np.zeros((len(users), len(self.popularity)), np.float32) if out is None else out
+        evidence[:] = 0.0
         if not codes.shape[1]:
-            return found
+            return evidence
         is_known = self._is_known(users)
         for column in np.flatnonzero(is_known.any(0)):
             rows = np.where(is_known[:, column], codes[:, column], 0)
-            found += self.lifts[self.starts[column] + rows]
-        found *= self.weight
-        np.exp(found, out=found)
-        found *= self.popularity
-        found[~is_known.any(1)] = 0.0
-        return np.asarray(found)
+            evidence += self.lifts[self.starts[column] + rows]
+        evidence *= self.weight
+        np.exp(evidence, out=evidence)
+        evidence *= self.popularity
+        evidence[~is_known.any(1)] = 0.0
+        return np.asarray(evidence)
 
     def knows(self, users: UserBatch) -> np.ndarray:
         """[B] whether a column that is read has a known value for each user."""

@@ -61,7 +61,7 @@ class ServedNetwork:
                 (share * in_memory(norm.bias)) @ out,
             )
 
-    def wanted(
+    def user_vectors(
         self,
         items_BL: Int[np.ndarray, "B L"],
         values_BL: Float[np.ndarray, "B L"],
@@ -153,9 +153,9 @@ def _read(layers: tuple[Layer, Layer], x: np.ndarray) -> np.ndarray:
 
 
 def _linear(x: np.ndarray, layer: Layer) -> np.ndarray:
-    found: np.ndarray = x @ layer[0]
-    found += layer[1]
-    return found
+    output: np.ndarray = x @ layer[0]
+    output += layer[1]
+    return output
 
 
 def _normalized(x: np.ndarray) -> np.ndarray:

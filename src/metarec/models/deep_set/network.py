@@ -43,37 +43,37 @@ MAX_LOGITS = 4096
 class DeepSetConfig(ModelConfig):
     """Hyper-parameters of the size and training of the deep-set network."""
 
-    dim: int = setting(64, least=2)
+    dim: int = setting(64, at_least=2)
     """Width of events, items and users (2 or more, even)."""
-    layers: int = setting(1, least=0)
+    layers: int = setting(1, at_least=0)
     """Transformer blocks beside the set encoder (0 or more)."""
-    dropout: float = setting(0.4, least=0, below=1, tried=(0.1, 0.7))
+    dropout: float = setting(0.4, at_least=0, below=1, search_range=(0.1, 0.7))
     """Dropout of events and inside blocks, in [0, 1)."""
-    id_dropout: float = setting(0.5, least=0, below=1)
+    id_dropout: float = setting(0.5, at_least=0, below=1)
     """Probability that an item's collaborative residual is dropped in a step, in [0, 1)."""
-    profile_dropout: float = setting(0.5, least=0, below=1)
+    profile_dropout: float = setting(0.5, at_least=0, below=1)
     """Probability that a profile column is dropped in a step, in [0, 1), so that users without a
     profile are served too.
     """
-    steps: int | None = setting(None, least=1)
+    steps: int | None = setting(None, at_least=1)
     """Training steps (1 or more); the state with the smallest loss on held-out users is kept. By
     default 300, or 600 from 3,000 training users on.
     """
-    users_per_step: int = setting(64, least=1)
+    users_per_step: int = setting(64, at_least=1)
     """Users in a step (1 or more)."""
-    prefixes: int = setting(5, least=1)
+    prefixes: int = setting(5, at_least=1)
     """Support sizes of each user in a step (1 or more): 0, and others drawn uniformly."""
-    lr: float = setting(2e-3, above=0, tried=(5e-4, 8e-3))
+    lr: float = setting(2e-3, above=0, search_range=(5e-4, 8e-3))
     """Peak step size of AdamW (above 0)."""
-    weight_decay: float = setting(1e-2, least=0)
+    weight_decay: float = setting(1e-2, at_least=0)
     """Weight decay of matrices, except item tables (0 or more)."""
-    value_levels: int = setting(5, least=1)
+    value_levels: int = setting(5, at_least=1)
     """Quantile bins into which values are discretized (1 or more)."""
-    held_out: int = setting(150, least=0)
+    held_out: int = setting(150, at_least=0)
     """Training users held out to choose that state, at most (0 or more)."""
-    evaluate_every: int = setting(50, least=1)
+    evaluate_every: int = setting(50, at_least=1)
     """Steps between evaluations on held-out users (1 or more)."""
-    sampled: int = setting(2048, least=2)
+    sampled: int = setting(2048, at_least=2)
     """Items of a large catalog that a training step samples beside the liked ones (2 or more)."""
 
     def steps_for(self, users: int) -> int:

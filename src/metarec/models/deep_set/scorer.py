@@ -41,7 +41,7 @@ class DeepSet:
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
         """[B, N] evidence for every item."""
-        wanted, bias = self._wanted(users), in_memory(self.network.bias)
+        wanted, bias = self._user_vectors(users), in_memory(self.network.bias)
         out = np.empty((len(users), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
             np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
@@ -58,7 +58,7 @@ class DeepSet:
         """[B, I] evidence for the given items up to a factor per user, in float64, since the
         largest logit of the catalog is not known.
         """
-        logits = self._wanted(users) @ self.vectors_of(items).T
+        logits = self._user_vectors(users) @ self.vectors_of(items).T
         logits += in_memory(self.network.bias)[items]
         return np.asarray(np.exp(logits.astype(np.float64)))
 
@@ -66,7 +66,7 @@ class DeepSet:
         """[I, D] embeddings of the given items."""
         return np.asarray(self._served.items[items])
 
-    def _wanted(self, users: UserBatch) -> np.ndarray:
+    def _user_vectors(self, users: UserBatch) -> np.ndarray:
         """[B, D] user vectors; their products with item embeddings, plus the bias of each item, are
         the logits.
         """
@@ -74,7 +74,9 @@ class DeepSet:
         # No padding beyond the longest support
         longest = min(served.pool, int(support.lengths.max(initial=1)))
         events, lengths = support.padded(longest), np.minimum(support.lengths, longest)
-        return served.wanted(events.items, events.values, events.strengths, lengths, users.profiles)
+        return served.user_vectors(
+            events.items, events.values, events.strengths, lengths, users.profiles
+        )
 
     @cached_property
     def _served(self) -> ServedNetwork:

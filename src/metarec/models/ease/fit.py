@@ -44,7 +44,7 @@ def diagonal_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Near:
+class NearbyItems:
     """How nearby items share weights."""
 
     items: np.ndarray
@@ -62,13 +62,13 @@ class Near:
         return among_places(inverse, diagonal, self.ridge, near, self.share)
 
 
-def near_of(
+def nearby_items_of(
     behavior: Behavior,
     choices: Choices,
     ridge: float,
     config: EaseConfig,
     rng: np.random.Generator,
-) -> Near | None:
+) -> NearbyItems | None:
     """How nearby items share weights; None where items have no places, or where sharing does not
     clearly improve the recommendations to held-out training users.
 
@@ -84,7 +84,7 @@ def near_of(
     by_count = np.argsort(-counts, kind="stable")[: config.max_items]
     items, places = np.sort(by_count), behavior.context.places
     around = surroundings(places[items], counts[items], config.place_scales, config.landmarks, rng)
-    near = Near(items=items, surroundings=around, share=0.0, ridge=ridge)
+    near = NearbyItems(items=items, surroundings=around, share=0.0, ridge=ridge)
     head = np.sort(by_count[: config.choosing_items])
     trial = _Trial.of(behavior, choices, users, head, ridge, config)
     plain = trial.quality(near)
@@ -143,7 +143,7 @@ class _Trial:
             places=config.choosing_places,
         )
 
-    def quality(self, near: Near) -> np.ndarray:
+    def quality(self, near: NearbyItems) -> np.ndarray:
         """[B] NDCG of what the users took later, with weights shared as in `near`."""
         scores = self.support @ near.among(self.inverse.copy(), self.diagonal, self.head)
         unseen = np.where(self.support > 0, -np.inf, scores)
@@ -161,7 +161,7 @@ def weights_of(
     events: sp.csr_matrix,
     diagonals: Sequence[np.ndarray],
     config: EaseConfig,
-    near: Near | None = None,
+    near: NearbyItems | None = None,
 ) -> tuple[sp.csr_matrix, ...]:
     """[N, N] weights for each of the `diagonals` [N] of the Gram matrix of `events` [B, N]."""
     counts = np.bincount(events.indices, minlength=events.shape[1])
@@ -181,7 +181,9 @@ def weights_of(
         return near.among(inverse_of(gram, diagonal) if few is None else few, diagonal, head)
 
     return tuple(
-        (_placed(among(diagonal[head]), head, len(counts), most) + tail).tocsr().astype(np.float32)
+        (_scattered(among(diagonal[head]), head, len(counts), most) + tail)
+        .tocsr()
+        .astype(np.float32)
         for diagonal, tail in zip(diagonals, tails, strict=True)
     )
 
@@ -229,7 +231,7 @@ def _coupling(events: sp.csr_matrix) -> np.ndarray:
     return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
 
 
-def _placed(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
+def _scattered(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
     """[N, N] the `most` entries of largest absolute value in each row of `dense` [H, H], scattered
     to the items `places` [H].
     """

@@ -32,7 +32,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, Evidence, event_weights
 from metarec.models.ease.config import EaseConfig
-from metarec.models.ease.fit import diagonal_of, near_of, points_of, weights_of
+from metarec.models.ease.fit import diagonal_of, nearby_items_of, points_of, weights_of
 from metarec.models.ease.regression import energy
 from metarec.models.gram import Choices, note_of
 from metarec.models.sparse_rows import (
@@ -97,7 +97,7 @@ class Ease:
             diagonals = [
                 diagonal_of(choices.events, behavior, int(k), config) + ridge for k in points
             ]
-            near = near_of(behavior, choices, ridge, config, rng)
+            near = nearby_items_of(behavior, choices, ridge, config, rng)
         return cls(
             points=points,
             weights=weights_of(choices.compared, diagonals, config, near),

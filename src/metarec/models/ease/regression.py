@@ -124,6 +124,6 @@ def surroundings(
     kernel = mean_kernel(km_table(points, points[np.sort(able)]), scales)
     value, vector = np.linalg.eigh(kernel[np.sort(able)].astype(np.float64))
     kept = value > MIN_EIGENVALUE * value[-1]
-    found = kernel @ (vector[:, kept] / np.sqrt(value[kept])).astype(np.float32)
-    found[~is_placed(places)] = 0.0
-    return np.asarray(found, np.float32)
+    features = kernel @ (vector[:, kept] / np.sqrt(value[kept])).astype(np.float32)
+    features[~is_placed(places)] = 0.0
+    return np.asarray(features, np.float32)

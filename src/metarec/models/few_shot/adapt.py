@@ -27,7 +27,7 @@ could lower its loss by them without fitting the support.
 class AdaptConfig:
     """Settings of the inner loop, which adapts the prior to each task."""
 
-    inner_steps: int = setting(3, least=0)
+    inner_steps: int = setting(3, at_least=0)
     """Gradient steps on the support set; 0 serves the prior unchanged."""
     inner_lr: float = setting(0.1, above=0)
     """Step size of the inner loop; the initial value where step sizes are learned."""
@@ -42,7 +42,7 @@ class AdaptConfig:
     (arXiv:1810.09502); `per_weight` learned for each weight (Meta-SGD).
     """
 
-    rows_asked: int | None = setting(None, least=1)
+    rows_asked: int | None = setting(None, at_least=1)
     """Number of rows that each task will score, where few: weight updates are then kept as low-rank
     factors for more sizes. The result is the same.
     """
@@ -120,8 +120,8 @@ def adapt(
             watched = Watched({**resting, **moved.params, **moved.factors}, moved.weights, tasks)
             moves = _moves(support_loss(watched), moved.params, watched, config, keeps_graph)
             moved = _after(moved, moves, known, config, step)
-    found = moved.by_name()
-    return found if training else {name: value.detach() for name, value in found.items()}
+    params = moved.by_name()
+    return params if training else {name: value.detach() for name, value in params.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def _moves(
     # Fixed rates scale the loss rather than each gradient, which saves one operation per parameter
     # in both passes.
     scale = losses.new_full((), -config.inner_lr if config.rates == "fixed" else -1.0)
-    found = iter(
+    gradients = iter(
         torch.autograd.grad(
             losses.sum(),
             [*params.values(), *ends],
@@ -189,13 +189,14 @@ def _moves(
         )
     )
     return _Moves(
-        params={name: next(found) for name in params},
+        params={name: next(gradients) for name in params},
         left={
             layer: _concat([x if keeps_graph else x.detach() for x, _ in pairs])
             for layer, pairs in watched.rows.items()
         },
         right={
-            layer: _concat([next(found) for _ in pairs]) for layer, pairs in watched.rows.items()
+            layer: _concat([next(gradients) for _ in pairs])
+            for layer, pairs in watched.rows.items()
         },
     )
 

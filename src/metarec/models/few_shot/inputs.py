@@ -199,18 +199,6 @@ class ItemFeatures:
             anchor_weights=on_device(log_weights).to(columns.dtype),
         )
 
-    @classmethod
-    def asked(cls, columns: Tensor) -> ItemFeatures:
-        """Return features to be scored only: with bias 0 and without anchors, so nothing can adapt
-        on them.
-        """
-        return cls(
-            columns=columns,
-            bias=columns.new_zeros(len(columns)),
-            anchors=columns.new_zeros(0, dtype=torch.int64),
-            anchor_weights=columns.new_zeros(0),
-        )
-
     def take(self, indexes: Tensor) -> ItemFeatures:
         """Return the features of items [n], or of each task's own items [B, Q]. The anchors still
         index the whole catalog, so adapt on that.

@@ -92,7 +92,7 @@ class UncertainLearner(Learner, Protocol):
         ...
 
 
-def ask(
+def question_of(
     objective: Objective,
     query: Query,
     items: ItemFeatures,

@@ -61,7 +61,7 @@ class MLPBody:
     """
 
     hidden: tuple[int, ...] = (64, 64)
-    context: int = setting(0, least=0)
+    context: int = setting(0, at_least=0)
     """Width of a context vector that starts at zero and may be all that adapts (CAVIA)."""
     embed: int = 0
     """Width of linear embeddings of columns and profile, as of MeLU's attributes; 0 for none."""

@@ -78,7 +78,7 @@ class ServedRidge:
         kernel += (self.level + self.session) * is_real[:, :, None] * is_real[:, None, :]
         np.einsum("bss->bs", kernel)[...] += self.noise
         weights = np.linalg.solve(kernel, targets[..., None])
-        found = np.ones((len(support), self.items.shape[1]), np.float32)
-        found[:, :-2] = self.gain * (weights * seen_BSD).sum(1)
-        found[:, -2] = self.gain * self.level * weights.sum((1, 2))
-        return found
+        columns = np.ones((len(support), self.items.shape[1]), np.float32)
+        columns[:, :-2] = self.gain * (weights * seen_BSD).sum(1)
+        columns[:, -2] = self.gain * self.level * weights.sum((1, 2))
+        return columns

@@ -157,9 +157,11 @@ class FewShotTasks:
         shown = self.histories.users(users)
         shown = shown if self.in_order else shown.shuffled(rng)
         pools = self._pools(shown)
-        shots = np.where(rng.random(tasks) < self.no_support, 0, rng.integers(1, pools + 1))
+        n_support = np.where(rng.random(tasks) < self.no_support, 0, rng.integers(1, pools + 1))
         support = padded_support(
-            shown.first(shots), None if self.profiles is None else self.profiles[users], self.pool
+            shown.first(n_support),
+            None if self.profiles is None else self.profiles[users],
+            self.pool,
         )
         is_candidate = np.ones((tasks, self.n_items), bool)
         pool = shown.first(pools)

@@ -14,7 +14,7 @@ from metarec.models.diverged import no_divergence
 from metarec.models.few_shot.added import check_prior, loss_of, start_of
 from metarec.models.few_shot.inputs import ItemFeatures
 from metarec.models.few_shot.inputs_config import InputsConfig
-from metarec.models.few_shot.learner import Learner, Prior, ask
+from metarec.models.few_shot.learner import Learner, Prior, question_of
 from metarec.models.few_shot.tasks import Tasks
 from metarec.runtime.device import on_device
 from metarec.runtime.progress import Progress, silent
@@ -25,9 +25,9 @@ from metarec.runtime.training import Watch, one_of, train
 class Training(InputsConfig):
     """Settings of meta-training and of the learner's inputs."""
 
-    outer_steps: int = setting(300, least=1)
+    outer_steps: int = setting(300, at_least=1)
     """Updates of the prior (1 or more)."""
-    tasks_per_step: int = setting(32, least=1)
+    tasks_per_step: int = setting(32, at_least=1)
     """Tasks in each meta-batch (1 or more)."""
     outer_lr: float = setting(3e-3, above=0)
     """Peak step size of AdamW (above 0): warm-up over the first tenth of the steps, then cosine
@@ -37,17 +37,17 @@ class Training(InputsConfig):
     """Step size of scalars and vectors (noise, scales, step sizes) relative to that of matrices
     (above 0): they have further to go.
     """
-    weight_decay: float = setting(1e-2, least=0)
+    weight_decay: float = setting(1e-2, at_least=0)
     """Weight decay of matrices (0 or more); vectors and scalars do not decay."""
-    dropout: float = setting(0.2, least=0, below=1)
+    dropout: float = setting(0.2, at_least=0, below=1)
     """Dropout of the entries of item features, in [0, 1)."""
-    evaluate_every: int = setting(50, least=1)
+    evaluate_every: int = setting(50, at_least=1)
     """Steps between two validations on held-out users (1 or more); the best prior is kept."""
-    candidates_most: int = setting(2048, least=2)
+    candidates_most: int = setting(2048, at_least=2)
     """Maximum of items in the outer softmax (2 or more); larger catalogs are sampled."""
-    no_support: float = setting(0.15, least=0, below=1)
+    no_support: float = setting(0.15, at_least=0, below=1)
     """Share of tasks with an empty support, in [0, 1), so that the prior alone is trained too."""
-    query_most: int = setting(64, least=1)
+    query_most: int = setting(64, at_least=1)
     """Maximum of query events of a task (1 or more), drawn at random."""
 
 
@@ -85,7 +85,7 @@ def meta_train(
     def loss(done: int) -> Tensor:  # noqa: ARG001
         batch = tasks.sample(training.tasks_per_step, rng)
         noisy = (batch.items or items).with_noise(training.dropout, draw)
-        question = ask(
+        question = question_of(
             learner.objective, batch.query, noisy, rng, candidates_most=training.candidates_most
         )
         return loss_of(learner, prior, batch, question, noisy, draw)

@@ -26,44 +26,44 @@ class MarkovConfig(EventsConfig):
     better.
     """
 
-    window: int = setting(20, least=1)
+    window: int = setting(20, at_least=1)
     """Number of following events that an event predicts (1 or more)."""
     recencies: tuple[float, ...] = setting((0.8, 0.6, 0.9), above=0, below=1)
     """Decay of the weight of an event with each later event (each in (0, 1))."""
-    newest: float = setting(1.0, least=0)
+    newest: float = setting(1.0, at_least=0)
     """Extra weight of a user's newest event: with 1, its weight doubles (0 or more)."""
     pulls: tuple[float, ...] = setting((30.0, 100.0, 10.0), above=0)
     """L2 penalties of each item's weights, as numbers of events (each above 0)."""
-    rarities: tuple[float, ...] = setting((0.25, 0.0, 0.5), least=0)
+    rarities: tuple[float, ...] = setting((0.25, 0.0, 0.5), at_least=0)
     """Exponents of the target's event count by which its weights are divided (each 0 or more); 0
     favors popular targets.
     """
-    alikes: tuple[float, ...] = setting((0.0, 10.0, 30.0, 100.0), least=0)
+    alikes: tuple[float, ...] = setting((0.0, 10.0, 30.0, 100.0), at_least=0)
     """Pseudo-counts of transitions from an item to items of similar text, beside those observed
     (each 0 or more).
     """
-    alike_neighbors: int = setting(100, least=1)
+    alike_neighbors: int = setting(100, at_least=1)
     """Nearest items by text that are kept for each item (1 or more)."""
-    alike_sharpness: float = setting(10.0, least=0)
+    alike_sharpness: float = setting(10.0, at_least=0)
     """The probability of a transition to a similar item grows as exp(sharpness x cosine) (0 or
     more).
     """
-    alike_popularity: float = setting(0.5, least=0)
+    alike_popularity: float = setting(0.5, at_least=0)
     """Exponent of an item's event count in that probability (0 or more)."""
     rarity_damping: float = setting(5.0, above=0)
     """Added to the target's event count before the exponent of `rarities` (above 0)."""
-    kept: int = setting(500, least=1)
+    kept: int = setting(500, at_least=1)
     """Followers kept for each item (1 or more), those of largest weight."""
-    held_out: int = setting(500, least=1)
+    held_out: int = setting(500, at_least=1)
     """Held-out users on whom values are chosen, at most (1 or more)."""
     held_out_share: float = setting(0.1, above=0, below=1)
     """Share of the users that are held out, at most (in (0, 1))."""
-    min_held_out: int = setting(50, least=1)
+    min_held_out: int = setting(50, at_least=1)
     """With fewer held-out users (1 or more) the first values stay."""
-    min_t: float = setting(1.0, least=0)
+    min_t: float = setting(1.0, at_least=0)
     """Number of standard errors by which another value than the first must be better (0 or more).
     """
-    ndcg_places: int = setting(10, least=1)
+    ndcg_places: int = setting(10, at_least=1)
     """Length of the list in the NDCG by which values are chosen (1 or more)."""
 
 
@@ -146,33 +146,33 @@ class Counts:
         """[N, N] float32 weights of a chain. To save memory, they overwrite `following` unless
         `chain.alike` is set.
         """
-        found = self.following if not chain.alike else self.following.copy()
+        weights = self.following if not chain.alike else self.following.copy()
         pulled = (1.0 / (self.energy + chain.pull)).astype(np.float32)
-        found.data *= np.repeat(pulled, np.diff(found.indptr))
+        weights.data *= np.repeat(pulled, np.diff(weights.indptr))
         rareness = self.rareness(chain)
-        found.data *= rareness[found.indices]
+        weights.data *= rareness[weights.indices]
         return (
-            found
+            weights
             if not chain.alike
-            else self._with_alike(found, sp.csr_matrix(sp.diags(pulled)), chain)
+            else self._with_alike(weights, sp.csr_matrix(sp.diags(pulled)), chain)
         )
 
     def after(self, pasts: sp.csr_matrix, chain: Chain) -> sp.csr_matrix:
         """[B, N] float32 scores of what follows the given `pasts` [B, N]."""
         pulled = pasts.copy()
         pulled.data = (pulled.data / (self.energy + chain.pull)[pulled.indices]).astype(np.float32)
-        found, rareness = pulled @ self.following, self.rareness(chain)
-        found.data *= rareness[found.indices]
-        return self._with_alike(found, pulled, chain) if chain.alike else found
+        scores, rareness = pulled @ self.following, self.rareness(chain)
+        scores.data *= rareness[scores.indices]
+        return self._with_alike(scores, pulled, chain) if chain.alike else scores
 
     def _with_alike(
-        self, found: sp.csr_matrix, pulled: sp.csr_matrix, chain: Chain
+        self, weights: sp.csr_matrix, pulled: sp.csr_matrix, chain: Chain
     ) -> sp.csr_matrix:
         """Add the prior of transitions to items of similar text."""
         rareness = self.rareness(chain)
         # The average rarity of targets, so that `rarity` does not change the weight of the prior
         typical = np.average(rareness, weights=np.maximum(self.total, 1e-9))
-        return found + (pulled @ self.alike) * np.float32(chain.alike * typical)
+        return weights + (pulled @ self.alike) * np.float32(chain.alike * typical)
 
     def rareness(self, chain: Chain) -> np.ndarray:
         """[N] float32 factor of each target by its rarity."""
@@ -199,7 +199,7 @@ def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.c
     # Memory for all pairs; only the part for distinct pairs is ever touched.
     pairs = int(np.minimum(left, window).sum())
     data, items = np.empty(pairs, np.float32), np.empty(pairs, np.int32)
-    found, start = [0], 0
+    offsets, start = [0], 0
     while start < n_items:
         most = ends[start] + max(1, PAIRS_AT_ONCE // window)
         end = max(start + 1, int(np.searchsorted(ends, most, side="right")) - 1)
@@ -222,11 +222,12 @@ def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.c
             shape=(end - start, len(event)),
         )
         block = owned @ followers
-        inside = slice(found[-1], found[-1] + block.nnz)
+        inside = slice(offsets[-1], offsets[-1] + block.nnz)
         data[inside], items[inside] = block.data, block.indices
-        found.extend(found[-1] + block.indptr[1:])
+        offsets.extend(offsets[-1] + block.indptr[1:])
         start = end
-    return sp.csr_matrix((data[: found[-1]], items[: found[-1]], found), shape=(n_items, n_items))
+    kept = slice(offsets[-1])
+    return sp.csr_matrix((data[kept], items[kept], offsets), shape=(n_items, n_items))
 
 
 def _energy(behavior: Behavior, recency: float) -> np.ndarray:

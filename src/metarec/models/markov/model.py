@@ -72,7 +72,7 @@ class Markov:
         )
 
     @classmethod
-    def settled(
+    def chosen_config(
         cls, behavior: Behavior, rng: np.random.Generator, config: MarkovConfig | None = None
     ) -> MarkovConfig:
         """Return the config with the constants chosen among all users, so that further fits choose
@@ -161,8 +161,8 @@ def choose_chain(
     counts = Counts.of(rest, best.recency, config, near)
 
     def quality(chain: Chain, counts: Counts) -> np.ndarray:
-        found = [_ndcg(chain, counts, *task[1:]) for task in tasks]
-        return np.asarray(np.mean(found, axis=0))
+        ndcg = [_ndcg(chain, counts, *task[1:]) for task in tasks]
+        return np.asarray(np.mean(ndcg, axis=0))
 
     reached = quality(best, counts)
     for name, values in constants(config).items():
@@ -173,10 +173,10 @@ def choose_chain(
             fitted = (
                 counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
             )
-            found = quality(tried, fitted)
-            gain = found - reached
+            ndcg = quality(tried, fitted)
+            gain = ndcg - reached
             if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)):
-                best, reached, counts = tried, found, fitted
+                best, reached, counts = tried, ndcg, fitted
             del fitted  # frees memory for the counts of the next recency
     return best
 
@@ -209,12 +209,14 @@ def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -
     n_items, places = len(counts.total), counts.config.ndcg_places
     newest = support.where(ages_of(support) < counts.config.window)
     pasts = newest.matrix(n_items, chain.recency ** ages_of(newest))
-    found = counts.after(pasts, chain)
-    shown = np.zeros(found.shape, bool)
+    scores = counts.after(pasts, chain)
+    shown = np.zeros(scores.shape, bool)
     shown[support.owners, support.items] = True
-    found.data[shown[np.repeat(np.arange(len(support)), np.diff(found.indptr)), found.indices]] = 0
-    found.eliminate_zeros()
-    top = strongest(found, places).tocoo()
+    scores.data[
+        shown[np.repeat(np.arange(len(support)), np.diff(scores.indptr)), scores.indices]
+    ] = 0
+    scores.eliminate_zeros()
+    top = strongest(scores, places).tocoo()
     order = np.lexsort((top.col, -top.data, top.row))
     row, keys = top.row[order], (top.row.astype(np.int64) * n_items + top.col)[order]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])

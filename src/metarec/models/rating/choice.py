@@ -79,8 +79,8 @@ class ChoicePrior:
         if not len(self.vectors):
             return np.zeros((len(support), self.weights.shape[2]), np.float32)
         support = support.where(self._is_known[support.items])
-        said = chosen(self.vectors, support, int(self.points[-1]))
-        columns = np.column_stack([said, support.lengths > 0])
+        choices = chosen(self.vectors, support, int(self.points[-1]))
+        columns = np.column_stack([choices, support.lengths > 0])
         weights = self._by_ratings.after(support.lengths)
         return np.asarray(np.einsum("bd,bdf->bf", columns, weights), np.float32)
 
@@ -112,11 +112,11 @@ def moments_of(vectors: np.ndarray, behavior: Behavior) -> list[np.ndarray]:
     """Return shrunk `chosen` vectors [U, D] of the training users, one array per support size and
     a last one of whole histories.
     """
-    histories, last = behavior.histories, behavior.horizon.shots[-1]
+    histories, last = behavior.histories, behavior.horizon.support_sizes[-1]
     supports = [
-        histories.first(np.minimum(shots, behavior.pools))
-        for shots in behavior.horizon.shots
-        if shots
+        histories.first(np.minimum(n_support, behavior.pools))
+        for n_support in behavior.horizon.support_sizes
+        if n_support
     ]
     chance = chance_of(vectors, histories)
     return [

@@ -24,8 +24,8 @@ def columns_of(
     further for users who rate widely, and lie nearer to the mean for items with few ratings.
     """
     ones = np.ones(len(bias))
-    said, scales = np.array([ones, bias, process]).T, np.array([ones, fame, spread]).T
-    return np.asarray((scales[:, :, None] * said[:, None]).reshape(len(bias), len(START)))
+    predictions, scales = np.array([ones, bias, process]).T, np.array([ones, fame, spread]).T
+    return np.asarray((scales[:, :, None] * predictions[:, None]).reshape(len(bias), len(START)))
 
 
 def log_popularity(items: np.ndarray, n_items: int) -> np.ndarray:

@@ -137,8 +137,8 @@ def _corners(steps: np.ndarray, weights: np.ndarray) -> np.ndarray:
     share = np.cumsum(weights[order]) / weights.sum()
     places = np.searchsorted(share, np.linspace(0.02, 0.98, CORNERS))
     gaps = GAP * np.arange(CORNERS)
-    found = steps[order][np.minimum(places, len(order) - 1)]
-    return np.asarray(np.maximum.accumulate(found - gaps) + gaps)
+    corners = steps[order][np.minimum(places, len(order) - 1)]
+    return np.asarray(np.maximum.accumulate(corners - gaps) + gaps)
 
 
 def _curves(
@@ -155,15 +155,15 @@ def _curves(
     bends = np.diff(np.eye(len(corners)), axis=0) / width[:, None]
     bends = np.diff(bends, axis=0)
     regular = pull * bends.T @ bends + 1e-3 * weights.sum() / len(corners) * np.eye(len(corners))
-    left, moved, found = targets - steps, np.zeros(len(corners)), []
+    left, moved, curves = targets - steps, np.zeros(len(corners)), []
     for square in SQUARES:
         for _ in range(ROUNDS):
             error = left - (1 - share) * moved[place] - share * moved[place + 1]
             each = weights * ((1 - square) / np.maximum(np.abs(error), 0.05) + 2 * square)
             gram, wanted = _normal(each, left, place, share, len(corners))
             moved = np.linalg.solve(gram + regular, wanted)
-        found.append(_rising(corners, corners + moved))
-    return found
+        curves.append(_rising(corners, corners + moved))
+    return curves
 
 
 def _normal(

@@ -135,7 +135,7 @@ class RatingHead:
         learned = rows.fitted(np.ones(rows.users, bool))
         everyone = np.arange(len(behavior.histories))
         fitted = cls._kernel(behavior, everyone, damping, rng, config)
-        points = np.array(behavior.horizon.shots, np.int64)
+        points = np.array(behavior.horizon.support_sizes, np.int64)
         fitted = fitted.knowing(behavior, pulls)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         fitted = replace(fitted, points=points, shares=learned.shares, noise=learned.noise)
@@ -218,7 +218,7 @@ class RatingHead:
             equations.along(moments_of(vectors, behavior)),
             vectors,
             behavior.histories,
-            behavior.horizon.shots,
+            behavior.horizon.support_sizes,
             pulls.choices,
         )
         return replace(known, choices=choices)

@@ -24,45 +24,45 @@ ROWS_AT_ONCE = 2048
 class RatingConfig(ModelConfig):
     """Hyper-parameters of rating prediction (`models.rating`)."""
 
-    dim: int = setting(12, least=1, tried=(4, 32))
+    dim: int = setting(12, at_least=1, search_range=(4, 32))
     """Item factors of the residuals (1 or more)."""
-    item_damping: tuple[float, ...] = setting((4.0, 2.0, 8.0, 16.0), least=0)
+    item_damping: tuple[float, ...] = setting((4.0, 2.0, 8.0, 16.0), at_least=0)
     """Shrinkage of an item's offset towards zero, in events (0 or more): the value of least error
     on held-out users is used, the first where no user can be held out.
     """
-    user_damping: float = setting(8.0, least=0, tried=(2, 30))
+    user_damping: float = setting(8.0, at_least=0, search_range=(2, 30))
     """Shrinkage of a user's offset towards zero, in events (0 or more)."""
-    rounds: int = setting(5, least=1)
+    rounds: int = setting(5, at_least=1)
     """Alternating updates of item and user offsets (1 or more)."""
-    content_pull: float = setting(10.0, above=0, tried=(1, 100))
+    content_pull: float = setting(10.0, above=0, search_range=(1, 100))
     """Ridge penalty of the regression from content to item offsets, in items (above 0)."""
-    factor_regularization: float = setting(25.0, above=0, tried=(5, 100))
+    factor_regularization: float = setting(25.0, above=0, search_range=(5, 100))
     """Regularization of the factors (above 0)."""
-    sweeps: int = setting(8, least=1)
+    sweeps: int = setting(8, at_least=1)
     """Expectation-maximization steps of the factors (1 or more)."""
-    noise: float = setting(0.75, above=0, tried=(0.2, 3))
+    noise: float = setting(0.75, above=0, search_range=(0.2, 3))
     """Variance of a rating around its expectation (above 0)."""
     offset_variance: tuple[float, ...] = setting((0.1, 0.3), above=0)
     """Variance of users' offsets (above 0): the one of least error on held-out users is used."""
-    content_scale: float = setting(0.3, least=0, tried=(0.03, 3))
+    content_scale: float = setting(0.3, at_least=0, search_range=(0.03, 3))
     """Weight of an item's content beside its factors (0 or more)."""
     profile_regularization: tuple[float, ...] = setting((300.0, 1000.0, 3000.0), above=0)
     """Ridge penalty of the profile prior (above 0): the value of least error, cross-fitted between
     halves of the users, is used; profiles are ignored where the gain is not clear.
     """
-    profile_directions: int = setting(64, least=1)
+    profile_directions: int = setting(64, at_least=1)
     """Principal directions of the profiles that are used (1 or more)."""
     choice_regularization: tuple[float, ...] = setting((30.0, 100.0, 300.0, 1000.0), above=0)
     """Ridge penalty of the choice prior (above 0), chosen like that of the profile prior."""
-    choice_directions: int = setting(16, least=1)
+    choice_directions: int = setting(16, at_least=1)
     """Principal directions of users' choices that are used (1 or more)."""
-    newest: int = setting(200, least=1)
+    newest: int = setting(200, at_least=1)
     """Newest support events that the process uses (1 or more): bounds the solve."""
-    held_out: int = setting(1500, least=1)
+    held_out: int = setting(1500, at_least=1)
     """Maximum of users held out above `few_events` (1 or more)."""
-    folds: int = setting(5, least=2)
+    folds: int = setting(5, at_least=2)
     """Cross-fitting folds of the users (2 or more), up to `few_events`."""
-    few_events: int = setting(100_000, least=0)
+    few_events: int = setting(100_000, at_least=0)
     """Events up to which cross-fitting is used (0 or more); above, up to a third of the users is
     held out once, so that the kernel is fitted only twice.
     """

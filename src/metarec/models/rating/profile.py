@@ -68,7 +68,7 @@ class ProfileEquations:
     """[U, F + 1, F + 1] shrinkage matrix of a user's weights given their events, from 0 (no events)
     to the identity.
     """
-    said: np.ndarray
+    posterior_mean: np.ndarray
     """[U, F + 1] posterior mean of a user's weights under a prior of mean 0."""
     weights: np.ndarray
     """[U] sample weight of each user."""
@@ -94,14 +94,14 @@ class ProfileEquations:
         centered = (profiles - middle) * profiles.any(axis=1, keepdims=True)
         directions = _widest(centered, weights, most)
         features = np.column_stack([factors, np.ones(len(factors))]) * constants
-        certainty, said = _of_users(histories, residuals, features, noise)
+        certainty, evidence = _of_users(histories, residuals, features, noise)
         return cls(
             middle=middle[None],
             directions=directions,
             constants=constants,
             columns=(centered @ directions)[None],
             certainty=certainty,
-            said=said,
+            posterior_mean=evidence,
             weights=weights,
         )
 
@@ -124,13 +124,13 @@ class ProfileEquations:
     def beside(self, start: np.ndarray) -> ProfileEquations:
         """Return the equations of what a prior mean `start` [U, F + 1] leaves unexplained."""
         explained = np.einsum("ufg,ug->uf", self.certainty, start / self.constants)
-        return replace(self, said=self.said - explained)
+        return replace(self, posterior_mean=self.posterior_mean - explained)
 
     def solved(self, pull: float) -> np.ndarray:
         """Return coefficients [P, F + 1], fitted on all users with ridge penalty `pull`."""
         (gram, target), (other_gram, other_target) = self.halves
-        found = _solved(gram + other_gram, target + other_target, 2.0 * pull)
-        weights = self.directions @ found.reshape(-1, len(self.constants))
+        coefficients = _solved(gram + other_gram, target + other_target, 2.0 * pull)
+        weights = self.directions @ coefficients.reshape(-1, len(self.constants))
         return np.asarray(weights * self.constants)
 
     def best_pull(self, pulls: Sequence[float], clear: float = 2.0) -> float | None:
@@ -139,30 +139,32 @@ class ProfileEquations:
         """
         gains = {pull: self._gains(pull) for pull in pulls}
         best = max(gains, key=lambda pull: float(gains[pull].sum()))
-        found = gains[best]
-        is_clear = found.mean() > clear * found.std() / max(len(found), 1) ** 0.5
+        gain = gains[best]
+        is_clear = gain.mean() > clear * gain.std() / max(len(gain), 1) ** 0.5
         return best if is_clear else None
 
     @property
     def _who(self) -> tuple[np.ndarray, np.ndarray]:
-        half = np.arange(len(self.said)) % 2 == 0
+        half = np.arange(len(self.posterior_mean)) % 2 == 0
         return half, ~half
 
     def _gains(self, pull: float) -> np.ndarray:
         """Return [U] the reduction of each user's squared error by coefficients of the other half,
         summed over the moments.
         """
-        gains = np.zeros(len(self.said))
+        gains = np.zeros(len(self.posterior_mean))
         for who, equations in zip(self._who, self.halves[::-1], strict=True):
-            found = _solved(*equations, pull).reshape(-1, len(self.constants))
+            coefficients = _solved(*equations, pull).reshape(-1, len(self.constants))
             for columns in self.columns:
-                start = columns[who] @ found
+                start = columns[who] @ coefficients
                 spent = np.einsum("uf,ufg,ug->u", start, self.certainty[who], start)
-                gains[who] += self.weights[who] * (2.0 * (start * self.said[who]).sum(1) - spent)
+                gains[who] += self.weights[who] * (
+                    2.0 * (start * self.posterior_mean[who]).sum(1) - spent
+                )
         return gains
 
     def _of_half(self, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        of_users = (self.certainty[who], self.said[who], self.weights[who])
+        of_users = (self.certainty[who], self.posterior_mean[who], self.weights[who])
         grams, targets = zip(*(_equations(c[who], *of_users) for c in self.columns), strict=True)
         return np.mean(np.stack(grams), axis=0), np.mean(np.stack(targets), axis=0)
 
@@ -182,9 +184,9 @@ def _widest(centered: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
 def _of_users(
     histories: Histories, residuals: np.ndarray, features: np.ndarray, noise: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `certainty` and `said` of `ProfileEquations` for each user."""
+    """Return `certainty` and `posterior_mean` of `ProfileEquations` for each user."""
     n_users, dim = len(histories), features.shape[1]
-    certainty, said = np.zeros((n_users, dim, dim)), np.zeros((n_users, dim))
+    certainty, evidence = np.zeros((n_users, dim, dim)), np.zeros((n_users, dim))
     for start in range(0, n_users, USERS_AT_ONCE):
         users = np.arange(start, min(start + USERS_AT_ONCE, n_users))
         first, last = histories.offsets[users[0]], histories.offsets[users[-1] + 1]
@@ -199,22 +201,22 @@ def _of_users(
             sums[filled] = np.add.reduceat(rows * residuals[first:last, None], cuts[filled]) / noise
         inverse = np.linalg.inv(np.eye(dim) + grams)
         certainty[users] = inverse @ grams
-        said[users] = np.einsum("ufg,ug->uf", inverse, sums)
-    return certainty, said
+        evidence[users] = np.einsum("ufg,ug->uf", inverse, sums)
+    return certainty, evidence
 
 
 def _equations(
-    columns: np.ndarray, certainty: np.ndarray, said: np.ndarray, weights: np.ndarray
+    columns: np.ndarray, certainty: np.ndarray, evidence: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return Gram matrix [D (F + 1), D (F + 1)] and target [D (F + 1)] of the coefficients."""
-    n_columns, dim = columns.shape[1], said.shape[1]
+    n_columns, dim = columns.shape[1], evidence.shape[1]
     gram = np.zeros((n_columns, dim, n_columns, dim))
     weighted = columns * weights[:, None]
     for one in range(dim):
         for other in range(one, dim):
             block = (weighted * certainty[:, one, other, None]).T @ columns
             gram[:, one, :, other] = gram[:, other, :, one] = block
-    return gram.reshape(n_columns * dim, n_columns * dim), (weighted.T @ said).ravel()
+    return gram.reshape(n_columns * dim, n_columns * dim), (weighted.T @ evidence).ravel()
 
 
 def _solved(gram: np.ndarray, target: np.ndarray, pull: float) -> np.ndarray:

@@ -23,7 +23,7 @@ COLUMN_PULL = 10.0
 class HeldOutErrors:
     """Absolute errors of held-out users' ratings over the predicted standard deviation."""
 
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """K support sizes."""
     ratios: np.ndarray
     """[K, E] absolute error over its predicted standard deviation."""
@@ -71,7 +71,7 @@ class Shares:
 class Rehearsal:
     """Outputs of each fold's head for the ratings of its held-out users, at each support size."""
 
-    shots: tuple[int, ...]
+    support_sizes: tuple[int, ...]
     """K support sizes."""
     offset_variance: float
     """Variance of users' offsets in these heads."""
@@ -107,7 +107,7 @@ class Rehearsal:
         share = behavior.weights_of(users) / np.maximum(query.lengths, 1)
         columns, variance, targets = zip(*parts, strict=True)
         return cls(
-            shots=behavior.horizon.shots,
+            support_sizes=behavior.horizon.support_sizes,
             offset_variance=offset_variance,
             columns=np.concatenate(columns, axis=1),
             variance=np.concatenate(variance, axis=1),
@@ -122,8 +122,10 @@ class Rehearsal:
         weighted over events and summed over support sizes.
         """
         plain = self.columns[:, :, :PLAIN].astype(np.float64)
-        said = [columns @ _least_absolute(columns, self.targets, self.weights) for columns in plain]
-        return float((self.weights * np.abs(self.targets - said)).sum())
+        predicted = [
+            columns @ _least_absolute(columns, self.targets, self.weights) for columns in plain
+        ]
+        return float((self.weights * np.abs(self.targets - predicted)).sum())
 
     def fitted(self, who: np.ndarray) -> Shares:
         """Fit coefficients and curves by absolute error on the users of the mask `who`."""
@@ -143,7 +145,7 @@ class Rehearsal:
             )
             noise.append(np.sqrt(left))
         corners, values = np.array(curves).transpose(1, 0, 2)
-        points = np.array(self.shots, np.int64)
+        points = np.array(self.support_sizes, np.int64)
         return Shares(
             shares=np.array(shares),
             curves=MedianCurves(points=points, corners=corners, values=values),
@@ -155,19 +157,19 @@ class Rehearsal:
         none where there are fewer than two users.
         """
         half = np.arange(self.users) % 2 == 0
-        ratios = np.zeros((len(self.shots), len(self.targets)))
+        ratios = np.zeros((len(self.support_sizes), len(self.targets)))
         if self.users < 2:
             ratios, half = ratios[:, :0], half[:0]
         for who in (half, ~half)[: 2 * len(half)]:
             learned, rows = self.fitted(~who), who[self.owners]
-            for place, shots in enumerate(self.shots):
+            for place, n_support in enumerate(self.support_sizes):
                 steps = self.columns[place, rows] @ learned.shares[place]
-                said = learned.curves.of(steps, np.full(len(steps), shots))
+                predicted = learned.curves.of(steps, np.full(len(steps), n_support))
                 spread = np.sqrt(learned.noise[place] ** 2 + self.variance[place, rows])
-                size = np.abs(self.targets[rows] - said)
+                size = np.abs(self.targets[rows] - predicted)
                 ratios[place, rows] = size / np.maximum(spread, 1e-12)
         return HeldOutErrors(
-            shots=self.shots,
+            support_sizes=self.support_sizes,
             ratios=ratios,
             owners=self.owners[: ratios.shape[1]],
             users=len(half),
@@ -182,13 +184,13 @@ def _rehearse(
     """
     histories, pools = behavior.histories.users(part), behavior.pools[part]
     query = histories.after(pools)
-    found = [
-        head.columns(histories.first(np.minimum(shots, pools)), query, behavior.profiles[part])
-        for shots in behavior.horizon.shots
+    outputs = [
+        head.columns(histories.first(np.minimum(n_support, pools)), query, behavior.profiles[part])
+        for n_support in behavior.horizon.support_sizes
     ]
-    columns = np.stack([columns.astype(np.float32) for columns, _ in found])
+    columns = np.stack([columns.astype(np.float32) for columns, _ in outputs])
     targets = (query.values - head.mean) / head.unit
-    return columns, np.stack([variance for _, variance in found]), targets
+    return columns, np.stack([variance for _, variance in outputs]), targets
 
 
 def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -165,11 +165,11 @@ def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) ->
     """
     weights, share = samples.weights / max(samples.weights.sum(), _LEAST), samples.repeated
 
-    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
-        scores = columns @ found
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        scores = columns @ parameters
         costs = np.logaddexp(0.0, scores) - share * scores
         return float(weights @ costs), columns.T @ (
-            weights * (chance_of_again(columns, found) - share)
+            weights * (chance_of_again(columns, parameters) - share)
         )
 
     pulled = np.arange(columns.shape[1]) > 0
@@ -185,8 +185,8 @@ def likeliest_order(columns: np.ndarray, samples: Samples, shrinkage: float) -> 
     taken = taken / max(taken.sum(), _LEAST)
     every = np.bincount(owners, taken, users)[owners]
 
-    def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
-        shares = softmax(columns @ found, owners, users)
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        shares = softmax(columns @ parameters, owners, users)
         cost = -float(taken @ np.log(np.maximum(shares, _LEAST)))
         return cost, columns.T @ (every * shares - taken)
 
@@ -197,9 +197,9 @@ def _least(loss: Callable[[np.ndarray], tuple[float, np.ndarray]], pull: np.ndar
     """The weights that minimize the loss plus an L2 penalty `pull` [W] of each weight."""
     from scipy.optimize import minimize
 
-    def shrunk(found: np.ndarray) -> tuple[float, np.ndarray]:
-        cost, slope = loss(found)
-        return cost + 0.5 * float(pull @ found**2), slope + pull * found
+    def shrunk(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        cost, slope = loss(parameters)
+        return cost + 0.5 * float(pull @ parameters**2), slope + pull * parameters
 
     return np.asarray(minimize(shrunk, np.zeros(len(pull)), jac=True, method="L-BFGS-B").x)
 

@@ -58,13 +58,13 @@ class RepeatConfig(ModelConfig):
     """Bounds of strength (each above 0, the strongest kind has 1): one column for each tells
     whether an event's strength is at most this.
     """
-    supports: tuple[int, ...] = setting((1, 2, 3, 5, 10, 20, 50), least=1)
+    supports: tuple[int, ...] = setting((1, 2, 3, 5, 10, 20, 50), at_least=1)
     """Numbers of known items with which training users are sampled (each 1 or more)."""
-    min_share: float = setting(0.01, least=0, most=1)
+    min_share: float = setting(0.01, at_least=0, at_most=1)
     """Smallest share of repeats among target events after the cut, in [0, 1], with which the model
     is fitted.
     """
-    min_repeats: int = setting(20, least=1)
+    min_repeats: int = setting(20, at_least=1)
     """Smallest number of such repeats with which the model is fitted (1 or more)."""
     item_damping: float = setting(1.0, above=0)
     """Pseudo-count of users that shrinks an item's habit towards an even share of repeats (above
@@ -72,9 +72,9 @@ class RepeatConfig(ModelConfig):
     """
     shrinkage: float = setting(0.3, above=0)
     """L2 penalty of the weights, divided by the number of samples (above 0)."""
-    max_users: int = setting(5_000, least=1)
+    max_users: int = setting(5_000, at_least=1)
     """Training users, drawn at random, at most (1 or more)."""
-    max_repeats: int = setting(4_000, least=1)
+    max_repeats: int = setting(4_000, at_least=1)
     """Repeats by which circumstances are chosen, drawn at random, at most (1 or more)."""
 
 
@@ -179,13 +179,15 @@ class Repeat:
         """
         tells = np.bincount(support.owners, support.counts > 1, len(support)) > 0
         of_items = self._columns_of_items(support, self.habits[support.items])
-        found = []
+        chances = []
         for chance, order in zip(self.chance, self.order, strict=True):
             scores = of_items @ order
             again = chance_of_again(self._columns_of_users(support, scores), chance)
-            told = scores if added is None else scores + added
-            found.append(again[support.owners] * softmax(told, support.owners, len(support)))
-        return np.asarray(np.where(tells[support.owners], found[1], found[0]))
+            in_context = scores if added is None else scores + added
+            chances.append(
+                again[support.owners] * softmax(in_context, support.owners, len(support))
+            )
+        return np.asarray(np.where(tells[support.owners], chances[1], chances[0]))
 
     def _columns_of_users(self, known: Histories, scores: np.ndarray) -> np.ndarray:
         """[B, 5] columns that predict whether the next event repeats, given the `scores` [E] of the

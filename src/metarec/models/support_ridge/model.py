@@ -33,21 +33,21 @@ from metarec.runtime.scratch import column_pieces, cut_at_zero
 class SupportRidgeConfig(ModelConfig):
     """Hyper-parameters of the support ridge."""
 
-    regularization: float = setting(100.0, above=0, tried=(10, 1000))
+    regularization: float = setting(100.0, above=0, search_range=(10, 1000))
     """L2 penalty that shrinks predictions towards the average user (above 0)."""
-    rank: int = setting(40, least=1, tried=(10, 80))
+    rank: int = setting(40, at_least=1, search_range=(10, 80))
     """Number of leading singular directions that targets are compressed to (1 or more)."""
-    factors: int = setting(16, least=1, tried=(4, 48))
+    factors: int = setting(16, at_least=1, search_range=(4, 48))
     """Number of leading factors of liked items (1 or more), by which rare items share what is
     learned about common ones.
     """
-    profile_scale: float = setting(0.3, least=0, tried=(0.03, 3))
+    profile_scale: float = setting(0.3, at_least=0, search_range=(0.03, 3))
     """Scale of the profile columns, relative to the items of the support (0 or more)."""
-    factor_scale: float = setting(0.3**0.5, least=0)
+    factor_scale: float = setting(0.3**0.5, at_least=0)
     """Scale of the factors, relative to the items of the support (0 or more)."""
-    max_tasks: int = setting(6000, least=2)
+    max_tasks: int = setting(6000, at_least=2)
     """Training tasks, at most (2 or more)."""
-    max_items: int = setting(20_000, least=2)
+    max_items: int = setting(20_000, at_least=2)
     """Items that are features, the most popular, at most (2 or more)."""
 
 
@@ -118,7 +118,7 @@ class SupportRidge:
         """[B, G] dense features (1, profile, sums of factors of liked and of disliked items) and
         [B, 2 M] sparse ones (liked and disliked items).
         """
-        known, places, scale = self._known(support)
+        known, places, scale = self._on_feature_items(support)
         known = replace(known, items=places)
         is_liked = known.values >= self.relevant_from
         items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
@@ -137,9 +137,9 @@ class SupportRidge:
         """[B, N] evidence for every item."""
         support, profiles = users.support, users.profiles
         out = np.empty((len(support), len(self.mean)), np.float32) if out is None else out
-        if 2 * len(self._asked) < out.shape[1]:
+        if 2 * len(self._target_items) < out.shape[1]:
             out[...] = 0.0  # most items have no evidence
-            out[:, self._asked] = self.evidence_of(users, self._asked)
+            out[:, self._target_items] = self.evidence_of(users, self._target_items)
             return out
         compressed = self._compressed(support, profiles)
         known = self.directions.shape[1]
@@ -156,37 +156,37 @@ class SupportRidge:
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] evidence for the given items."""
         compressed = self._compressed(users.support, users.profiles)
-        found = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
-        return np.asarray(np.maximum(found, 0.0))
+        scores = compressed @ self._rows[self._row_of[items]].T + self.mean[items]
+        return np.asarray(np.maximum(scores, 0.0))
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:
         """[I, R] directions of the given items."""
         return np.asarray(self._rows[self._row_of[items]])
 
     @cached_property
-    def _asked(self) -> np.ndarray:
+    def _target_items(self) -> np.ndarray:
         """[A] items that are a target of any training user; the directions of all others are 0."""
         return np.flatnonzero(self.directions.any(axis=0))
 
     @cached_property
     def _rows(self) -> np.ndarray:
-        """[A + 1, R] directions of the items `_asked`, and zeros for all others, contiguous by item
-        for fast lookup.
+        """[A + 1, R] directions of the items `_target_items`, and zeros for all others, contiguous
+        by item for fast lookup.
         """
-        rows = np.zeros((len(self._asked) + 1, len(self.directions)), np.float32)
-        rows[:-1] = self.directions[:, self._asked].T
+        rows = np.zeros((len(self._target_items) + 1, len(self.directions)), np.float32)
+        rows[:-1] = self.directions[:, self._target_items].T
         return rows
 
     @cached_property
     def _row_of(self) -> np.ndarray:
         """[N] int32 index of each item in `_rows`."""
-        row_of = np.full(len(self.mean), len(self._asked), np.int32)
-        row_of[self._asked] = np.arange(len(self._asked), dtype=np.int32)
+        row_of = np.full(len(self.mean), len(self._target_items), np.int32)
+        row_of[self._target_items] = np.arange(len(self._target_items), dtype=np.int32)
         return row_of
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] compressed predictions of the regression for each user's support size."""
-        known, places, scale = self._known(support)
+        known, places, scale = self._on_feature_items(support)
         is_liked = known.values >= self.relevant_from
         items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
         point = np.searchsorted(self.points, support.lengths, side="right") - 1
@@ -212,7 +212,7 @@ class SupportRidge:
             compressed[rows] += dense[rows] @ self.weights[index, : dense.shape[1]]
         return compressed
 
-    def _known(self, support: Histories) -> tuple[Histories, np.ndarray, np.ndarray]:
+    def _on_feature_items(self, support: Histories) -> tuple[Histories, np.ndarray, np.ndarray]:
         """The events on feature items, the indexes of these items, and the weight of each event
         [E].
 

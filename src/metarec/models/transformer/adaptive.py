@@ -90,11 +90,11 @@ class AdaptiveDecoder(Transformer):
                 rank=config.rank if cls.method == "lora" else 0,
                 liked_from=liked_from,
             ).to(device())
-            found = cls(network=network, reader=reader, inner=inner, config=config)
+            model = cls(network=network, reader=reader, inner=inner, config=config)
             if config.outer_steps:
                 with one_thread():
-                    MetaTraining.of(found, data, held_out, rng).run()
-        return found
+                    MetaTraining.of(model, data, held_out, rng).run()
+        return model
 
     def scores(self, shown: Mapping[str, Tensor]) -> Tensor:
         """Return log-scores [B, N] after each user's inner steps; without steps the decoder's."""

@@ -70,14 +70,14 @@ class CaserBlock(nn.Module):
         (users, length, dim), window = x_BLD.shape, self.sizes.window
         padded_BDL = F.pad(x_BLD.transpose(1, 2), (window - 1, 0))
         # A filter of height h ends at window - h + 1 places of a window.
-        found = [
+        features = [
             F.max_pool1d(F.relu(filters(padded_BDL)), window - height + 1, stride=1)
             for height, filters in enumerate(self.horizontal, start=1)
         ]
         over_time = self.vertical(padded_BDL.reshape(users * dim, 1, -1))
-        found.append(over_time.view(users, dim * self.sizes.vertical, length))
+        features.append(over_time.view(users, dim * self.sizes.vertical, length))
         first_BLD = x_BLD[:, :1].expand(-1, length, -1)
-        whole = torch.cat([torch.cat(found, dim=1).transpose(1, 2), first_BLD], dim=-1)
+        whole = torch.cat([torch.cat(features, dim=1).transpose(1, 2), first_BLD], dim=-1)
         read_BLD: Tensor = self.dropout(F.relu(self.join(whole)))
         return read_BLD
 

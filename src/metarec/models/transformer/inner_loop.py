@@ -158,16 +158,16 @@ class InnerLoop(nn.Module):
     def start(self, network: SequenceTransformer) -> Params:
         """Return the parameters at which every user starts: the decoder's, and a code of zero."""
         given = dict(network.named_parameters())
-        found = {CODE: torch.zeros_like(self.spectrum)}
+        params = {CODE: torch.zeros_like(self.spectrum)}
         for name in self.names:
             if name.endswith(DOWN):
-                found[name] = self.factors[_key(name)]
+                params[name] = self.factors[_key(name)]
             elif name.endswith(UP):
                 matrix = given[name.removesuffix(UP)]
-                found[name] = matrix.new_zeros(len(matrix), self.rank)
+                params[name] = matrix.new_zeros(len(matrix), self.rank)
             elif name != CODE:
-                found[name] = given[name]
-        return found
+                params[name] = given[name]
+        return params
 
     def adapt(
         self,
@@ -203,7 +203,7 @@ class InnerLoop(nn.Module):
         output under the adapted parameters, the code, and 1 for the item bias, times an inverse
         temperature that depends on the number of events.
         """
-        said_BLD = vmap(lambda own, row: self._said(network, own, row, vectors))(
+        said_BLD = vmap(lambda own, row: self._outputs(network, own, row, vectors))(
             moved, self._rows(network, inputs, vectors)
         )
         last_B = inputs["is_real"].long().sum(dim=1)
@@ -239,7 +239,7 @@ class InnerLoop(nn.Module):
             return dict(inputs)
         return {**inputs, "states": network.read(inputs, vectors.read_ND)[0]}
 
-    def _said(
+    def _outputs(
         self, network: SequenceTransformer, own: Params, row: Params, vectors: Vectors
     ) -> Tensor:
         """Return the output [1 + L, D] of each token of one user."""
@@ -272,7 +272,7 @@ class InnerLoop(nn.Module):
         token before it, against the anchors, times a confidence that depends on the number of
         events. Where later items (`wanted`) are given, that of these items by the last token.
         """
-        said_LD = self._said(network, own, row, vectors)
+        said_LD = self._outputs(network, own, row, vectors)
         before_LD, items_L, count = said_LD[:-1], row["items"], row["is_real"].sum()
         early_N = self.early_scale * self.early
         if "wanted" in row:

@@ -104,12 +104,12 @@ class SequenceReader:
 
     def _stated(self, codes: np.ndarray, users: int) -> np.ndarray:
         """Return circumstances [B, C], one-hot per column; unknown codes are all 0."""
-        found = np.zeros((users, self.n_circumstances), np.float32)
+        one_hot = np.zeros((users, self.n_circumstances), np.float32)
         if codes.shape[1] == len(self.sizes):
             starts = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)[:-1]
             rows, columns = np.nonzero(codes)
-            found[rows, starts[columns] + codes[rows, columns]] = 1.0
-        return found
+            one_hot[rows, starts[columns] + codes[rows, columns]] = 1.0
+        return one_hot
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -38,21 +38,21 @@ from metarec.runtime.training import Watch, one_of, train, weights_of
 class AdaptiveConfig(TransformerConfig):
     """Hyper-parameters of a decoder with an inner loop."""
 
-    factors: float = setting(2.0, least=0)
+    factors: float = setting(2.0, at_least=0)
     """As in `TransformerConfig`: with good item vectors a step on one event generalizes to other
     items.
     """
-    evenness: float = setting(0.5, least=0, most=1)
+    evenness: float = setting(0.5, at_least=0, at_most=1)
     """As in `TransformerConfig` (in [0, 1]), but lower: ranking gains when users with many likes
     weigh more.
     """
-    inner_steps: int = setting(3, least=0)
+    inner_steps: int = setting(3, at_least=0)
     """Gradient steps on a user's events; 0 or more."""
     inner_lr: float = setting(0.003, above=0)
     """Step size of the inner loop, above 0, for a matrix divided by its width; the initial value
     where step sizes are learned.
     """
-    codes: int = setting(128, least=1)
+    codes: int = setting(128, at_least=1)
     """Collaborative factors of the items, and so the length of a user's code (1 or more)."""
     code_lr: float = setting(0.3, above=0)
     """Step size of the code, above 0; the initial value where step sizes are learned."""
@@ -60,31 +60,31 @@ class AdaptiveConfig(TransformerConfig):
     """Number of events at which the inner loss has half of its full weight (above 0); the initial
     value where that weight is learned.
     """
-    rank: int = setting(4, least=1)
+    rank: int = setting(4, at_least=1)
     """Rank of the LoRA factors (1 or more)."""
-    anchors: int = setting(256, least=2)
+    anchors: int = setting(256, at_least=2)
     """Items sampled to represent the catalog in the inner loss (2 or more)."""
-    outer_steps: int = setting(150, least=0)
+    outer_steps: int = setting(150, at_least=0)
     """Updates of the prior (0 or more)."""
-    tasks_per_step: int = setting(32, least=1)
+    tasks_per_step: int = setting(32, at_least=1)
     """Users in each update (1 or more)."""
     outer_lr: float = setting(3e-4, above=0)
     """Step size of the outer loop (above 0)."""
     settings_lr: float = setting(0.03, above=0)
     """Outer step size of the inner loop's learned settings: rates, confidence, scales (above 0)."""
-    folds: int = setting(4, least=2)
+    folds: int = setting(4, at_least=2)
     """Folds of the training users, each adapted with item codes of the other folds (2 or more)."""
     first_order: bool = setting(default=False)
     """Whether the outer loop treats inner gradients as constants."""
-    asked_after: tuple[float, ...] = setting((0.05, 0.15, 0.25, 0.5, 1.0), above=0, most=1)
+    asked_after: tuple[float, ...] = setting((0.05, 0.15, 0.25, 0.5, 1.0), above=0, at_most=1)
     """Shares of a history (each above 0, 1 at most) after which held-out users are evaluated."""
     rate_factors: tuple[float, ...] = setting((0.1, 0.3, 1.0, 3.0, 10.0), above=0)
     """Factors tried on Reptile's step sizes (each above 0)."""
-    ndcg_places: int = setting(10, least=1)
+    ndcg_places: int = setting(10, at_least=1)
     """Cutoff of the NDCG in the outer loss and on held-out users (1 or more)."""
-    reach: int = setting(60, least=2)
+    reach: int = setting(60, at_least=2)
     """Top items of a user from which the LambdaLoss takes its pairs (2 or more)."""
-    max_wanted: int = setting(20, least=1)
+    max_wanted: int = setting(20, at_least=1)
     """Maximum of later items of a user that Reptile's steps use (1 or more)."""
 
 
@@ -257,7 +257,7 @@ class MetaTraining:
         liked later; its gradient is Reptile's direction.
         """
         model, (fold, users) = self.model, self._drawn()
-        inputs = cut(self.data.shown(users), self._prefixes(users)) | self._wanted(users)
+        inputs = cut(self.data.shown(users), self._prefixes(users)) | self._liked_sample(users)
         with torch.no_grad():
             # New anchors each step: the inner loss is all that Reptile learns from, and it would
             # overfit fixed ones.
@@ -285,7 +285,7 @@ class MetaTraining:
         drawn = np.exp(self.rng.random(len(users)) * np.log(lengths + 2.0)) - 1
         return np.asarray(np.minimum(drawn.astype(np.int64), lengths))
 
-    def _wanted(self, users: np.ndarray) -> dict[str, Tensor]:
+    def _liked_sample(self, users: np.ndarray) -> dict[str, Tensor]:
         """Return a sample of the items that these users liked after the cut, with a mask, as inputs
         of the inner loss.
         """
@@ -312,15 +312,15 @@ class MetaTraining:
             self.validation_set.inputs.is_real[rows].sum(axis=1),
             self.validation_set.shown(rows),
         )
-        objective, found = self._objective(self.validation_set), []
+        objective, ndcg = self._objective(self.validation_set), []
         places = self.model.config.ndcg_places
         for share in self.model.config.asked_after:
             prefix = np.ceil(share * lengths).astype(np.int64)
             seen_BN = objective.seen(shown, prefix)
             scores_BN = self._scores(cut(shown, prefix)).masked_fill(seen_BN, -torch.inf)
             wanted_BN = objective.wanted(rows, seen_BN) > 0
-            found.append(ndcg_of_scores(in_memory(scores_BN), in_memory(wanted_BN), places).mean())
-        return float(np.mean(found))
+            ndcg.append(ndcg_of_scores(in_memory(scores_BN), in_memory(wanted_BN), places).mean())
+        return float(np.mean(ndcg))
 
     def _scores(self, shown: Mapping[str, Tensor]) -> Tensor:
         """Return the model's scores [B, N], computed for `at_once` users at a time."""
@@ -357,6 +357,6 @@ def codes_of(
     data: TrainingSet, codes: int, rng: np.random.Generator, users: np.ndarray | None = None
 ) -> Tensor:
     """Return collaborative factors [N, codes] over `users` (default: all), padded with zeros."""
-    found = data.factors(codes, rng, users) if codes else np.zeros((data.targets.shape[1], 0))
-    missing = codes - found.shape[1]
-    return on_device(np.pad(found, ((0, 0), (0, missing))).astype(np.float32))
+    factors = data.factors(codes, rng, users) if codes else np.zeros((data.targets.shape[1], 0))
+    missing = codes - factors.shape[1]
+    return on_device(np.pad(factors, ((0, 0), (0, missing))).astype(np.float32))

@@ -165,13 +165,13 @@ class SequenceTransformer(nn.Module):
         """Return the output [B, 1 + L, D] of each token: in causal forms the user's vector after
         that event.
         """
-        found: Tensor = self.out(self.read(inputs, items_ND)[0])
-        return found
+        outputs_BLD: Tensor = self.out(self.read(inputs, items_ND)[0])
+        return outputs_BLD
 
     def score_vectors(self) -> Tensor:
         """Return the item vectors [N, D] that users are scored against."""
-        found: Tensor = self.items() if self.scored is None else self.scored()
-        return found
+        vectors_ND: Tensor = self.items() if self.scored is None else self.scored()
+        return vectors_ND
 
     def user_embeddings(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return one vector for each history, [B, D]: the output of the last token, or (encoder
@@ -183,8 +183,8 @@ class SequenceTransformer(nn.Module):
             inputs, masked_BL = with_mask_at_end(inputs)
         read_BLD, is_real_BL = self.read(inputs, items_ND, masked_BL=masked_BL)
         last_B = is_real_BL.long().sum(dim=1) - 1
-        found: Tensor = self.out(read_BLD[arange_like(len(last_B), last_B), last_B])
-        return found
+        embeddings_BD: Tensor = self.out(read_BLD[arange_like(len(last_B), last_B), last_B])
+        return embeddings_BD
 
     def score(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return scores [B, N] of the whole catalog, defined up to a constant in each row."""

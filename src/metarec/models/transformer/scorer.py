@@ -38,45 +38,45 @@ SETTINGS = "settings"
 class TransformerConfig(ModelConfig):
     """Hyper-parameters of a sequence Transformer."""
 
-    dim: int = setting(64, least=2)
+    dim: int = setting(64, at_least=2)
     """Width of tokens and embeddings (2 or more, a multiple of `heads`)."""
-    layers: int = setting(1, least=1)
+    layers: int = setting(1, at_least=1)
     """Blocks (1 or more)."""
-    heads: int = setting(2, least=1)
+    heads: int = setting(2, at_least=1)
     """Attention heads (1 or more)."""
-    dropout: float = setting(0.3, least=0, below=1)
+    dropout: float = setting(0.3, at_least=0, below=1)
     """Dropout inside blocks and on tokens, in [0, 1)."""
-    id_dropout: float = setting(0.5, least=0, below=1)
+    id_dropout: float = setting(0.5, at_least=0, below=1)
     """Probability of dropping an item's collaborative residual in a step, in [0, 1)."""
-    factors: float = setting(0.0, least=0)
+    factors: float = setting(0.0, at_least=0)
     """Scale of the collaborative factors that initialize the item residuals (0 or more); 0
     initializes them with small noise.
     """
-    steps: int = setting(300, least=1)
+    steps: int = setting(300, at_least=1)
     """Maximum of training steps (1 or more)."""
-    users_per_step: int = setting(64, least=1)
+    users_per_step: int = setting(64, at_least=1)
     """Histories in a step (1 or more)."""
-    prefixes: int = setting(4, least=1)
+    prefixes: int = setting(4, at_least=1)
     """Prefixes of each history in a step (1 or more); one of them is empty."""
     learning_rate: float = setting(2e-3, above=0)
     """Peak step size of AdamW (above 0)."""
-    weight_decay: float = setting(1e-2, least=0)
+    weight_decay: float = setting(1e-2, at_least=0)
     """Weight decay of AdamW (0 or more)."""
-    evenness: float = setting(1.0, least=0, most=1)
+    evenness: float = setting(1.0, at_least=0, at_most=1)
     """Exponent of user weighting, in [0, 1]: at 0 every target counts the same, at 1 every user."""
-    sampled: int = setting(0, least=0)
+    sampled: int = setting(0, at_least=0)
     """Items sampled for the loss (0 or more); 0 for the full softmax."""
-    positives: int = setting(8, least=1)
+    positives: int = setting(8, at_least=1)
     """Positives of a user in a sampled loss, drawn anew from the later items in each step (1 or
     more).
     """
-    check_every: int = setting(50, least=1)
+    check_every: int = setting(50, at_least=1)
     """Steps between two validations on held-out users (1 or more)."""
-    patience: int = setting(2, least=1)
+    patience: int = setting(2, at_least=1)
     """Validations without improvement before training stops (1 or more)."""
-    held_out: float = setting(0.1, least=0, below=1)
+    held_out: float = setting(0.1, at_least=0, below=1)
     """Share of training users held out for early stopping, in [0, 1)."""
-    max_held_out: int = setting(256, least=1)
+    max_held_out: int = setting(256, at_least=1)
     """Maximum of held-out users (1 or more)."""
 
     def sizes(self, max_events: int) -> SequenceSizes:
@@ -106,11 +106,11 @@ class MaskedConfig(TransformerConfig):
 class CaserConfig(TransformerConfig):
     """Hyper-parameters of Caser."""
 
-    window: int = setting(5, least=1)
+    window: int = setting(5, at_least=1)
     """Newest events in a token's window (1 or more; L of the paper)."""
-    horizontal: int = setting(16, least=1)
+    horizontal: int = setting(16, at_least=1)
     """Filters of each height (1 or more; n of the paper)."""
-    vertical: int = setting(4, least=1)
+    vertical: int = setting(4, at_least=1)
     """Filters over time (1 or more; n' of the paper)."""
 
 

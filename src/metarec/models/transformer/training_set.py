@@ -18,11 +18,11 @@ from metarec.models.transformer.network import as_tensors
 class SequenceTraining:
     """Settings of a sequence Transformer's training."""
 
-    steps: int = setting(400, least=1)
+    steps: int = setting(400, at_least=1)
     """Maximum of gradient steps."""
-    users_per_step: int = setting(64, least=1)
+    users_per_step: int = setting(64, at_least=1)
     """Histories in a step."""
-    prefixes: int = setting(4, least=1)
+    prefixes: int = setting(4, at_least=1)
     """Prefixes of each history in a step; one of them is empty, so that the empty history is
     learned too.
     """
@@ -33,15 +33,15 @@ class SequenceTraining:
     """Items sampled for the loss; 0 for the full softmax (where the encoder-decoder form samples
     `CANDIDATES` items of a large catalog).
     """
-    positives: int = setting(8, least=1)
+    positives: int = setting(8, at_least=1)
     """Positives of a user in a sampled loss, drawn anew in each step from the items liked after the
     prefix.
     """
     masked: float = setting(0.3, above=0, below=1)
     """Encoder form: share of events whose item is masked."""
-    check_every: int = setting(50, least=1)
+    check_every: int = setting(50, at_least=1)
     """Steps between two validations."""
-    patience: int = setting(4, least=1)
+    patience: int = setting(4, at_least=1)
     """Validations without improvement before training stops."""
 
     def __post_init__(self) -> None:

@@ -70,9 +70,9 @@ class Cells:
     @cached_property
     def cell_of(self) -> Int[np.ndarray, "items"]:
         """[N] int32 the cell of each item."""
-        found = np.empty(len(self.members), np.int32)
-        found[self.members] = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        return found
+        cells = np.empty(len(self.members), np.int32)
+        cells[self.members] = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        return cells
 
     def first_of(self, cells: Int[np.ndarray, "some"], most: int) -> Int[np.ndarray, "found"]:
         """Return the most popular members of some cells, at most `most` of each, cell by cell."""
@@ -114,11 +114,11 @@ def _projected(
     """[N, DIM] random projections of the vectors, which approximately preserve distances."""
     width = vectors(np.zeros(1, np.int64)).shape[1]
     directions = rng.normal(0.0, DIM**-0.5, (width, DIM)).astype(np.float32)
-    found = np.empty((n_items, DIM), np.float32)
+    projected = np.empty((n_items, DIM), np.float32)
     for start in range(0, n_items, AT_ONCE):
         rows = np.arange(start, min(start + AT_ONCE, n_items))
-        found[rows] = vectors(rows) @ directions
-    return found
+        projected[rows] = vectors(rows) @ directions
+    return projected
 
 
 def _centers(points: np.ndarray, cells: int, rng: np.random.Generator) -> np.ndarray:

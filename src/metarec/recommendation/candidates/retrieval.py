@@ -140,10 +140,14 @@ class Retrieval:
     @property
     def note(self) -> str:
         """Sentence on this overlap for the model card."""
-        found = f"{self.overlap:.1%} of the ten best items are the exact ones ({self.users} users)"
+        overlap = (
+            f"{self.overlap:.1%} of the ten best items are the exact ones ({self.users} users)"
+        )
         if not self.is_near:
-            return f"large catalog: every item is scored, since of candidates only {found}"
-        return f"large catalog: candidates are scored, {self.size:,} by what they are like; {found}"
+            return f"large catalog: every item is scored, since of candidates only {overlap}"
+        return (
+            f"large catalog: candidates are scored, {self.size:,} by what they are like; {overlap}"
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all fields as named arrays."""

@@ -129,8 +129,8 @@ class Asking:
         known = np.zeros_like(base)
         known[0] = base[0]
         at = ensemble.gate.at(self.users.support.lengths)["popularity_weight"]
-        found = ensemble.gate.score_some(known, shares_of, self.users.support.lengths)
-        return np.asarray(found - at[:, None] * base[0])
+        lifts = ensemble.gate.score_some(known, shares_of, self.users.support.lengths)
+        return np.asarray(lifts - at[:, None] * base[0])
 
     @cached_property
     def repeated(self) -> Repeated | None:
@@ -140,7 +140,7 @@ class Asking:
     @cached_property
     def spoken_for(self) -> dict[str, sp.csr_matrix]:
         """Sparse evidence, by name, of models with evidence for few items."""
-        return {name: e for name, e in self._whole.items() if isinstance(e, sp.csr_matrix)}
+        return {name: e for name, e in self._of_catalog.items() if isinstance(e, sp.csr_matrix)}
 
     def _shares(
         self, items: np.ndarray, names: Iterable[str] | None = None
@@ -153,14 +153,14 @@ class Asking:
 
     def _evidence(self, name: str, items: np.ndarray) -> np.ndarray:
         """Return [B, I] evidence of a model for `items`, from the caches where it is there."""
-        if name in self._whole:
-            return columns_of(self._whole[name], items)
+        if name in self._of_catalog:
+            return columns_of(self._of_catalog[name], items)
         if items is self.stand_ins.items:
             return self._of_stand_ins[name]
         return self.ensemble.scoring_some[name].evidence_of(self.users, items)
 
     @cached_property
-    def _whole(self) -> dict[str, Evidence]:
+    def _of_catalog(self) -> dict[str, Evidence]:
         """Evidence for the whole catalog, by name, of models that cannot score a subset of
         items.
         """
@@ -193,9 +193,9 @@ class Asking:
     @cached_property
     def _totals(self) -> dict[str, np.ndarray]:
         """[B] sum of each model's evidence over the catalog, by name; 1 where it is 0."""
-        found = {n: np.asarray(e.sum(axis=1)).reshape(-1) for n, e in self._whole.items()}
-        found |= self._own_sums
-        return {name: np.where(total > 0, total, 1.0) for name, total in found.items()}
+        totals = {n: np.asarray(e.sum(axis=1)).reshape(-1) for n, e in self._of_catalog.items()}
+        totals |= self._own_sums
+        return {name: np.where(total > 0, total, 1.0) for name, total in totals.items()}
 
     @cached_property
     def _own_sums(self) -> dict[str, np.ndarray]:
@@ -203,7 +203,7 @@ class Asking:
         name.
         """
         weights = self.stand_ins.weights
-        return {name: found @ weights for name, found in self._of_stand_ins.items()}
+        return {name: evidence @ weights for name, evidence in self._of_stand_ins.items()}
 
     @cached_property
     def _of_stand_ins(self) -> dict[str, np.ndarray]:
@@ -232,9 +232,9 @@ def columns_of(evidence: Evidence, items: np.ndarray) -> np.ndarray:
     """Return [B, I] the columns `items`, which ascend, of the evidence for the whole catalog."""
     if not isinstance(evidence, sp.csr_matrix):
         return evidence[:, items]
-    found = np.zeros((evidence.shape[0], len(items)), np.float32)
+    columns = np.zeros((evidence.shape[0], len(items)), np.float32)
     owners = np.repeat(np.arange(evidence.shape[0]), np.diff(evidence.indptr))
     at = np.minimum(np.searchsorted(items, evidence.indices), max(len(items) - 1, 0))
     is_asked = items[at] == evidence.indices if len(items) else np.zeros(0, bool)
-    found[owners[is_asked], at[is_asked]] = evidence.data[is_asked]
-    return found
+    columns[owners[is_asked], at[is_asked]] = evidence.data[is_asked]
+    return columns

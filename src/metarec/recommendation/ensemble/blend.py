@@ -25,8 +25,8 @@ from metarec.models.base import (
 )
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
-from metarec.models.place.local_knn import LocalKnn
-from metarec.models.place.model import Place
+from metarec.models.location.local_knn import LocalKnn
+from metarec.models.location.model import Location
 from metarec.models.registry import READ_CONTEXT, REPEAT, weighed
 from metarec.models.ridge import with_one
 from metarec.models.search import Search
@@ -34,7 +34,7 @@ from metarec.models.transferred import Transferred
 from metarec.models.trend import Trend
 from metarec.recommendation.ensemble.gate import Gate
 from metarec.recommendation.ensemble.given import GivenGates
-from metarec.recommendation.ensemble.prior import Trial
+from metarec.recommendation.ensemble.prior import PriorComparison
 from metarec.recommendation.ensemble.refusals import REFUSAL
 from metarec.recommendation.ensemble.repeats import Repeated
 from metarec.recommendation.ensemble.scorers import scorers_of, under
@@ -50,7 +50,7 @@ _SCRATCH = Scratch()
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """All that is needed to score the catalog for users; the log-score is the sum of `parts`."""
+    """All that scores the catalog for users; the log-score is the sum of `score_components`."""
 
     popularity: np.ndarray
     """[N] smoothed shares of the events that users like after their support; predicted from content
@@ -80,38 +80,38 @@ class Ensemble:
     """Weight of refusals: 1 subtracts what the same act as an acceptance would add."""
     trend: Trend | None = None
     """Trend of popularity, added where the time of the request is known."""
-    trial: Trial | None = None
+    prior_comparison: PriorComparison | None = None
     """Test of a prior on held-out users; not saved."""
 
-    def parts(self, users: UserBatch) -> dict[str, np.ndarray]:
+    def score_components(self, users: UserBatch) -> dict[str, np.ndarray]:
         """Return the components of the log-score by name, each [B, N] float32."""
-        parts = self._gated(users)
+        components = self._gated(users)
         if (again := self.repeated(users)) is not None:
-            parts[REPEAT] = again.part(np.sum(list(parts.values()), axis=0))
+            components[REPEAT] = again.score_component(np.sum(list(components.values()), axis=0))
         if self.acceptance.any():
-            parts["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
+            components["acceptance"] = np.tile(REFUSED_ITEM * self.acceptance, (len(users), 1))
         if self.trend is not None:
-            parts["trend"] = self.trend.part(users.asked_at)
+            components["trend"] = self.trend.score_component(users.asked_at)
         if len(users.refused.items):  # By the catalog's gate, as in `score`
             lifts = np.empty((len(users), len(self.popularity)), np.float32)
             self._score(users.refusing(), np.zeros_like(self.base), lifts)
-            parts["refused"] = np.where(
+            components["refused"] = np.where(
                 users.refused.lengths[:, None] > 0, -self.refusal * lifts, 0.0
             )
-        return parts
+        return components
 
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         names = weighed(tuple(self.scorers))
         evidence = {n: dense_of(self.scorers[n], users, len(self.popularity)) for n in names}
         known, lengths = (self.popularity, self.item_statistics), users.support.lengths
-        parts: dict[str, np.ndarray] = {}
+        components: dict[str, np.ndarray] = {}
         for gate, share in self.shares_of_gates(users):
-            components = gate.parts(*known, evidence, lengths)
-            for name in dict.fromkeys([*parts, *components]):
+            of_gate = gate.score_components(*known, evidence, lengths)
+            for name in dict.fromkeys([*components, *of_gate]):
                 nothing = np.zeros((len(users), len(self.popularity)), np.float32)
-                part = share[:, None] * components.get(name, nothing)
-                parts[name] = parts.get(name, nothing) + part
-        return parts
+                component = share[:, None] * of_gate.get(name, nothing)
+                components[name] = components.get(name, nothing) + component
+        return components
 
     def rating_weights(self, users: UserBatch) -> np.ndarray:
         """[B] score per step of the predicted rating; 0 for users whose score does not use it."""
@@ -283,7 +283,7 @@ class Ensemble:
         """
         scorers = dict(self.scorers)
         for name, model in scorers.items():
-            if isinstance(model, Place | LocalKnn):
+            if isinstance(model, Location | LocalKnn):
                 scorers[name] = model.with_places(places)
             elif isinstance(model, Search):
                 scorers[name] = model.with_texts(items, texts)

@@ -12,9 +12,9 @@ score is exactly the sum of these components, which explanations show. `populari
 `statistics_weight`, `weight` and `smoothing` are learned on held-out new users (gate_training.py)
 at a few support sizes and interpolated between them in log(1 + k).
 
-`Gate.parts` is the formula, `Gate.score` computes its sum in fewer passes over the catalog, and
-`log_scores` computes it with gradients for a few candidates, for training and tuning; tests check
-that all three agree.
+`Gate.score_components` is the formula, `Gate.score` computes its sum in fewer passes over the
+catalog, and `log_scores` computes it with gradients for a few candidates, for training and tuning;
+tests check that all three agree.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Gate:
             ),
         )
 
-    def parts(
+    def score_components(
         self,
         popularity: Float[np.ndarray, "items"],
         item_statistics: Float[np.ndarray, "items columns"],
@@ -125,7 +125,7 @@ class Gate:
         """
         at = self.at(lengths)
         weight, smoothing = at["weight"], at["smoothing"]
-        parts = {
+        components = {
             POPULARITY: at["popularity_weight"][:, None] * np.log(popularity)[None, :],
             ITEM_STATISTICS: at["statistics_weight"] @ item_statistics.T,
         }
@@ -133,8 +133,10 @@ class Gate:
             total = evidence[name].sum(1, keepdims=True)
             share = evidence[name] / np.where(total > 0, total, 1.0)
             known = share, popularity.copy(), smoothing[:, column, None]
-            parts[name] = weight[:, column, None] * lifts(*map(torch.from_numpy, known)).numpy()
-        return parts
+            components[name] = (
+                weight[:, column, None] * lifts(*map(torch.from_numpy, known)).numpy()
+            )
+        return components
 
     def score(
         self,
@@ -145,7 +147,7 @@ class Gate:
         *,
         out: Float[np.ndarray, "users items"],
     ) -> None:
-        """Write the sum of `parts` into `out`, in as few passes over the catalog as possible.
+        """Write the sum of `score_components` into `out`, in few passes over the catalog.
 
         Args:
             rarity: [N] 1 over the popularity.

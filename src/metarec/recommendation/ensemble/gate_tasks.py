@@ -89,8 +89,8 @@ class GateTasks:
         place = (index + torch.arange(tasks)[:, None] * candidates).ravel()
 
         def some(field: Tensor) -> Tensor:  # three times faster than field[rows, index]
-            found = field.reshape(-1, *field.shape[2:]).index_select(0, place)
-            return found.view(*index.shape, *field.shape[2:])
+            rows = field.reshape(-1, *field.shape[2:]).index_select(0, place)
+            return rows.view(*index.shape, *field.shape[2:])
 
         return self._each(some)
 
@@ -206,7 +206,7 @@ def drawn_candidates(
     """Build tasks whose candidates are given at random: the relevant items and `MAX_GIVEN` items
     drawn from the catalog, all of weight 1.
     """
-    is_relevant, is_given = _asked_of(behavior, users)
+    is_relevant, is_given = _query_masks(behavior, users)
     is_relevant = _at_most(MAX_GIVEN, is_relevant, rng)
     drawn, pool = np.zeros(is_given.shape, bool), behavior.pool.users(users)
     drawn[:, rng.choice(is_given.shape[1], min(MAX_GIVEN, is_given.shape[1]), replace=False)] = True
@@ -224,7 +224,7 @@ def chosen_candidates(
     """Build tasks whose candidates the users chose themselves: their events after the support, at
     most `MAX_GIVEN`. Predicted ratings are appended as the last column of the item statistics.
     """
-    is_relevant, is_given = _asked_of(behavior, users)
+    is_relevant, is_given = _query_masks(behavior, users)
     is_given = _at_most(MAX_GIVEN, is_given, rng)
     is_relevant &= is_given
     tasks, index = _at(is_given, output, is_relevant)
@@ -233,7 +233,7 @@ def chosen_candidates(
     return replace(tasks, item_statistics=torch.cat(columns, 2))
 
 
-def _asked_of(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _query_masks(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return two masks [B, N]: the relevant items after the support, and all items after it."""
     is_relevant, is_given = (np.zeros((len(users), behavior.n_items), bool) for _ in range(2))
     targets = behavior.targets.users(users)

@@ -39,7 +39,7 @@ Measure: TypeAlias = "Callable[[Score, GateTasks], Tensor]"
 
 def train_gate(
     names: tuple[str, ...],
-    shots: tuple[int, ...],
+    support_sizes: tuple[int, ...],
     tasks: list[GateTasks],
     rng: np.random.Generator,
     weights: Sequence[np.ndarray] | None = None,
@@ -56,9 +56,9 @@ def train_gate(
         config: number of steps, learning rate and penalties.
     """
     config = config or GateConfig()
-    raw = _untrained(names, shots, tasks[0].item_statistics.shape[2])
+    raw = _untrained(names, support_sizes, tasks[0].item_statistics.shape[2])
     if start is not None:
-        _go_on_from(raw, start, names, np.array(shots))
+        _go_on_from(raw, start, names, np.array(support_sizes))
     anchor = {name: tensor.clone() for name, tensor in raw.items()}
     for tensor in raw.values():
         tensor.requires_grad_()
@@ -70,37 +70,37 @@ def train_gate(
     with one_thread():
         loss = partial(_mean_loss, raw, tasks, _likelihood_loss)
         _descend(raw, loss, penalty, draw, config.likelihood_steps, config)
-        near = [_near(raw, point, some, config.near) for point, some in enumerate(tasks)]
+        near = [_high_ranked(raw, point, some, config.near) for point, some in enumerate(tasks)]
         loss = partial(_mean_loss, raw, near, partial(_ranking_loss, config=config))
         _descend(raw, loss, penalty, draw, config.ranking_steps, config)
-    return _learned(raw, names, shots)
+    return _learned(raw, names, support_sizes)
 
 
 @torch.no_grad()
-def _near(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
+def _high_ranked(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
     """Drop candidates that rank low after the likelihood steps: they do not reach the top
     positions, and scoring them at every step costs time.
     """
     return tasks.best(_scores(raw, point, tasks), most)
 
 
-def _untrained(names: tuple[str, ...], shots: tuple[int, ...], statistics: int) -> Raw:
+def _untrained(names: tuple[str, ...], support_sizes: tuple[int, ...], statistics: int) -> Raw:
     """Return the initial parameters."""
-    sizes = (len(shots), len(names))
+    sizes = (len(support_sizes), len(names))
     return {
         "popularity_weight": torch.full(sizes[:1], POPULARITY_WEIGHT),
-        "statistics_weight": torch.zeros(len(shots), statistics),
+        "statistics_weight": torch.zeros(len(support_sizes), statistics),
         "weight": torch.full(sizes, WEIGHT),
         "smoothing": torch.full(sizes, SMOOTHING),
     }
 
 
-def _learned(raw: Raw, names: tuple[str, ...], shots: tuple[int, ...]) -> Gate:
+def _learned(raw: Raw, names: tuple[str, ...], support_sizes: tuple[int, ...]) -> Gate:
     """Return the gate with the constrained parameters."""
     learned = {name: tensor.detach().double().numpy() for name, tensor in raw.items()}
     return Gate(
         names=names,
-        points=np.array(shots, np.int64),
+        points=np.array(support_sizes, np.int64),
         popularity_weight=learned["popularity_weight"],
         statistics_weight=learned["statistics_weight"],
         weight=np.logaddexp(0.0, learned["weight"]),
@@ -133,9 +133,9 @@ def _distance(raw: Raw, anchor: Raw) -> Tensor:
     return torch.stack([((raw[name] - anchor[name]) ** 2).sum() for name in raw]).sum()
 
 
-def _go_on_from(raw: Raw, start: Gate, names: Sequence[str], shots: np.ndarray) -> None:
+def _go_on_from(raw: Raw, start: Gate, names: Sequence[str], support_sizes: np.ndarray) -> None:
     """Set the initial values to the parameters of `start`, for the models it has."""
-    values = start.at(shots)
+    values = start.at(support_sizes)
     here = [column for column, name in enumerate(names) if name in start.names]
     there = [start.names.index(names[column]) for column in here]
     at = {

@@ -109,7 +109,7 @@ def mean_lift(given: Histories, popularity: np.ndarray) -> np.ndarray:
 
 def train_given(
     gate: Gate,
-    shots: tuple[int, ...],
+    support_sizes: tuple[int, ...],
     drawn: list[GateTasks],
     chosen: list[GateTasks],
     own_lists: np.ndarray,
@@ -120,7 +120,7 @@ def train_given(
     """Train the gates for given candidates, starting from `gate`.
 
     Args:
-        drawn: tasks at each of the support sizes `shots`.
+        drawn: tasks at each of the support sizes.
         chosen: likewise; the last column of their item statistics is the predicted rating.
         own_lists: [U] `mean_lift` of the items that each user chose.
         config: training steps of these gates, and criteria for keeping them.
@@ -134,10 +134,10 @@ def train_given(
         batch=config.batch,
     )
     rated = _better(
-        _with_column(gate), shots, chosen, derive(seed, "gate", "chosen"), config, training
+        _with_column(gate), support_sizes, chosen, derive(seed, "gate", "chosen"), config, training
     )
     return GivenGates(
-        drawn=_better(gate, shots, drawn, derive(seed, "gate", "drawn"), config, training),
+        drawn=_better(gate, support_sizes, drawn, derive(seed, "gate", "drawn"), config, training),
         chosen=None if rated is None else _without_column(rated),
         rating_weight=None if rated is None else rated.statistics_weight[:, -1],
         most_popular=float(np.quantile(own_lists, config.nearly_all)) if len(own_lists) else np.inf,
@@ -146,7 +146,7 @@ def train_given(
 
 def _better(
     start: Gate,
-    shots: tuple[int, ...],
+    support_sizes: tuple[int, ...],
     tasks: list[GateTasks],
     rng: np.random.Generator,
     config: GivenConfig,
@@ -161,8 +161,10 @@ def _better(
     if decides.sum() < config.min_tasks:
         return None
     tasks = [some.rows(decides) for some in tasks]
-    gate = train_gate(start.names, shots, tasks, rng, start=start, config=training)
-    before = Gate.from_arrays(start.names, {"points": np.array(shots), **start.at(np.array(shots))})
+    gate = train_gate(start.names, support_sizes, tasks, rng, start=start, config=training)
+    before = Gate.from_arrays(
+        start.names, {"points": np.array(support_sizes), **start.at(np.array(support_sizes))}
+    )
     gain = ndcg_of(gate, tasks, training) - ndcg_of(before, tasks, training)
     return gate if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)) + 1e-9 else None
 

@@ -61,14 +61,14 @@ def gather_tasks(
     """
     by_kind: tuple[list[GateTasks], list[GateTasks], list[GateTasks]] = ([], [], [])
     batch, aside = users_at_once(behavior.n_items), rng.spawn(1)[0]
-    for shots in behavior.horizon.shots:
+    for n_support in behavior.horizon.support_sizes:
         parts: list[list[GateTasks]] = [[], [], []]
         for some in (users[start : start + batch] for start in range(0, len(users), batch)):
-            output = score(shots, some)
+            output = score(n_support, some)
             parts[0].append(candidates(behavior, some, output, rng, config=config))
             parts[1].append(drawn_candidates(behavior, some, output, aside))
             if rate is not None:
-                rated = partial(rate, shots, some)
+                rated = partial(rate, n_support, some)
                 parts[2].append(chosen_candidates(behavior, some, output, rated, aside))
         for tasks, of_batches in zip(by_kind, parts, strict=True):
             tasks += [joined(of_batches)] if of_batches else []
@@ -82,14 +82,16 @@ def longer_tasks(
     rng: np.random.Generator,
     config: GateConfig | None = None,
 ) -> list[GateTasks]:
-    """Return tasks at each of `longer_shots`, of those held-out `users` who have enough events."""
-    if not longer_shots(behavior):
+    """Return tasks at each of `longer_support_sizes`, of those held-out `users` who have enough
+    events.
+    """
+    if not longer_support_sizes(behavior):
         return []
     longer, able = as_longer(behavior), able_longer(behavior, users)
     return gather_tasks(longer, able, partial(score, longer), rng, config=config)[0]
 
 
-def longer_shots(behavior: Behavior) -> tuple[int, ...]:
+def longer_support_sizes(behavior: Behavior) -> tuple[int, ...]:
     """Return the support sizes beyond a short horizon at which enough users can teach the gate.
     Without them, the gate between the horizon's last size and that of a long history is only
     interpolated.
@@ -99,18 +101,20 @@ def longer_shots(behavior: Behavior) -> tuple[int, ...]:
     is_able = behavior.histories.lengths >= MEDIUM.min_events
     if is_able.sum() < max(MIN_LONGER, MIN_LONGER_SHARE * len(is_able)):
         return ()
-    return tuple(shots for shots in MEDIUM.shots if shots > behavior.horizon.pool)
+    return tuple(
+        n_support for n_support in MEDIUM.support_sizes if n_support > behavior.horizon.pool
+    )
 
 
 def able_longer(behavior: Behavior, users: np.ndarray) -> np.ndarray:
-    """Return those of `users` who have enough events for the largest of `longer_shots`."""
+    """Return those of `users` who have enough events for the largest of `longer_support_sizes`."""
     return np.asarray(users[behavior.histories.lengths[users] >= MEDIUM.min_events])
 
 
 def as_longer(behavior: Behavior) -> Behavior:
     """Return the same users with more events before the cut, as in `longer_tasks`."""
     pools = np.maximum(pools_of(behavior.histories.lengths, MEDIUM), behavior.pools)
-    horizon = replace(MEDIUM, shots=longer_shots(behavior))
+    horizon = replace(MEDIUM, support_sizes=longer_support_sizes(behavior))
     return replace(behavior, horizon=horizon, cut=pools)
 
 
@@ -171,5 +175,5 @@ def known_length(behavior: Behavior) -> int:
     """
     pools = as_known(behavior).pools
     longer = pools[pools > behavior.horizon.pool]
-    last = max(behavior.horizon.pool, *longer_shots(behavior), 0)
+    last = max(behavior.horizon.pool, *longer_support_sizes(behavior), 0)
     return int(max(np.median(longer) if len(longer) else 0, last + 1))

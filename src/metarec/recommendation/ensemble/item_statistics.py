@@ -23,7 +23,7 @@ class ItemStatisticsConfig(ModelConfig):
     """Ridge penalty of the regression that predicts the popularity of items without events from
     their content (above 0).
     """
-    damping: float = setting(10.0, least=0)
+    damping: float = setting(10.0, at_least=0)
     """Shrinkage of an item's means towards the overall mean, as a number of events (0 or more)."""
     acceptance_damping: float = setting(5.0, above=0)
     """Minimum shrinkage of an item's acceptance towards the overall share, as a number of acts

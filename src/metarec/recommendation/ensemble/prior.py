@@ -142,7 +142,7 @@ class Prior:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class PriorComparison:
     """Test of the prior on held-out users of the target: NDCG@10 of each user with and without
     it.
     """
@@ -166,13 +166,15 @@ class Trial:
         """Return a sentence for users with the result of the test and whether the prior is used."""
         gain = self.with_prior - self.without
         half = 1.96 * gain.std() / np.sqrt(max(len(gain), 1))
-        found = (
+        figures = (
             f"NDCG@10 of {len(gain)} held-out users {self.with_prior.mean():.3f} with it, "
             f"{self.without.mean():.3f} without ({gain.mean():+.3f} ± {half:.3f})"
         )
         if self.helps:
-            return f"the prior from {source} is used: {found}"
-        return f"the prior from {source} is not used, since it does not clearly help here: {found}"
+            return f"the prior from {source} is used: {figures}"
+        return (
+            f"the prior from {source} is not used, since it does not clearly help here: {figures}"
+        )
 
 
 def is_catalog_independent(encoder: TextEncoder) -> bool:

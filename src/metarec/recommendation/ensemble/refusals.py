@@ -36,11 +36,11 @@ class RefusalsConfig(ModelConfig):
     """Weights that are tried beside 1 (above 0): a refusal always lowers the scores of similar
     items.
     """
-    min_users: int = setting(30, least=2)
+    min_users: int = setting(30, at_least=2)
     """Minimum number of held-out users with refusals to learn the weight (2 or more)."""
-    max_users: int = setting(400, least=1)
+    max_users: int = setting(400, at_least=1)
     """Maximum number of users of a fold (1 or more)."""
-    min_t: float = setting(2.0, least=0)
+    min_t: float = setting(2.0, at_least=0)
     """Minimum t statistic of the gain over the weight 1 (0 or more)."""
 
     @property
@@ -124,7 +124,7 @@ def _clearly_best(ndcg: np.ndarray, config: RefusalsConfig) -> float:
 def _lifts(
     gate: Gate, shares: np.ndarray, popularity: np.ndarray, lengths: np.ndarray
 ) -> np.ndarray:
-    """[T, C] sum of the models' lifts, by the formula of `Gate.parts`."""
+    """[T, C] sum of the models' lifts, by the formula of `Gate.score_components`."""
     at = gate.at(lengths)
     ratio = shares / (at["smoothing"][:, None, :] * popularity[..., None])
     return np.asarray((at["weight"][:, None, :] * np.log1p(ratio)).sum(2), np.float32)

@@ -77,7 +77,7 @@ class Repeated:
         at, (temperature, level) = (self.owners, self.columns), self.mixing[self.owners].T
         scores[at] = temperature * (level + self.odds)
 
-    def part(self, scores: Float[np.ndarray, "users columns"]) -> np.ndarray:
+    def score_component(self, scores: Float[np.ndarray, "users columns"]) -> np.ndarray:
         """[B, I] what `put` adds to the scores."""
         changed = scores.copy()
         self.put(changed)

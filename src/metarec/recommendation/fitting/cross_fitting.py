@@ -31,7 +31,7 @@ from metarec.recommendation.ensemble.held_out_tasks import (
     is_ended,
     known_length,
     known_tasks,
-    longer_shots,
+    longer_support_sizes,
     longer_tasks,
     users_at_once,
 )
@@ -119,9 +119,11 @@ class Fitted:
             revealed=config_in(configs, GateConfig).revealed,
         )
 
-    def score(self, behavior: Behavior, shots: int, users: np.ndarray) -> ScorerOutput:
-        """Score `users` after `shots` events, see `held_out_tasks.ScoreUsers`."""
-        support = behavior.histories.users(users).first(np.minimum(shots, behavior.pools[users]))
+    def score(self, behavior: Behavior, n_support: int, users: np.ndarray) -> ScorerOutput:
+        """Score `users` after `n_support` events, see `held_out_tasks.ScoreUsers`."""
+        support = behavior.histories.users(users).first(
+            np.minimum(n_support, behavior.pools[users])
+        )
         batch = behavior.batch_of(users, support)
         everyone = np.ones(len(users), bool)
         revealed = revealed_to(tuple(self.scorers), users, self.revealed, self.located)
@@ -316,8 +318,8 @@ def _rated_by_others(
     """
     head = RatingHead.of_users(behavior, rest, rng, config)
 
-    def rate(shots: int, users: np.ndarray, items: Histories) -> np.ndarray:
-        first = np.minimum(shots, behavior.pools[users])
+    def rate(n_support: int, users: np.ndarray, items: Histories) -> np.ndarray:
+        first = np.minimum(n_support, behavior.pools[users])
         return head.steps(behavior.histories.users(users).first(first), items)[0]
 
     return rate
@@ -341,12 +343,12 @@ class CrossFitTasks:
         """Split the tasks of all folds, which are in the order of `score_held_out`, by kind."""
         joined = list(joined)
         refusals = joined.pop() if has_refusals(behavior) else None
-        sizes = len(support_sizes(behavior))
-        given, shots = joined[sizes:], len(behavior.horizon.shots)
+        sizes = len(gate_support_sizes(behavior))
+        given, few_events = joined[sizes:], len(behavior.horizon.support_sizes)
         return cls(
             catalog=joined[:sizes],
-            sampled_lists=given[:shots],
-            user_lists=given[shots:],
+            sampled_lists=given[:few_events],
+            user_lists=given[few_events:],
             refusals=refusals,
         )
 
@@ -366,11 +368,15 @@ class CrossFitTasks:
         return [some.without(more) for some in tasks] if more else tasks
 
 
-def support_sizes(behavior: Behavior) -> tuple[int, ...]:
+def gate_support_sizes(behavior: Behavior) -> tuple[int, ...]:
     """Return the support sizes of the gate: those of the horizon, then larger ones, and last the
     one that stands for a long history.
     """
-    return (*behavior.horizon.shots, *longer_shots(behavior), known_length(behavior))
+    return (
+        *behavior.horizon.support_sizes,
+        *longer_support_sizes(behavior),
+        known_length(behavior),
+    )
 
 
 def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray] | None:
@@ -384,8 +390,8 @@ def task_weights(behavior: Behavior, folds: list[np.ndarray]) -> list[np.ndarray
         np.concatenate([np.concatenate(p) for p in parts]),
     )
     taught_by = {
-        **dict.fromkeys(support_sizes(behavior), users),
-        **dict.fromkeys(longer_shots(behavior), able),
-        behavior.horizon.shots[-1]: everyone,
+        **dict.fromkeys(gate_support_sizes(behavior), users),
+        **dict.fromkeys(longer_support_sizes(behavior), able),
+        behavior.horizon.support_sizes[-1]: everyone,
     }
     return [behavior.weights[some] for some in taught_by.values()]

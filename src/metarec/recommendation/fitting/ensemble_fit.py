@@ -22,15 +22,15 @@ from metarec.recommendation.ensemble.gate_training import train_gate
 from metarec.recommendation.ensemble.gate_tuning import ndcg_of, tuned, with_mixing
 from metarec.recommendation.ensemble.given import GivenGates, mean_lift, train_given
 from metarec.recommendation.ensemble.item_statistics import ItemStatisticsConfig, acceptance_of
-from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial
+from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, PriorComparison
 from metarec.recommendation.ensemble.refusals import REFUSAL, RefusalsConfig, learned_weight
 from metarec.recommendation.fitting.cross_fitting import (
     CrossFitTasks,
     Fitted,
+    gate_support_sizes,
     refusers_of,
     score_held_out,
     score_served,
-    support_sizes,
     task_arrays,
     task_weights,
     tasks_of,
@@ -66,25 +66,25 @@ def fit_ensemble(
         configs: hyper-parameters by model, where they are not the defaults.
         prior: initial gate, used if it helps held-out users.
     """
-    configs, steps = _settled(behavior, names, configs or {}, seed), steps or Steps()
+    configs, steps = _completed_configs(behavior, names, configs or {}, seed), steps or Steps()
     config = config_in(configs, GateConfig)
     folds = folds_of(behavior, derive(seed, "folds"), config)
     tasks, fitted = _cross_fitted(behavior, names, configs, folds, seed, steps, progress)
-    trial = None
+    comparison = None
     if prior is not None:
-        blended = weighed(names)
-        trial = _prior_trial(support_sizes(behavior), blended, tasks.catalog, prior, seed, config)
-        if not trial.helps:
+        blended, sizes = weighed(names), gate_support_sizes(behavior)
+        comparison = _prior_comparison(sizes, blended, tasks.catalog, prior, seed, config)
+        if not comparison.helps:
             prior, tasks, names = None, tasks.without_taste(blended), _others(names)
     gates = _gates(behavior, names, tasks.catalog, folds, seed, prior, config)
     served = partial(score_served, behavior, fitted, weighed(names), folds[0], config)
     gate, context_gate = _mixed(gates, tasks.catalog, served, config) if REPEAT in names else gates
-    given = _given(behavior, gate, tasks, fitted.popularity, seed, configs)
+    given = _given_gates(behavior, gate, tasks, fitted.popularity, seed, configs)
     refusal = _refusal(behavior, gate, tasks.refusals, folds, config_in(configs, RefusalsConfig))
     del tasks  # frees memory for the next steps
     progress(STAGE, 1.0)
     steps.forget()
-    whole = Ensemble(
+    ensemble = Ensemble(
         popularity=fitted.popularity,
         item_statistics=fitted.item_statistics,
         popularity_from_content=fitted.from_content,
@@ -96,20 +96,20 @@ def fit_ensemble(
         refusal=refusal,
         trend=Trend.fit(behavior, derive(seed, "trend"), config_in(configs, TrendConfig)),
     )
-    return replace(_as_saved(whole, names), trial=trial)
+    return replace(_as_saved(ensemble, names), prior_comparison=comparison)
 
 
-def _settled(
+def _completed_configs(
     behavior: Behavior, names: tuple[str, ...], configs: Configs, seed: int
 ) -> dict[str, ModelConfig]:
     """Return the configs, completed by models that choose hyper-parameters on all users
-    (`settled`), so that they do not choose again in each fold.
+    (`chosen_config`), so that they do not choose again in each fold.
     """
     chosen = dict(configs)
     for name in names:
-        settled = getattr(model_class(name), "settled", None)
-        if settled is not None:
-            chosen[name] = settled(behavior, derive(seed, "settled", name), configs.get(name))
+        choose = getattr(model_class(name), "chosen_config", None)
+        if choose is not None:
+            chosen[name] = choose(behavior, derive(seed, "settled", name), configs.get(name))
     return chosen
 
 
@@ -136,7 +136,7 @@ def _cross_fitted(
     return CrossFitTasks.of(join_tasks(tasks), behavior), fitted
 
 
-def _given(
+def _given_gates(
     behavior: Behavior,
     gate: Gate,
     tasks: CrossFitTasks,
@@ -147,7 +147,7 @@ def _given(
     """Return the gates for few given candidates."""
     return train_given(
         gate,
-        behavior.horizon.shots,
+        behavior.horizon.support_sizes,
         tasks.of_gate(tasks.sampled_lists, gate),
         tasks.of_gate(tasks.user_lists, gate),
         _own_lists(behavior, popularity),
@@ -193,13 +193,14 @@ def _gates(
     """Return the gate between the models of history and profile, and the gate between all models;
     None without enough tasks with context.
     """
-    shots, names, weights = support_sizes(behavior), weighed(names), task_weights(behavior, folds)
+    names, weights = weighed(names), task_weights(behavior, folds)
+    support_sizes = gate_support_sizes(behavior)
     own = tuple(name for name in names if name not in READ_CONTEXT)
     more = len(names) - len(own)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
         own,
-        shots,
+        support_sizes,
         plain,
         derive(seed, "gate"),
         weights=weights,
@@ -216,7 +217,7 @@ def _gates(
         weights = [weights[point][in_context[point][1]] for point in enough]
     revealed, sizes = (
         [in_context[point][0] for point in enough],
-        tuple(shots[point] for point in enough),
+        tuple(support_sizes[point] for point in enough),
     )
     return gate, _context_gate(gate, names, sizes, revealed, weights, seed, config)
 
@@ -260,7 +261,7 @@ def _mixed(
 def _context_gate(
     gate: Gate,
     names: tuple[str, ...],
-    shots: tuple[int, ...],
+    support_sizes: tuple[int, ...],
     tasks: list[GateTasks],
     weights: list[np.ndarray] | None,
     seed: int,
@@ -270,7 +271,7 @@ def _context_gate(
     several = PASSES * max(len(some.shares) for some in tasks) // config.context_steps
     trained = train_gate(
         names,
-        shots,
+        support_sizes,
         tasks,
         derive(seed, "context gate"),
         weights=weights,
@@ -300,20 +301,22 @@ def _others(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name != TRANSFERRED)
 
 
-def _prior_trial(
-    shots: tuple[int, ...],
+def _prior_comparison(
+    support_sizes: tuple[int, ...],
     names: tuple[str, ...],
     tasks: list[GateTasks],
     prior: Prior,
     seed: int,
     config: GateConfig,
-) -> Trial:
+) -> PriorComparison:
     """Test the prior with two-fold cross-validation over the held-out users: gates learned on one
     half are evaluated on the other half.
     """
     own = tuple(name for name in names if name not in READ_CONTEXT)
     shared = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
-    shots = tuple(shots[point] for point in shared)  # support sizes with a task of every user
+    support_sizes = tuple(
+        support_sizes[point] for point in shared
+    )  # support sizes with a task of every user
     plain = [tasks[point].without(len(names) - len(own)) for point in shared]
     ndcg: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for half in range(2):
@@ -328,9 +331,9 @@ def _prior_trial(
             )
             start = _from(prior, learn, config) if with_prior else {}
             rng = derive(seed, "trial", half)
-            gate = train_gate(named, shots, learn, rng, config=config, **start)
+            gate = train_gate(named, support_sizes, learn, rng, config=config, **start)
             kept.append(ndcg_of(gate, tested, config))
-    return Trial(
+    return PriorComparison(
         with_prior=np.concatenate(ndcg[True]),
         without=np.concatenate(ndcg[False]),
         min_t=config.prior_min_t,

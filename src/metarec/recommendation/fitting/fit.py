@@ -23,19 +23,23 @@ from metarec.features.items import ItemInputs
 from metarec.models.als import Als
 from metarec.models.base import LARGE
 from metarec.models.cold_items.config import ColdItemsConfig
-from metarec.models.cold_items.reorder import NewItemPlaces
+from metarec.models.cold_items.reorder import COLD_ITEMS, NewItemPlaces
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig
-from metarec.models.registry import PLACE
+from metarec.models.registry import LOCATION
 from metarec.recommendation.configs import (
     BESIDE,
-    COLD_ITEMS,
     RATING,
     REFUSALS,
 )
 from metarec.recommendation.conformal import Conformal, cold_users_needed
 from metarec.recommendation.ensemble.blend import Ensemble
-from metarec.recommendation.ensemble.prior import TRANSFERRED, Prior, Trial, is_catalog_independent
+from metarec.recommendation.ensemble.prior import (
+    TRANSFERRED,
+    Prior,
+    PriorComparison,
+    is_catalog_independent,
+)
 from metarec.recommendation.fitted import FittedModel, users_in_words
 from metarec.recommendation.fitting.cross_fitting import has_refusals
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
@@ -82,7 +86,7 @@ def fit(
         settings.models,
         start.prior,
     ).with_words(read.words)
-    model = _put_together(read, start.after(ensemble.trial), ensemble, run.progress)
+    model = _put_together(read, start.after(ensemble.prior_comparison), ensemble, run.progress)
     if len(model.catalog) < LARGE:
         return model
     retrieval = fit_retrieval(model, start.behavior, derive(settings.seed, "retrieval"))
@@ -121,14 +125,14 @@ class _Start:
         behavior = replace(read.behavior, taste=taste)
         return replace(plain, behavior=behavior, names=(TRANSFERRED, *names))
 
-    def after(self, trial: Trial | None) -> _Start:
+    def after(self, comparison: PriorComparison | None) -> _Start:
         """Return the state after the test of the prior on held-out users: without the prior if it
         does not help.
         """
-        if self.prior is None or trial is None:
+        if self.prior is None or comparison is None:
             return self
-        notes = (trial.sentence(self.prior.source), *self.notes)
-        return replace(self, prior=self.prior if trial.helps else None, notes=notes)
+        notes = (comparison.sentence(self.prior.source), *self.notes)
+        return replace(self, prior=self.prior if comparison.helps else None, notes=notes)
 
 
 def _put_together(
@@ -177,7 +181,7 @@ def learns_cold_items(settings: Settings, inputs: ItemInputs, names: Sequence[st
     """Whether a dedicated model reranks cold items among themselves: not where coordinates are all
     that is known of items, since the location models use these better.
     """
-    is_placed_only = PLACE in names and set(inputs.columns) <= {LATITUDE, LONGITUDE}
+    is_placed_only = LOCATION in names and set(inputs.columns) <= {LATITUDE, LONGITUDE}
     return settings.preset in LEARNS_COLD_ITEMS and not is_placed_only
 
 

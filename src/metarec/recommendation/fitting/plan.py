@@ -133,7 +133,7 @@ def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
         items=work.n_items,
         seconds=_seconds(work, _ratings(data), has_time=data.interactions.has_time),
         texts=settings.encoder != "none" and _has_text(data, settings),
-        uncounted=[n for n in (*settings.parts, *_joining(data)) if n not in COUNTED],
+        uncounted=[n for n in (*settings.scorers, *_joining(data)) if n not in COUNTED],
         processes=processes,
         memory_mib=_memory(work, has_values=data.interactions.has_values),
         thinned=_thinned(work),
@@ -162,7 +162,7 @@ class _Work:
         lengths = items_of_users(data.interactions)["len"].to_numpy().astype(np.int64)
         acts = data.interactions.frame.select("user_id", "item_id")
         acting, ridge = acts["item_id"], config_in(settings.models, EaseConfig)
-        has_time, fits_ease = data.interactions.has_time, "ease" in settings.parts
+        has_time, fits_ease = data.interactions.has_time, "ease" in settings.scorers
         return cls(
             settings=settings,
             events=len(data.interactions),
@@ -176,7 +176,7 @@ class _Work:
     @property
     def models(self) -> list[str]:
         """Models whose work is known beforehand."""
-        return [name for name in self.settings.parts if name in COUNTED]
+        return [name for name in self.settings.scorers if name in COUNTED]
 
     @property
     def knn(self) -> ItemKnnConfig:
@@ -241,7 +241,7 @@ class _Work:
     @property
     def sizes(self) -> int:
         """Number of support sizes at which the gate learns."""
-        return len(self.horizon.shots) + 1
+        return len(self.horizon.support_sizes) + 1
 
 
 def _joining(data: Dataset) -> tuple[str, ...]:
@@ -346,7 +346,7 @@ def _memory(work: _Work, *, has_values: bool) -> float:
 
 def _thinned(work: _Work) -> list[str]:
     """Sentences on what is left out because of its size."""
-    notes, parts, wanted = [], work.settings.parts, work.knn.neighbors
+    notes, parts, wanted = [], work.settings.scorers, work.knn.neighbors
     cut = int((work.lengths - work.compared).sum())
     counted = [name for name in ("item_knn", "ease") if name in parts]
     if cut and counted:

@@ -86,7 +86,7 @@ class Reading:
             text=text,
             weights=_weights_of(past.user_ids, user_weights),
         )
-        found = cls(
+        reading = cls(
             data=data,
             settings=settings,
             catalog=past.catalog,
@@ -96,10 +96,10 @@ class Reading:
             content=content,
             text=text,
             behavior=behavior,
-            names=settings.parts,
+            names=settings.scorers,
             version=_digest(data, settings, behavior.weights),
         )
-        return found._joined(has_policy=named is not None)
+        return reading._joined(has_policy=named is not None)
 
     def _joined(self, *, has_policy: bool) -> Reading:
         """Add the models that these data can teach. Without a named policy, the data determine
@@ -107,11 +107,11 @@ class Reading:
         """
         repeats = are_wanted(self.behavior, config_in(self.settings.models, RepeatConfig))
         joining = (*((REPEAT,) if repeats else ()), *context_models(self.behavior))
-        found = replace(self, names=(*self.names, *joining))
+        reading = replace(self, names=(*self.names, *joining))
         if has_policy:
-            return found
+            return reading
         policy = replace(DEFAULT_POLICY, repeats_allowed=repeats)
-        return replace(found, data=replace(self.data, policy=policy))
+        return replace(reading, data=replace(self.data, policy=policy))
 
 
 def _read_items(

@@ -57,16 +57,16 @@ class PolicyAttributes:
         """Return the attributes that the policy reads, in any spelling of their names. If one is
         given in several spellings, the values of all are combined, so that none hides another.
         """
-        found: dict[str, Any] = {}
-        for asked in self.asked_for:
-            mine = {name: value for name, value in stated if bare(name) == bare(asked)}
+        attributes: dict[str, Any] = {}
+        for attribute in self.asked_for:
+            mine = {name: value for name, value in stated if bare(name) == bare(attribute)}
             own = [value for name, value in mine.items() if name in request.profile]
             values = own or list(mine.values())
             if len(values) > 1 and all(number_of(v) != number_of(v) for v in values):
-                found[asked] = [tag for value in values for tag in tags_of(value) or ()]
+                attributes[attribute] = [tag for value in values for tag in tags_of(value) or ()]
             elif values:
-                found[asked] = mine.get(asked, values[-1])
-        return found
+                attributes[attribute] = mine.get(attribute, values[-1])
+        return attributes
 
     @cached_property
     def asked_for(self) -> list[str]:
@@ -78,14 +78,17 @@ class PolicyAttributes:
         ]
         return list(
             dict.fromkeys(
-                [*exclusions, *(name for rule in self.columns.rules for name in rule.asks)]
+                [
+                    *exclusions,
+                    *(name for rule in self.columns.rules for name in rule.attributes_read),
+                ]
             )
         )
 
     def heeds(self, names: Iterable[str]) -> set[str]:
         """Return the names of attributes or circumstances that decide anything in this catalog."""
-        asked = {bare(name) for name in self.asked_for}
-        return {name for name in names if bare(name) in asked}
+        attributes = {bare(name) for name in self.asked_for}
+        return {name for name in names if bare(name) in attributes}
 
     def values_of_users(self, attribute: str) -> set[str]:
         """Return the values that training users have for an attribute."""
@@ -114,8 +117,8 @@ class PolicyAttributes:
                 policy's attributes are reported.
         """
         return [
-            said
-            for name, said in self._odd_attributes(profile)
+            note
+            for name, note in self._odd_attributes(profile)
             if not reads_any or self._is_misspelled(name)
         ]
 
@@ -126,9 +129,9 @@ class PolicyAttributes:
         Raises:
             BadInput: naming the attribute and the nearest known one.
         """
-        for name, said in self._odd_attributes(profile):
+        for name, note in self._odd_attributes(profile):
             if self._is_misspelled(name):
-                raise BadInput(said)
+                raise BadInput(note)
 
     def _is_misspelled(self, name: str) -> bool:
         """Whether an unknown attribute is similar to one of the policy's."""
@@ -153,13 +156,13 @@ class PolicyAttributes:
         """
         items, words = self.columns.items_of_tag[column], self.columns.words_of_tags[column]
         alike = [name for name in same_country(tag) if name != tag and name in items]
-        found = [*([tag] if tag in items else []), *alike, *words.naming(tag)]
-        found = list(dict.fromkeys(found))
-        if not found:  # `severe nut allergy` names `nuts`, and `tree nuts` with it
+        tags = [*([tag] if tag in items else []), *alike, *words.naming(tag)]
+        tags = list(dict.fromkeys(tags))
+        if not tags:  # `severe nut allergy` names `nuts`, and `tree nuts` with it
             named = words.named_in(tag)
-            found = list(dict.fromkeys([*named, *(m for one in named for m in words.naming(one))]))
-        if found or not may_guess or tag in self.values_of_users(exclusion.profile_attribute):
-            return found
+            tags = list(dict.fromkeys([*named, *(m for one in named for m in words.naming(one))]))
+        if tags or not may_guess or tag in self.values_of_users(exclusion.profile_attribute):
+            return tags
         near = nearest(tag, items, NEAR)
         return [] if near is None else [near]
 

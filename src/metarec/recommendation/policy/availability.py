@@ -47,10 +47,10 @@ def availability_of(cell: Any) -> bool | None:
     if number == number:
         return number > 0
     value = truth_of(cell)
-    return _said(str(cell)) if value is None else value
+    return _availability_in(str(cell)) if value is None else value
 
 
-def _said(text: str) -> bool | None:
+def _availability_in(text: str) -> bool | None:
     """Whether a text means available; None where it contains no known phrase."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _ADDRESS.sub("", text))  # `OutOfStock`
     stems = stems_of(unicodedata.normalize("NFKC", parted).casefold())

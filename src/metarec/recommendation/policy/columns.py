@@ -176,17 +176,17 @@ class PolicyColumns:
 def stock_columns(policy: Policy, columns: Sequence[str]) -> list[str]:
     """Return the item columns of availability: the policy's, and `available`."""
     named = None if policy.available is None else column_of(policy.available, columns, policy)
-    found = [*([named] if named is not None else []), *(c for c in columns if c == AVAILABLE)]
-    return list(dict.fromkeys(found))
+    stock = [*([named] if named is not None else []), *(c for c in columns if c == AVAILABLE)]
+    return list(dict.fromkeys(stock))
 
 
 def _inverted(cells: Sequence[Any]) -> dict[str, np.ndarray]:
     """Return tag -> indexes of the items that have it."""
-    found: dict[str, list[int]] = {}
+    items_of: dict[str, list[int]] = {}
     for item, cell in enumerate(cells):
         for tag in tags_of(cell) or ():
-            found.setdefault(tag, []).append(item)
-    return {tag: np.array(items, np.int64) for tag, items in found.items()}
+            items_of.setdefault(tag, []).append(item)
+    return {tag: np.array(items, np.int64) for tag, items in items_of.items()}
 
 
 def _saying_no(column: pl.Series) -> np.ndarray:

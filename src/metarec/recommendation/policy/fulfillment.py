@@ -81,11 +81,11 @@ def split_ids(ids: Sequence[str], known: Vocabulary) -> list[str]:
     these; an id stays whole where a part is unknown, or where the parts are alternatives (`A/B`, `A
     or B`).
     """
-    found: list[str] = []
+    item_ids: list[str] = []
     for one in ids:
         parts = _ALL_OF.split(one)
-        found += parts if one not in known and all(part in known for part in parts) else [one]
-    return list(dict.fromkeys(found))
+        item_ids += parts if one not in known and all(part in known for part in parts) else [one]
+    return list(dict.fromkeys(item_ids))
 
 
 def _text(value: Any) -> str:

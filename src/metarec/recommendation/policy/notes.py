@@ -166,19 +166,21 @@ class PolicyNotes:
         """
         if not len(shown):
             return []
-        said, items, profile = [], np.asarray(shown), self.attributes.profile(request)
+        notes, items, profile = [], np.asarray(shown), self.attributes.profile(request)
         for name in self._columns_asked(profile):
             silent = items[self.columns.says_nothing[name][items]]
             empty = self.columns.is_empty(name)[silent]
-            said += self._unchecked(f"{name!r} is empty", silent[empty])
-            said += self._unchecked(f"{name!r} cannot be read", silent[~empty])
+            notes += self._unchecked(f"{name!r} is empty", silent[empty])
+            notes += self._unchecked(f"{name!r} cannot be read", silent[~empty])
         unknown = [
             self.columns.unlisted[item] for item in items.tolist() if item in self.columns.unlisted
         ]
         if unknown:
             names = ", ".join(dict.fromkeys(name for row in unknown for name in row))
-            said.append(f"prerequisites that the catalog does not list were not asked for: {names}")
-        return said
+            notes.append(
+                f"prerequisites that the catalog does not list were not asked for: {names}"
+            )
+        return notes
 
     def _unchecked(self, why: str, items: np.ndarray) -> list[str]:
         """Return the note on items that could not be checked."""

@@ -44,9 +44,9 @@ def read_clause(clause: str) -> tuple[list[str], list[str]]:
     """Return the wanted and the unwanted phrases of a clause."""
     if (after := _AFTERWARDS.match(clause)) is not None and not _CUE.search(after[1]):
         return [], _phrases(after[1], is_wanted=False)
-    found = _CUE.split(clause)
-    wanted, unwanted = _phrases(found[0], is_wanted=True), []
-    for part in found[1:]:
+    pieces = _CUE.split(clause)
+    wanted, unwanted = _phrases(pieces[0], is_wanted=True), []
+    for part in pieces[1:]:
         refused, of, rest = part.partition("的")
         if of and rest and not _GENERIC.fullmatch(f"的{rest}"):
             wanted += _phrases(rest, is_wanted=True)

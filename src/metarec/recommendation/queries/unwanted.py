@@ -43,8 +43,8 @@ def named(phrase: str, texts: Sequence[str]) -> np.ndarray:
         return np.array([stem in text for text in texts], bool)
     words = [_either_number(word) for word in re.findall(r"\w+", phrase.casefold())]
     patterns = [re.compile(rf"(?<!\w){word}(?!\w)") for word in words]
-    found = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
-    return np.array(found, bool)
+    is_named = [bool(patterns) and all(one.search(text) for one in patterns) for text in texts]
+    return np.array(is_named, bool)
 
 
 def put_last(fit: np.ndarray, query: str, texts: Sequence[str]) -> np.ndarray:

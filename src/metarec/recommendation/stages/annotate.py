@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from metarec.features.histories import Histories, offsets_of
-from metarec.models.registry import PLACE, SEARCH
+from metarec.models.registry import LOCATION, SEARCH
 from metarec.models.search import Search
 from metarec.recommendation.conformal import normal_interval
 from metarec.recommendation.fitted import FittedModel
@@ -32,7 +32,7 @@ LEVEL = 0.9
 
 def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> list[Slate]:
     """Return the finished slates."""
-    shown = _shown(ranking)
+    shown = _filled_positions(ranking)
     columns = _columns(model, ranking, shown)
     names = model.vocabulary.names(shown.items.tolist())
     n_known = (ranking.users.support.lengths + ranking.users.refused.lengths).tolist()
@@ -57,7 +57,7 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
     return slates
 
 
-def _shown(ranking: Ranking) -> Histories:
+def _filled_positions(ranking: Ranking) -> Histories:
     """Return the filled positions of all slates as flat histories, user by user."""
     is_filled = ranking.ordered.items >= 0
     return Histories(
@@ -168,7 +168,7 @@ def _profile_notes(model: FittedModel, request: Request) -> list[str]:
 def _context_notes(model: FittedModel, request: Request) -> list[str]:
     """Return notes on context, friends, location and searches that were ignored."""
     context = request.context, request.friends, request.searches
-    is_home = request.location is None and PLACE in model.ensemble.scorers
+    is_home = request.location is None and LOCATION in model.ensemble.scorers
     home = home_notes(request.profile) if is_home and request.profile else []
     if request.location is None and not any(map(len, context)):
         return home

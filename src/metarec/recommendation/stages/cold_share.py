@@ -121,11 +121,11 @@ def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.nd
     events; where the content model knows nothing of the user, the item's score instead of the fit.
     """
     scores = ranking.scores.take(ranking.columns(cold), axis=1)
-    content, found = model.ensemble.scorers.get(CONTENT), scores
+    content, cold_fit = model.ensemble.scorers.get(CONTENT), scores
     if isinstance(content, Content):
         fit, is_known = content.fit_of(ranking.users, cold)
         fit[scores == -np.inf] = -np.inf
         fit[~is_known] = scores[~is_known]
-        found = fit
-    found -= KNOWN * np.log1p(model.n_events[cold], dtype=np.float32)
-    return found
+        cold_fit = fit
+    cold_fit -= KNOWN * np.log1p(model.n_events[cold], dtype=np.float32)
+    return cold_fit

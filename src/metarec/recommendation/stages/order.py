@@ -55,8 +55,8 @@ def spread_of(model: FittedModel, ranking: Ranking, some: np.ndarray | None = No
     popularity_weight = model.ensemble.gate.at(support.lengths)["popularity_weight"]
     uncertainty = model.popularity_uncertainty
     if some is not None:
-        asked = np.tile(some, (len(support), 1))
-        preferences, uncertainty = model.posterior_std(support, asked), uncertainty[some]
+        items_BI = np.tile(some, (len(support), 1))
+        preferences, uncertainty = model.posterior_std(support, items_BI), uncertainty[some]
     elif model.retrieval is None:
         preferences = posterior_std(model.item_directions, support)
     else:  # in a large catalog only candidates can be shown

@@ -49,19 +49,19 @@ def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOpti
     pins = model.vocabulary.indexes(options.rules.pin)
     always = np.union1d(model.retrieval.always, pins[pins >= 0])
     retrieval = replace(model.retrieval, always=always) if len(pins) else model.retrieval
-    found = []
+    rankings = []
     for row in range(len(requests)):
         asking = users.rows(np.array([row]))
         predicted, allowed = predicted_of_given(model, asking), ~hidden[row]
         items, scores = candidates(
             model.ensemble, model.new_items, retrieval, asking, allowed, predicted
         )
-        found.append((items[allowed[items]], scores[allowed[items]]))
+        rankings.append((items[allowed[items]], scores[allowed[items]]))
     # At least one column, so that an empty slate has a valid shape.
-    items = each_once([np.zeros(1, np.int64), *(own for own, _ in found)])
+    items = each_once([np.zeros(1, np.int64), *(own for own, _ in rankings)])
     scores = np.full((len(requests), len(items)), -np.inf, np.float32)
-    for row, (own, told) in enumerate(found):
-        scores[row, np.searchsorted(items, own)] = told
+    for row, (own, own_scores) in enumerate(rankings):
+        scores[row, np.searchsorted(items, own)] = own_scores
     return Ranking(requests=requests, users=users, unknown=unknown, scores=scores, items=items)
 
 
@@ -107,10 +107,10 @@ def fit_retrieval(model: FittedModel, behavior: Behavior, rng: np.random.Generat
     users = [sample.rows(np.array([row])) for row in range(len(sample))]
     exact = [_scores_of_all(model, user) for user in users]
     for size in SIZES:
-        found = replace(retrieval, size=size)
-        best = [_best_of_candidates(model, found, user) for user in users]
+        resized = replace(retrieval, size=size)
+        best = [_best_of_candidates(model, resized, user) for user in users]
         near = [_share_of_best(*both) for both in zip(exact, best, strict=True)]
-        retrieval = replace(found, overlap=float(np.mean(near)), users=len(users))
+        retrieval = replace(resized, overlap=float(np.mean(near)), users=len(users))
         if retrieval.overlap >= WANTED:
             break
     return retrieval
@@ -119,8 +119,8 @@ def fit_retrieval(model: FittedModel, behavior: Behavior, rng: np.random.Generat
 def _some_users(behavior: Behavior, rng: np.random.Generator) -> UserBatch:
     """Sample training users, with supports of the sizes of the horizon in turn."""
     drawn = rng.permutation(np.flatnonzero(behavior.histories.lengths > 0))[:USERS]
-    shots = np.resize(behavior.horizon.shots, len(drawn))
-    return behavior.batch_of(drawn, behavior.histories.users(drawn).first(shots))
+    n_support = np.resize(behavior.horizon.support_sizes, len(drawn))
+    return behavior.batch_of(drawn, behavior.histories.users(drawn).first(n_support))
 
 
 def _scores_of_all(model: FittedModel, user: UserBatch) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from metarec.features.encoders.encode import read_queries
 from metarec.features.users import UserBatch
-from metarec.models.cold_items.reorder import PART
+from metarec.models.cold_items.reorder import COLD_ITEMS
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import query_words
 from metarec.recommendation.queries.pseudo_events import query_scores
@@ -43,9 +43,9 @@ def log_scores(
 ) -> np.ndarray:
     """[B, N] float32 log-scores of the whole catalog, seen items included."""
     scores = model.ensemble.score(users, out)
-    found = _predicted(model, users)
-    if found is not None:
-        scores += found
+    predicted = _predicted(model, users)
+    if predicted is not None:
+        scores += predicted
     if model.new_items is not None:
         model.new_items.reorder(scores, users.support)
     for row, request in enumerate(requests):
@@ -64,27 +64,31 @@ def part_of_words(model: FittedModel, request: Request) -> np.ndarray | None:
 def score_components(model: FittedModel, requests: Sequence[Request]) -> dict[str, np.ndarray]:
     """Return the components of `log_scores` by name, each [B, N]."""
     users, _ = model.users(requests)
-    parts = model.ensemble.parts(users)
+    components = model.ensemble.score_components(users)
     predicted = _predicted(model, users)
     if predicted is not None:
-        parts[PREDICTED] = predicted
+        components[PREDICTED] = predicted
     if model.new_items is not None and model.new_items.is_needed:
-        parts[PART] = model.new_items.part(np.sum(list(parts.values()), axis=0), users.support)
+        components[COLD_ITEMS] = model.new_items.score_component(
+            np.sum(list(components.values()), axis=0), users.support
+        )
     words = [query_words(request, model.ensemble.scorers) for request in requests]
     if any(words):
-        parts["wish"] = WISH_WEIGHT * np.stack([_fit_to_words(model, query) for query in words])
-    return parts
+        components["wish"] = WISH_WEIGHT * np.stack(
+            [_fit_to_words(model, query) for query in words]
+        )
+    return components
 
 
 def _predicted(model: FittedModel, users: UserBatch) -> np.ndarray | None:
     """[B, N] score component from predicted ratings, where users choose between few given items; 0
     for all other items, None where it does not apply to any user.
     """
-    found = predicted_of_given(model, users)
-    if found is None:
+    predicted = predicted_of_given(model, users)
+    if predicted is None:
         return None
     part, given = np.zeros((len(users), len(model.catalog)), np.float32), users.given
-    part[given.owners, given.items] = found
+    part[given.owners, given.items] = predicted
     return part
 
 

@@ -30,7 +30,7 @@ const PARTS = {
   wish: t`Your wish`,
   user_text: t`Users described like you`,
   friends: t`What users you know took`,
-  place: t`How near it is`,
+  location: t`How near it is`,
   local_knn: t`Users who go where you go`,
   context: t`What is chosen in these circumstances`,
   search: t`What others took who searched for this`,

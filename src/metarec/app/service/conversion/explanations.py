@@ -31,11 +31,11 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
     if not slate.item_ids:
         return []
     known = [event for event in request.history if str(event[0]) in vocabulary][-MAX_EVENTS:]
-    asked = replace(request, history=known)
-    effects = leave_one_out(model, [asked], [slate.item_ids])[0]
+    shortened = replace(request, history=known)
+    effects = leave_one_out(model, [shortened], [slate.item_ids])[0]
     columns = vocabulary.indexes(slate.item_ids)
-    components = components_at(model, [asked], columns[None])
-    facts = context_facts(model, asked, columns.tolist())
+    components = components_at(model, [shortened], columns[None])
+    facts = context_facts(model, shortened, columns.tolist())
     liked_from = served.scale.relevant_from if served.scale.has_values else None
     said = []
     for place in range(len(slate.item_ids)):
@@ -73,14 +73,14 @@ def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[
     """
     known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
     is_long = len(known) > MAX_EXPLAINED
-    asked = replace(request, history=known[-MAX_EXPLAINED:]) if is_long else request
-    found = explain(
-        served.model, asked, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
+    shortened = replace(request, history=known[-MAX_EXPLAINED:]) if is_long else request
+    explanation = explain(
+        served.model, shortened, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
     ).to_json()
     if is_long:
-        found["notes"] = [
-            *found["notes"],
+        explanation["notes"] = [
+            *explanation["notes"],
             f"explained from the latest {MAX_EXPLAINED} of {len(known)} events; slates are made "
             f"from all of them.",
         ]
-    return found
+    return explanation

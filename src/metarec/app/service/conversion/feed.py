@@ -39,8 +39,8 @@ def _item(number: int, line: bytes) -> tuple[str, dict[str, Any]]:
     item_id = row.pop("item_id")
     nested = row.pop("attributes", {})
     try:
-        told = {**row, **nested} if isinstance(nested, dict) else nested
-        return _ID.validate_python(item_id), _ATTRIBUTES.validate_python(told)
+        attributes = {**row, **nested} if isinstance(nested, dict) else nested
+        return _ID.validate_python(item_id), _ATTRIBUTES.validate_python(attributes)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][:1])) or "item_id"

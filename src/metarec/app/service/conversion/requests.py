@@ -132,12 +132,12 @@ def _telling_events(
     while True:
         events, profile = store.user(user_id, last, silent)
         named = {kind for _, _, kind, _ in events}
-        found = named - served.scale.saying(named)
-        if not found:
+        without_preference = named - served.scale.preference_kinds(named)
+        if not without_preference:
             return events, profile
         if len(events) < last:
-            return [event for event in events if event[2] not in found], profile
-        silent |= found
+            return [event for event in events if event[2] not in without_preference], profile
+        silent |= without_preference
 
 
 def older_items(body: UserInput, served: Served, store: Store | None) -> set[str]:
@@ -147,8 +147,8 @@ def older_items(body: UserInput, served: Served, store: Store | None) -> set[str
     if store is None or body.user_id is None:
         return set()
     acted_on = store.acted_on(body.user_id, MAX_OLDER)
-    said = served.scale.saying(kind for _, kind in acted_on)
-    return {item_id for item_id, kind in acted_on if kind in said}
+    preference_kinds = served.scale.preference_kinds(kind for _, kind in acted_on)
+    return {item_id for item_id, kind in acted_on if kind in preference_kinds}
 
 
 def request_of(
@@ -229,8 +229,8 @@ def _seen_before(
 ) -> list[str]:
     """Return items of events that the history no longer has."""
     recent = {event[0] for event in history}
-    told = (event[0] for event in as_history(sent, served.scale))
-    return [item_id for item_id in dict.fromkeys([*older, *told]) if item_id not in recent]
+    taken = (event[0] for event in as_history(sent, served.scale))
+    return [item_id for item_id in dict.fromkeys([*older, *taken]) if item_id not in recent]
 
 
 def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> UserInput:

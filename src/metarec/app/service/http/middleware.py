@@ -75,9 +75,9 @@ class Middleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = _Asked.of(scope, self._keys, f"{self._process}-{next(self._numbers):x}")
+        call = _Call.of(scope, self._keys, f"{self._process}-{next(self._numbers):x}")
         started, status = time.perf_counter(), LEFT
-        more_headers = [(b"x-request-id", asked.number.encode()), *answer_headers(scope["path"])]
+        more_headers = [(b"x-request-id", call.number.encode()), *answer_headers(scope["path"])]
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -92,7 +92,7 @@ class Middleware:
             await send(message)
 
         try:
-            await self._guarded(scope, receive, sending, asked)
+            await self._guarded(scope, receive, sending, call)
         except ClientDisconnect:
             pass  # no client is left to be answered
         except Exception as error:
@@ -102,23 +102,23 @@ class Middleware:
             # in the code do not.
             log.error(
                 "unforeseen error",
-                extra={"request": asked.number, "kind": type(error).__name__, "at": _place(error)},
+                extra={"request": call.number, "kind": type(error).__name__, "at": _place(error)},
             )
             await _refuse(
                 sending,
                 500,
-                f"something went wrong here; please report it with the number {asked.number}",
+                f"something went wrong here; please report it with the number {call.number}",
             )
         finally:
-            self._note(scope, status, time.perf_counter() - started, asked)
+            self._note(scope, status, time.perf_counter() - started, call)
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send, asked: _Asked) -> None:
-        refusal = self._refusal(scope, asked)
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, call: _Call) -> None:
+        refusal = self._refusal(scope, call)
         if refusal is not None:
             await _refuse(send, *refusal)
             return
         most = self._settings.max_body_bytes
-        length = asked.headers.get(b"content-length")
+        length = call.headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > most):
             await _refuse(
                 send,
@@ -127,20 +127,20 @@ class Middleware:
                 f"{length[:20].decode('latin-1')}; send it in parts",
             )
             return
-        if b"transfer-encoding" not in asked.headers:
+        if b"transfer-encoding" not in call.headers:
             await self._app(scope, receive, send)  # the server enforces the stated length itself
             return
-        body = await _whole(receive, most)
+        body = await _read_body(receive, most)
         if body is None:
             await _refuse(send, 413, f"a request may have {most:,} bytes; send it in parts")
         else:
             await self._app(scope, replayed(body, receive), send)
 
-    def _refusal(self, scope: Scope, asked: _Asked) -> tuple[int, str, list[Header]] | None:
+    def _refusal(self, scope: Scope, call: _Call) -> tuple[int, str, list[Header]] | None:
         """Return status, sentence and headers of the refusal of a request, before its body is read;
         None if it may pass.
         """
-        path, headers = scope["path"], asked.headers
+        path, headers = scope["path"], call.headers
         host = headers.get(b"host", b"").decode("latin-1")
         if self._hosts is not None and _without_port(host) not in self._hosts:
             sentence = f"this service is not called {host[:100]!r}; name it in the setting `hosts`"
@@ -148,13 +148,13 @@ class Middleware:
         if path in HEALTH:
             return None
         # The bucket of a known key, else of the address: each invented key would have a full one.
-        if not self._rate.allows(asked.holder or asked.client.encode()):
+        if not self._rate.allows(call.holder or call.client.encode()):
             most = self._settings.requests_per_second
             sentence = f"more than {most:g} requests a second; wait and try again"
             return 429, sentence, [(b"retry-after", b"1")]
         if self._keys:
-            if is_data(path) and asked.holder is None:
-                sentence = KEY_UNKNOWN if asked.has_key else KEY_NEEDED
+            if is_data(path) and call.holder is None:
+                sentence = KEY_UNKNOWN if call.has_key else KEY_NEEDED
                 return 401, sentence, [(b"www-authenticate", b"Bearer")]
         elif (
             is_data(path)
@@ -163,20 +163,20 @@ class Middleware:
             return 403, reason, []
         return None
 
-    def _note(self, scope: Scope, status: int, seconds: float, asked: _Asked) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, call: _Call) -> None:
         # The template, not the path: paths contain ids.
         route = getattr(scope.get("route"), "path_format", "none")
         self._metrics.answered(route, status, seconds)
         if (what := audit_log.what_happened(scope["method"], scope["path"], status)) is not None:
             audit_log.note(
                 what,
-                request=asked.number,
+                request=call.number,
                 method=scope["method"],
                 route=route,
                 status=status,
-                client=asked.client,
-                holder=asked.holder,
-                role=None if asked.holder is None else self._keys.role(asked.holder),
+                client=call.client,
+                holder=call.holder,
+                role=None if call.holder is None else self._keys.role(call.holder),
                 params=scope.get("path_params", {}),
             )
         if status >= 500 or log.isEnabledFor(logging.DEBUG):
@@ -184,7 +184,7 @@ class Middleware:
                 logging.WARNING if status >= 500 else logging.DEBUG,
                 "answered",
                 extra={
-                    "request": asked.number,
+                    "request": call.number,
                     "method": scope["method"],
                     "route": route,
                     "status": status,
@@ -194,7 +194,7 @@ class Middleware:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Asked:
+class _Call:
     """Facts about a request from its headers."""
 
     headers: dict[bytes, bytes]
@@ -208,7 +208,7 @@ class _Asked:
     """Digest of the known key that was sent; None without one."""
 
     @classmethod
-    def of(cls, scope: Scope, keys: ApiKeys, number: str) -> _Asked:
+    def of(cls, scope: Scope, keys: ApiKeys, number: str) -> _Call:
         """Read the headers of a request; `number` is its id where the client sent none."""
         headers = {name: value for name, value in reversed(scope["headers"]) if name in _HEADERS}
         own = headers.get(b"x-request-id")
@@ -256,7 +256,7 @@ def _without_port(host: str) -> str:
     )
 
 
-async def _whole(receive: Receive, most: int) -> bytes | None:
+async def _read_body(receive: Receive, most: int) -> bytes | None:
     """Read a body of unknown length; None once it is longer than `most`."""
     parts: list[bytes] = []
     size = 0

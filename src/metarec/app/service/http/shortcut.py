@@ -33,19 +33,19 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
-        found = (
+        matched = (
             self._routes.get(scope["path"])
             if scope["type"] == "http" and scope["method"] == "POST"
             else None
         )
         if (
-            found is None
+            matched is None
             or scope.get("query_string")
             or (b"content-type", b"application/json") not in scope["headers"]
         ):
             await self._app(scope, receive, send)
             return
-        scope["route"], name, shape = found
+        scope["route"], name, shape = matched
         given = b""
         while True:
             message = await receive()
@@ -60,7 +60,7 @@ class Shortcut:
             await self._app(scope, replayed(given, receive), send)
             return
         try:
-            answer: Response = await found[0].endpoint(**{name: read})
+            answer: Response = await matched[0].endpoint(**{name: read})
         # Any exception: the framework's handlers answer those they know and raise the others to the
         # middleware.
         except Exception as error:

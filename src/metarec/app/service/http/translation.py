@@ -57,7 +57,7 @@ class Translating:
                 await self._finish(self._start, b"".join(self._body))
 
     async def _finish(self, start: Message, body: bytes) -> None:
-        said = _said(body, self._language)
+        said = _translated_body(body, self._language)
         kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
         length = (b"content-length", str(len(said)).encode())
         spoken = (b"content-language", self._language.encode())
@@ -73,6 +73,6 @@ def _is_json(start: Message) -> bool:
     )
 
 
-def _said(body: bytes, language: str) -> bytes:
+def _translated_body(body: bytes, language: str) -> bytes:
     """Translate the sentences of a body; the empty body of a HEAD request stays empty."""
     return orjson.dumps(translated_answer(orjson.loads(body), language)) if body else body

@@ -135,9 +135,9 @@ def _sentence(error: Any) -> str:
     """Return what is wrong with a value; pydantic's own message where there is no other here."""
     given, bounds = error.get("input"), error.get("ctx", {})
     about = {
-        **{name: _whole(bound) for name, bound in bounds.items()},
+        **{name: _without_fraction(bound) for name, bound in bounds.items()},
         "kind": _kind(given),
-        "given": repr(_whole(given))[:MAX_SHOWN],
+        "given": repr(_without_fraction(given))[:MAX_SHOWN],
         "length": len(given) if isinstance(given, str) else 0,
         "at": error["loc"][-1],
     }
@@ -145,7 +145,7 @@ def _sentence(error: Any) -> str:
     return error["msg"] if plain is None else plain.format(**about)
 
 
-def _whole(value: Any) -> Any:
+def _without_fraction(value: Any) -> Any:
     """Convert a float without fraction to an int, so that no `.0` is shown that was not sent; other
     values, and those from 2**53, stay as they are.
     """

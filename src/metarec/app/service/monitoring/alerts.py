@@ -123,30 +123,32 @@ class Alerts:
     def _of_store(self, now: float) -> Iterator[Alert]:
         rows, most = self._store.waiting, self._settings.alert_rows_waiting
         if 0 < most < rows:
-            said = f"{rows:,} rows wait to be written (mark {most:,})"
-            yield Alert(name="rows_waiting", sentence=said, value=rows, mark=most)
+            message = f"{rows:,} rows wait to be written (mark {most:,})"
+            yield Alert(name="rows_waiting", sentence=message, value=rows, mark=most)
         hours = self._settings.alert_quiet_hours
         if hours and not self._store.count(tables.events, now - hours * HOUR):
             if not self._store.count(tables.events, 0.0):
                 return  # no event was ever sent
-            said = f"no event came in the last {hours:g} hours"
-            yield Alert(name="no_events", sentence=said, value=hours, mark=hours)
+            message = f"no event came in the last {hours:g} hours"
+            yield Alert(name="no_events", sentence=message, value=hours, mark=hours)
 
     def _of_model(self, now: float) -> Iterator[Alert]:
         days, most = (now - self._live.made_at) / DAY, self._settings.alert_model_days
         if 0.0 < most < days:
-            said = f"the serving model was made {days:.0f} days ago (mark {most:g})"
-            yield Alert(name="old_model", sentence=said, value=days, mark=most)
+            message = f"the serving model was made {days:.0f} days ago (mark {most:g})"
+            yield Alert(name="old_model", sentence=message, value=days, mark=most)
         if self._live.refused:
-            said = (
+            message = (
                 f"the promoted model {self._live.refused} could not be loaded; "
                 f"{self._live.serving} keeps serving"
             )
-            yield Alert(name="model_refused", sentence=said, value=1.0, mark=0.0)
+            yield Alert(name="model_refused", sentence=message, value=1.0, mark=0.0)
         rounds = [job for job in jobs_of(self._live.registry.folder) if job.kind == RETRAINING]
         if rounds and rounds[0].state in (FAILED, LOST):
-            said = f"the last retraining did not end well: {rounds[0].outcome or rounds[0].state}"
-            yield Alert(name="retraining_failed", sentence=said, value=1.0, mark=0.0)
+            message = (
+                f"the last retraining did not end well: {rounds[0].outcome or rounds[0].state}"
+            )
+            yield Alert(name="retraining_failed", sentence=message, value=1.0, mark=0.0)
 
     def _of_drift(self, drift: Drift | None) -> Iterator[Alert]:
         for one in crossed_marks(drift, rule_of(self._settings)) if drift else ():

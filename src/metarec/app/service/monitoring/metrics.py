@@ -85,14 +85,14 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one answer. The counters of each route and status are looked up once."""
-        found = self._of_answer.get((route, status))
-        if found is None:  # few in all: routes are templates, and there are few statuses
-            found = self._of_answer[route, status] = (
+        counters = self._of_answer.get((route, status))
+        if counters is None:  # few in all: routes are templates, and there are few statuses
+            counters = self._of_answer[route, status] = (
                 self.requests.labels(route, str(status)),
                 self.seconds.labels(route),
             )
-        found[0].inc()
-        found[1].observe(seconds)
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def page(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -152,10 +152,12 @@ class Monitor:
             self._store, now - DAY, max_slates=MAX_SLATES, max_events=MAX_EVENTS
         )
         joined = join_outcomes(slates, answers, self._live.served.scale)
-        by_slate = joined.group_by("slate_id").agg(pl.col("outcome").max(), pl.col("shots").first())
+        by_slate = joined.group_by("slate_id").agg(
+            pl.col("outcome").max(), pl.col("n_support").first()
+        )
         shares = {
             "liked_share": by_slate["outcome"].mean(),
-            "liked_share_of_new_users": by_slate.filter(pl.col("shots") < 5)["outcome"].mean(),
+            "liked_share_of_new_users": by_slate.filter(pl.col("n_support") < 5)["outcome"].mean(),
         }
         return {
             "slates": float(shown),

@@ -90,23 +90,23 @@ class ShardServer:
         """Return the slice's share of the sums over the catalog; None where this shard has another
         model.
         """
-        asked = self._question(question)
-        return None if asked is None else asked.sums
+        scored = self._question(question)
+        return None if scored is None else scored.sums
 
     def offers(self, question: Question, options: SlateOptions, sums: Sums) -> list[Offer] | None:
         """Return the candidates of the slice for each user; None where this shard has another
         model.
         """
-        asked = self._question(question)
-        return None if asked is None else asked.offers(options, sums)
+        scored = self._question(question)
+        return None if scored is None else scored.offers(options, sums)
 
     def _question(self, question: Question) -> ShardRequest | None:
         """Return the scored slice; scored again where another process of this shard had the first
         call.
         """
-        found = self._asked.get(question.token)
-        if found is not None:
-            return found
+        scored = self._asked.get(question.token)
+        if scored is not None:
+            return scored
         served = self._live.served
         if (served.model.version, served.items_version) != (
             question.version,
@@ -174,8 +174,10 @@ class OtherShards:
                 here[number] = Shard.of(model, number, n).ask(requests)
             return here[number]
 
-        told = self._each("sums", question)
-        sums = Sums.of_all([own(at).sums if one is None else one for at, one in enumerate(told)])
+        sums_of_shards = self._each("sums", question)
+        sums = Sums.of_all(
+            [own(at).sums if one is None else one for at, one in enumerate(sums_of_shards)]
+        )
         offered = self._each("offers", question, options, sums, but=here)
         offers = [
             own(at).offers(options, sums) if one is None else one for at, one in enumerate(offered)
@@ -200,7 +202,7 @@ class OtherShards:
     def _result(self, number: int, result: Callable[[float], Any]) -> Any:
         patience = PROBE_SECONDS if self._was_away[number] else ANSWER_SECONDS
         try:
-            found = result(patience)
+            value = result(patience)
         except ShardAway as error:
             log.warning(
                 "a shard does not answer", extra={"shard": number, "problem": str(error)[:200]}
@@ -209,4 +211,4 @@ class OtherShards:
             self._was_away[number] = True
             return None
         self._was_away[number] = False
-        return found
+        return value

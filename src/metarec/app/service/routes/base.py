@@ -25,11 +25,11 @@ class Address:
     method: str
     path: str
     role: str | None
-    told: dict[str, Any]
+    options: dict[str, Any]
 
 
 def route(
-    method: str, path: str, role: str | None = None, **told: Any
+    method: str, path: str, role: str | None = None, **options: Any
 ) -> Callable[[Handler], Handler]:
     """Mark a method with an address at which it answers; its docstring is the summary in OpenAPI.
 
@@ -37,11 +37,11 @@ def route(
         method: method of HTTP.
         path: the address, with `{name}` for a parameter.
         role: smallest role of a key that may call it; None needs no key.
-        told: arguments of the route for FastAPI, such as its answers.
+        options: arguments of the route for FastAPI, such as its answers.
     """
 
     def marked(handler: Handler) -> Handler:
-        address = Address(method=method, path=path, role=role, told=told)
+        address = Address(method=method, path=path, role=role, options=options)
         vars(handler).setdefault(ADDRESSES, []).append(address)
         return handler
 
@@ -74,5 +74,5 @@ class Routes:
             dependencies=self.service.keys.needs(address.role) if address.role else [],
             summary=" ".join((inspect.getdoc(handler) or "").split()).removesuffix("."),
             description="\f",  # hides the docstring, which the summary has already
-            **address.told,
+            **address.options,
         )

@@ -23,10 +23,10 @@ class FriendsRoutes(Routes):
     route_class = IdRoute
 
     async def _kept(self, user_id: str) -> Json:
-        found, now = await self.service.read(
+        friends, now = await self.service.read(
             lambda: (self.store.friends_of(user_id), self.store.id_now(user_id))
         )
-        return Json({"user_id": now, "friends": _listed(found)})
+        return Json({"user_id": now, "friends": _listed(friends)})
 
     @route("GET", "/v1/users/{user_id:id}/friends", "read", **answers(schemas.FriendsKept, 503))
     async def friends(self, user_id: UserId) -> Json:

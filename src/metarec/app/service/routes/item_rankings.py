@@ -52,11 +52,11 @@ class ItemRankingRoutes(Routes):
         numbers = await self.service.pools.heavy.run(_numbers, order, served, self._acts, days)
         rows = best(served, numbers, category)[offset : offset + k]
         items = described(served, rows, names_in(fields))
-        told = [
+        entries = [
             {**item, "number": float(numbers[row])} for item, row in zip(items, rows, strict=True)
         ]
         notes = served.model.policy_notes(Request(), rows)
-        return Json({"items": told, "days": days, "notes": notes})
+        return Json({"items": entries, "days": days, "notes": notes})
 
     @route("GET", "/v1/items/popular", "read", **answers(schemas.RankedItems, 503))
     async def popular(

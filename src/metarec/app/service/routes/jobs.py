@@ -24,8 +24,8 @@ class JobRoutes(Routes):
     @route("GET", "/v1/jobs", "read", **answers(schemas.BackgroundJobs))
     async def jobs(self) -> Json:
         """Retrainings, imports and slates for all users: state, progress and the last log lines."""
-        found = await asyncio.to_thread(jobs_of, self.live.registry.folder)
-        return Json({"jobs": [asdict(job) for job in found]})
+        jobs = await asyncio.to_thread(jobs_of, self.live.registry.folder)
+        return Json({"jobs": [asdict(job) for job in jobs]})
 
     @route("POST", "/v1/jobs", "admin", **answers(schemas.JobStarted, 409))
     async def start(self, body: schemas.JobToStart | None = None) -> Json:

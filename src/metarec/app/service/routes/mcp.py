@@ -127,10 +127,10 @@ class McpRoutes(Routes):
     @route("POST", "/mcp", "read", include_in_schema=False)
     async def mcp(self, request: Request) -> Response:
         """Answer one message of an agent."""
-        answer = await self._answered(await request.body())
+        answer = await self._reply(await request.body())
         return Response(status_code=202) if answer is None else Json(answer)
 
-    async def _answered(self, body: bytes) -> dict[str, Any] | None:
+    async def _reply(self, body: bytes) -> dict[str, Any] | None:
         """Return the answer to a message; None for a notification, which gets no answer."""
         number: Any = None
         try:
@@ -142,8 +142,8 @@ class McpRoutes(Routes):
             is_telling = self.store.is_sqlite
             result = await _answer(message, self._endpoints, tell_details=is_telling)
         except Fault as fault:
-            said = {"code": fault.code, "message": str(fault)}
-            return {"jsonrpc": "2.0", "id": number, "error": said}
+            error = {"code": fault.code, "message": str(fault)}
+            return {"jsonrpc": "2.0", "id": number, "error": error}
         return {"jsonrpc": "2.0", "id": number, "result": result}
 
 
@@ -178,9 +178,9 @@ async def _answer(
     if not isinstance(params, dict):
         raise Fault(PARAMS, "params must be an object")
     if method == "initialize":
-        asked = params.get("protocolVersion")
+        version = params.get("protocolVersion")
         return {
-            "protocolVersion": asked if asked in VERSIONS else VERSIONS[0],
+            "protocolVersion": version if version in VERSIONS else VERSIONS[0],
             "capabilities": {"tools": {}},
             "serverInfo": {"name": "metarec", "version": __version__},
         }
@@ -215,19 +215,19 @@ async def _called(
     before = IS_REMEMBERED.set(False)
     try:
         read = tool.takes.model_validate(given)
-        told = {"body": read} if tool.has_body else dict(read)
-        answer = bytes((await endpoints[tool.path](**told)).body)
+        arguments = {"body": read} if tool.has_body else dict(read)
+        answer = bytes((await endpoints[tool.path](**arguments)).body)
     except ValidationError as error:
         errors = [{**one, "loc": ("arguments", *one["loc"])} for one in error.errors()]
-        return _said(validation_message(errors, given, "application/json"), is_error=True)
+        return _text_result(validation_message(errors, given, "application/json"), is_error=True)
     except REFUSED as error:
         message = str(error.detail if isinstance(error, HTTPException) else error)
         is_telling = tell_details or not isinstance(error, StoreUnavailable)
-        return _said(message if is_telling else without_details(message), is_error=True)
+        return _text_result(message if is_telling else without_details(message), is_error=True)
     finally:
         IS_REMEMBERED.reset(before)
-    return {**_said(answer.decode()), "structuredContent": orjson.loads(answer)}
+    return {**_text_result(answer.decode()), "structuredContent": orjson.loads(answer)}
 
 
-def _said(text: str, *, is_error: bool = False) -> dict[str, Any]:
+def _text_result(text: str, *, is_error: bool = False) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": is_error}

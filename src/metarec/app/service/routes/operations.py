@@ -118,11 +118,11 @@ class OperationsRoutes(Routes):
         """The settings in effect, without keys and passwords."""
         plain = ServiceSettings(model=self.service.settings.model).in_effect()
         shown = self.service.settings.in_effect()
-        told = [
+        settings = [
             {"name": name, "value": value, "is_default": value == plain[name]}
             for name, value in shown.items()
         ]
-        return Json({"settings": told})
+        return Json({"settings": settings})
 
     @route("GET", "/v1/models", "read", **answers(schemas.Models))
     async def models(self) -> Json:
@@ -163,8 +163,8 @@ class OperationsRoutes(Routes):
         if self.live.serving != version:
             self.live.registry.promote(self.live.serving, f"{version} could not be loaded")
             raise HTTPException(409, self._keeps_serving(f"model {version!r} could not be loaded"))
-        told = await asyncio.to_thread(lost_prohibitions, self.live.registry, [version], before)
-        return Json({"current": version, "before": before, "notes": told})
+        lost = await asyncio.to_thread(lost_prohibitions, self.live.registry, [version], before)
+        return Json({"current": version, "before": before, "notes": lost})
 
     async def _point_at(self, version: str, reason: str) -> str:
         """Make a version the registry's current one; return the one before."""

@@ -13,7 +13,7 @@ from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.scoring.live_model import Served
 from metarec.data.places import degrees_of, is_placed, km_between
 from metarec.data.policy_values import is_single
-from metarec.models.registry import FRIENDS, PLACE, SEARCH
+from metarec.models.registry import FRIENDS, LOCATION, SEARCH
 from metarec.recommendation.notes import columns_read
 from metarec.recommender import Recommender
 
@@ -29,10 +29,10 @@ class RequestInputsRoutes(Routes):
     @route("GET", "/v1/circumstances", "read", **answers(schemas.Circumstances))
     async def circumstances(self) -> Json:
         """Inputs that the served model takes beside events and attributes."""
-        return Json(told_to(self.live.served))
+        return Json(read_inputs(self.live.served))
 
 
-def told_to(served: Served) -> dict[str, Any]:
+def read_inputs(served: Served) -> dict[str, Any]:
     """Return which of friends, location and searches the model reads, its context columns, and the
     attributes that its policy asks for.
     """
@@ -40,9 +40,9 @@ def told_to(served: Served) -> dict[str, Any]:
     return {
         "friends": FRIENDS in scorers,
         "searches": SEARCH in scorers or bool(served.model.text.shape[1]),
-        "location": PLACE in scorers,
+        "location": LOCATION in scorers,
         "context": _columns(served.model),
-        "places": _places(served) if PLACE in scorers else [],
+        "places": _places(served) if LOCATION in scorers else [],
         "policy": _asked_for(served.model),
         "model_version": served.model.version,
     }

@@ -147,36 +147,36 @@ class SlateAnswers:
             without_store=without_store,
         )
 
-    async def scored(self, asked: Prepared) -> Slate:
+    async def scored(self, prepared: Prepared) -> Slate:
         """Compute the slate: in a batch with others or, where it is costly, in a thread."""
-        if asked.cost <= IN_LOOP:
-            return await self.service.scorer.ask(asked.ask)
+        if prepared.cost <= IN_LOOP:
+            return await self.service.scorer.ask(prepared.ask)
         rng = np.random.default_rng()
-        return (await self.service.pools.heavy.run(self.service.answer, [asked.ask], rng))[0]
+        return (await self.service.pools.heavy.run(self.service.answer, [prepared.ask], rng))[0]
 
-    async def in_pieces(self, asked: Sequence[Prepared]) -> list[Slate]:
+    async def in_pieces(self, prepared: Sequence[Prepared]) -> list[Slate]:
         """Compute the slates of a batch piece by piece, so that other requests are answered in
         between.
         """
         slates: list[Slate] = []
-        for piece in pieces([one.weight for one in asked]):
-            slates += await asyncio.gather(*(self.scored(one) for one in asked[piece]))
+        for piece in pieces([one.weight for one in prepared]):
+            slates += await asyncio.gather(*(self.scored(one) for one in prepared[piece]))
         return slates
 
-    async def slate_for(self, asked: Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
+    async def slate_for(self, prepared: Prepared, slate: Awaitable[Slate]) -> dict[str, Any]:
         """Return the answer once the slate is computed; the time it took counts for the arm."""
         started = time.perf_counter()
         try:
-            answer = await self._told(asked, await slate)
+            answer = await self._as_json(prepared, await slate)
         except Exception:  # counted for the arm and raised again, whatever it was
-            self.service.arms.answered(asked.by, None)
+            self.service.arms.answered(prepared.by, None)
             raise
-        self.service.arms.answered(asked.by, time.perf_counter() - started)
+        self.service.arms.answered(prepared.by, time.perf_counter() - started)
         return answer
 
-    async def _told(self, asked: Prepared, slate: Slate) -> dict[str, Any]:
-        body, by, began = asked.body, asked.by, asked.began
-        served, request = asked.ask.served, asked.ask.request
+    async def _as_json(self, prepared: Prepared, slate: Slate) -> dict[str, Any]:
+        body, by, began = prepared.body, prepared.by, prepared.began
+        served, request = prepared.ask.served, prepared.ask.request
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
@@ -192,25 +192,25 @@ class SlateAnswers:
             "model_version": slate.model_version,
             "n_known": slate.n_known,
             "items": _items_shown(served, slate, reasons),
-            "notes": _notes(asked, slate),
-            "without_store": asked.without_store,
+            "notes": _notes(prepared, slate),
+            "without_store": prepared.without_store,
             "arm": by.arm or None,
         }
         return _with_fields(served, body.fields, shown)
 
 
-def _notes(asked: Prepared, slate: Slate) -> list[str]:
+def _notes(prepared: Prepared, slate: Slate) -> list[str]:
     """Return the notes of the slate, on quotas without items, on ignored events, and on an
     unavailable store.
     """
-    body, served = asked.body, asked.ask.served
+    body, served = prepared.body, prepared.ask.served
     notes = list(slate.notes)
     notes += [
         f"no item is of the category {category!r}, so its quota changes nothing"
         for category in (served.absent(list(body.quota)) if body.quota else ())
     ]
     notes += _unsaid(body, served)
-    return [*notes, WITHOUT_STORE] if asked.without_store else notes
+    return [*notes, WITHOUT_STORE] if prepared.without_store else notes
 
 
 def _remember(
@@ -234,7 +234,7 @@ def _remember(
         propensity=slate.propensity.tolist(),
         model_version=slate.model_version,
         timestamp=began,
-        shots=slate.n_known,
+        n_support=slate.n_known,
         exposure=exposure,
     )
 
@@ -267,8 +267,8 @@ def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:
 
 
 def _silent(named: list[str], served: Served) -> list[str]:
-    said = served.scale.saying(named)
-    silent = [kind for kind in named if kind not in said]
+    preference_kinds = served.scale.preference_kinds(named)
+    silent = [kind for kind in named if kind not in preference_kinds]
     if not silent:
         return []
     return [
@@ -305,6 +305,6 @@ def _items_shown(served: Served, slate: Slate, reasons: list[list[str]]) -> list
             strict=True,
         )
     ]
-    for item, said in zip(items, reasons, strict=False):
-        item["reasons"] = said
+    for item, reason in zip(items, reasons, strict=False):
+        item["reasons"] = reason
     return items

@@ -40,16 +40,18 @@ class SlateRoutes(Routes):
     @route("POST", "/v1/recommendations", "read", **answers(schemas.Recommendations, 501, 503))
     async def recommend(self, body: schemas.RecommendationRequest) -> Json:
         """A slate for one user."""
-        asked = await self._made.prepared(body)
-        return Json(await self._made.slate_for(asked, self._made.scored(asked)))
+        prepared = await self._made.prepared(body)
+        return Json(await self._made.slate_for(prepared, self._made.scored(prepared)))
 
     @route("POST", "/v1/recommendations/batch", "read", **answers(schemas.SlateBatch, 501, 503))
     async def batch(self, body: schemas.RecommendationBatch) -> Json:
         """Slates for several users."""
-        asked = [await self._made.prepared(one) for one in body.requests]
-        check_batch([one.weight for one in asked], self.service.settings.max_cost)
-        slates = asyncio.ensure_future(self._made.in_pieces(asked))
-        answers = (self._made.slate_for(one, _at(slates, place)) for place, one in enumerate(asked))
+        prepared = [await self._made.prepared(one) for one in body.requests]
+        check_batch([one.weight for one in prepared], self.service.settings.max_cost)
+        slates = asyncio.ensure_future(self._made.in_pieces(prepared))
+        answers = (
+            self._made.slate_for(one, _at(slates, place)) for place, one in enumerate(prepared)
+        )
         return Json({"slates": await asyncio.gather(*answers)})
 
     @route("POST", "/v1/explanations", "read", **answers(dict[str, Any], 404, 501, 503))
@@ -91,13 +93,13 @@ class SlateRoutes(Routes):
         return Json({"items": items, "notes": notes, "model_version": served.model.version})
 
     async def _questions(
-        self, served: Served, request: Request, asked: set[str], k: int
+        self, served: Served, request: Request, answered: set[str], k: int
     ) -> tuple[list[int], list[dict[str, Any]]]:
         """Return the rows of the items to ask about, and the items as answers show them, each with
         its `uncertainty_reduction`.
         """
         hidden = np.flatnonzero(~served.passes).tolist()
-        left_out = sorted({*asked, *served.model.vocabulary.names(hidden)})
+        left_out = sorted({*answered, *served.model.vocabulary.names(hidden)})
         chosen = await self.service.pools.heavy.run(
             lambda: served.model.questions([request], k, exclude=[left_out])
         )

@@ -31,9 +31,9 @@ class UserRoutes(Routes):
     @route("GET", "/v1/users", "admin", **answers(schemas.RecentUsers, 503))
     async def recent(self, k: Annotated[int, Query(ge=1, le=200)] = 20) -> Json:
         """Users with the latest events."""
-        found = await self.service.read(lambda: self.store.recent_users(k))
+        users = await self.service.read(lambda: self.store.recent_users(k))
         return Json(
-            {"users": [{"user_id": user, "events": n, "last": at} for user, n, at in found]}
+            {"users": [{"user_id": user, "events": n, "last": at} for user, n, at in users]}
         )
 
     @route("GET", "/v1/users/{user_id:id}", "read", **answers(schemas.User, 404, 503))

@@ -51,16 +51,16 @@ class ArmAssignment:
     arm: str | None = None
     """None outside the experiment; `ANONYMOUS` without a user id."""
 
-    def exposure(self, shots: int, at: float) -> Exposure | None:
-        """Return the exposure to store with a slate of a user with `shots` known events, at `at`
-        seconds since 1970; None outside an arm.
+    def exposure(self, n_support: int, at: float) -> Exposure | None:
+        """Return the exposure to store with a slate made from `n_support` events of its user, at
+        `at` seconds since 1970; None outside an arm.
         """
         if self.experiment is None or not self.arm:
             return None
         return Exposure(
             experiment=self.experiment.name,
             arm=self.arm,
-            is_new=shots < self.experiment.new_below,
+            is_new=n_support < self.experiment.new_below,
             closes_at=at + 3_600.0 * self.experiment.window_hours,
         )
 
@@ -193,11 +193,11 @@ class Arms:
 
     def _counted(self, running: Experiment, now: float) -> Results:
         self._count(running, now)
-        found = results(self._store, running, now)
-        for arm, reason in broken_guardrails(running, found).items():
+        counted = results(self._store, running, now)
+        for arm, reason in broken_guardrails(running, counted).items():
             if running.status == "running":
                 running = self._stop(running, arm, reason)
-        return found
+        return counted
 
     def _count(self, running: Experiment, now: float) -> None:
         with self._lock:

@@ -85,17 +85,17 @@ def _pieces(vectors: np.ndarray) -> Iterator[np.ndarray]:
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
     """[n] float32 Euclidean norm of each row, at least 1e-12."""
-    found = [np.linalg.norm(piece, axis=1) for piece in _pieces(vectors)]
-    return np.asarray(np.maximum(np.concatenate([np.zeros(0, np.float32), *found]), 1e-12))
+    lengths = [np.linalg.norm(piece, axis=1) for piece in _pieces(vectors)]
+    return np.asarray(np.maximum(np.concatenate([np.zeros(0, np.float32), *lengths]), 1e-12))
 
 
 def _cosines(vectors: np.ndarray, lengths: np.ndarray, row: int) -> np.ndarray:
     """[n] cosine of each row with the one at `row`."""
-    asked = np.asarray(vectors[row], np.float32) / lengths[row]
-    found = np.empty(len(lengths), np.float32)
+    vector = np.asarray(vectors[row], np.float32) / lengths[row]
+    cosines = np.empty(len(lengths), np.float32)
     start = 0
     for piece in _pieces(vectors):
-        np.matmul(piece, asked, out=found[start : start + len(piece)])
+        np.matmul(piece, vector, out=cosines[start : start + len(piece)])
         start += len(piece)
-    found /= lengths
-    return found
+    cosines /= lengths
+    return cosines

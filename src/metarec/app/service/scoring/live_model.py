@@ -152,10 +152,10 @@ class Served:
         holds = pl.Series(self.is_there)
         for word in lowered:
             holds = holds & self._lower_titles.str.contains(word, literal=True)
-        found = holds.arg_true()
-        begins = self._lower_titles[found].str.starts_with(" ".join(lowered))
+        rows = holds.arg_true()
+        begins = self._lower_titles[rows].str.starts_with(" ".join(lowered))
         return (
-            pl.DataFrame({"row": found, "begins": begins})
+            pl.DataFrame({"row": rows, "begins": begins})
             .sort("begins", descending=True, maintain_order=True)["row"][:most]
             .to_list()
         )

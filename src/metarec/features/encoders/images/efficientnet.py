@@ -111,9 +111,9 @@ def weights_file() -> Path | None:
     """Return the weights file if its package is installed, else None; it is not imported."""
     spec = find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        found = sorted(Path(place, "models").glob("*.pth"))
-        if found:
-            return found[0]
+        files = sorted(Path(place, "models").glob("*.pth"))
+        if files:
+            return files[0]
     return None
 
 

@@ -122,11 +122,11 @@ def _pictures_by_stem(root: Path | None) -> dict[str, Path]:
         return {}
     if not root.is_dir():
         raise BadInput(f"picture folder '{root}' does not exist")
-    found: dict[str, Path] = {}
+    path_of: dict[str, Path] = {}
     for path in sorted(root.iterdir(), reverse=True):
         if path.suffix.lower() in SUFFIXES:
-            found[path.stem] = path
+            path_of[path.stem] = path
         elif path.is_dir():
             inside = sorted(inner for inner in path.iterdir() if inner.suffix.lower() in SUFFIXES)
-            found.update({path.name: inside[0]} if inside else {})
-    return found
+            path_of.update({path.name: inside[0]} if inside else {})
+    return path_of

@@ -214,7 +214,7 @@ class _Tuner:
             note = "" if loss is None else f"loss {loss:.3f}"
             progress("fine-tune text encoder", done / options.steps, note)
 
-        found = train(
+        trained = train(
             options.steps,
             one_of(loss),
             optimizer,
@@ -227,7 +227,7 @@ class _Tuner:
             ),
             tell=tell,
         )
-        return found.quality, found.state
+        return trained.quality, trained.state
 
     def _adapted(self, peft: Any, base: Any) -> Any:
         """Return the model with low-rank updates of its attention weights.

@@ -50,8 +50,8 @@ class TextCnnNetwork(nn.Module):
             strongest.append(
                 (answers_BWL * is_real_BL[:, None]).amax(dim=2)
             )  # a window counts where its first word is real
-        found: Tensor = self.out(self.dropout(torch.cat(strongest, dim=1)))
-        return found
+        vectors: Tensor = self.out(self.dropout(torch.cat(strongest, dim=1)))
+        return vectors
 
 
 class GruNetwork(nn.Module):
@@ -78,5 +78,5 @@ class GruNetwork(nn.Module):
         largest = said_BLW.masked_fill(~real, torch.finfo(said_BLW.dtype).min).amax(dim=1)
         mean = (said_BLW * real).sum(dim=1) / lengths[:, None]
         both = self.dropout(torch.cat([mean, largest], dim=1))
-        found: Tensor = self.out(both)
-        return found
+        vectors: Tensor = self.out(both)
+        return vectors

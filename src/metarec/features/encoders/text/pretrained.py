@@ -118,17 +118,17 @@ class PretrainedEncoder:
             key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()
         }
         wanted = list(first)
-        found, known = (
+        is_stored, known = (
             cache.look_up(wanted)
             if cache is not None
             else (np.zeros(len(wanted), dtype=bool), None)
         )
-        missing = [texts[first[key]] for key, hit in zip(wanted, found, strict=True) if not hit]
+        missing = [texts[first[key]] for key, hit in zip(wanted, is_stored, strict=True) if not hit]
         fresh, cut = self._encode_new(
             missing, cache, progress, done=len(texts) - len(missing), total=len(texts)
         )
         if keep and wanted:
-            self._tell_cut(np.array(wanted, object), found, cut)
+            self._tell_cut(np.array(wanted, object), is_stored, cut)
         dim = (
             fresh.shape[1]
             if len(fresh)
@@ -139,8 +139,8 @@ class PretrainedEncoder:
         rows = np.zeros(
             (len(wanted) + 1, dim), np.float32
         )  # the last row is zeros, for empty texts
-        rows[:-1][~found] = fresh if len(fresh) else 0
-        rows[:-1][found] = known if known is not None and found.any() else 0
+        rows[:-1][~is_stored] = fresh if len(fresh) else 0
+        rows[:-1][is_stored] = known if known is not None and is_stored.any() else 0
         place = {key: row for row, key in enumerate(wanted)}
         return rows[[place.get(key, len(wanted)) for key in keys]]
 
@@ -152,7 +152,7 @@ class PretrainedEncoder:
 
     def state(self) -> EncoderState:
         """Return name, fingerprint, options and adapter; the model's own weights are not saved."""
-        found = {
+        resolved = {
             "pooling": self.pooling,
             "prompt": self.prompt,
             "max_tokens": self.max_tokens,
@@ -162,7 +162,7 @@ class PretrainedEncoder:
             "name": self.located.name,
             "fingerprint": self.fingerprint,
             **asdict(self.options),
-            **found,
+            **resolved,
         }
         if self.adapter is None:
             return EncoderState(settings=settings)
@@ -238,21 +238,21 @@ class PretrainedEncoder:
         assert vectors is not None
         return vectors, cut
 
-    def _tell_cut(self, keys: np.ndarray, found: np.ndarray, cut: np.ndarray) -> None:
+    def _tell_cut(self, keys: np.ndarray, is_stored: np.ndarray, cut: np.ndarray) -> None:
         """Add the number of truncated texts to `notes`, those of earlier runs included, which the
         cache remembers.
 
         Args:
             keys: content keys of all distinct texts.
-            found: mask of those that the cache held.
+            is_stored: mask of those that the cache held.
             cut: mask of the truncated ones among the others.
         """
         count = int(cut.sum())
         if self._cut is not None:
             if count:
-                self._cut.keep(keys[~found][cut].tolist(), np.ones((count, 1), np.float32))
-            if found.any():
-                count += int(self._cut.look_up(keys[found].tolist())[0].sum())
+                self._cut.keep(keys[~is_stored][cut].tolist(), np.ones((count, 1), np.float32))
+            if is_stored.any():
+                count += int(self._cut.look_up(keys[is_stored].tolist())[0].sum())
         if count:
             self.notes.append(
                 f"{count:,} of {len(keys):,} texts were longer than {self.max_tokens} tokens; the "

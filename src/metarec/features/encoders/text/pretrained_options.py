@@ -95,10 +95,10 @@ def resolved_options(located: Located, options: PretrainedOptions) -> tuple[str,
         )
     else:
         way = "last" if located.gguf or is_decoder(config) else "mean"
-    asked = (
+    template = (
         ONE_WORD if way == "last" and not pooling else "{text}"
     )  # a model whose files give a pooling was trained for it, without a prompt
-    prompt = asked if options.prompt == "auto" else options.prompt
+    prompt = template if options.prompt == "auto" else options.prompt
     positions = config.get("max_position_embeddings", config.get("n_positions", MAX_TOKENS))
     limit = sentence.get("max_seq_length") or positions
     if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):

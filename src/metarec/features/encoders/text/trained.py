@@ -305,12 +305,12 @@ def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targe
 
 
 def _words(text: str, most: int) -> list[str]:
-    found: list[str] = []
+    words: list[str] = []
     for match in TOKEN.finditer(text.lower()):
-        found.append(match.group())
-        if len(found) == most:
+        words.append(match.group())
+        if len(words) == most:
             break
-    return found
+    return words
 
 
 def _frequent_words(texts: list[str], most: int) -> list[str]:

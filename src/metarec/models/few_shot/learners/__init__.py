@@ -76,7 +76,7 @@ LEARNERS: dict[str, Method] = {
 """All meta-learners by name: those of this package and registered ones."""
 
 
-def _made(method: Method) -> object:
+def _learner_of(method: Method) -> object:
     if not isinstance(method, Method):
         raise BadInput(f"a meta-learner is registered as a Method, got {shown(method)}")
     return method.make(objective="ranking" if method.ranks else "rating")
@@ -86,7 +86,7 @@ _LEARNERS: Extensions[Method] = Extensions(
     kind="meta-learner",
     table=LEARNERS,
     needs=("name", "objective", "init", "adapt", "score", "loss"),
-    made=_made,
+    made=_learner_of,
 )
 
 
@@ -121,7 +121,7 @@ def own_settings(method: Method) -> dict[str, Field[Any]]:
     """Return the numeric settings that `get_learner` takes for this method, with defaults and
     ranges: arguments of its factory and fields of the learner and of its parts.
     """
-    made: Any = _made(method)
+    made: Any = _learner_of(method)
     parts = [made, *getattr(made, "__dict__", {}).values()]
     of_parts = {one.name: one for part in parts if is_dataclass(part) for one in fields(part)}
     defaults = {one.name: one.default for one in signature(method.make).parameters.values()}

@@ -38,7 +38,7 @@ class DeepKernel(Gaussian):
 
     name: str = "deep_kernel"
     objective: Objective = "ranking"
-    dim: int = setting(32, least=1)
+    dim: int = setting(32, at_least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Return an item tower, the kernel's variances and width, the noise, and the regression

@@ -36,7 +36,7 @@ class Matching(Episodic):
 
     name: str = "matching"
     objective: Objective = "ranking"
-    dim: int = setting(32, least=1)
+    dim: int = setting(32, at_least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Return an item tower, the sharpness of attention, the logit of the empty slot, and the
@@ -66,9 +66,9 @@ class Matching(Episodic):
         pull = F.softplus(prior["sharpness"]) * products(F.normalize(v, dim=-1), params["keys"])
         pull = pull.masked_fill(~params["is_real"].unsqueeze(1), -torch.inf)
         whole = torch.logaddexp(torch.logsumexp(pull, dim=-1), prior["empty"])
-        found = (torch.exp(pull - whole.unsqueeze(-1)) * params["values"].unsqueeze(1)).sum(-1)
+        scores = (torch.exp(pull - whole.unsqueeze(-1)) * params["values"].unsqueeze(1)).sum(-1)
         return (
-            F.softplus(prior["gain"]) * found
+            F.softplus(prior["gain"]) * scores
             + dot(params["user"], v)
             + params["level"]
             + prior_score(prior, items, self.objective)

@@ -30,9 +30,9 @@ class NeuralProcess:
 
     name: str = "neural_process"
     objective: Objective = "ranking"
-    dim: int = setting(32, least=1)
-    hidden: int = setting(64, least=1)
-    divergence: float = setting(0.01, least=0)
+    dim: int = setting(32, at_least=1)
+    hidden: int = setting(64, at_least=1)
+    divergence: float = setting(0.01, at_least=0)
     """Weight of the divergence, in units of the loss per event."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:

@@ -36,7 +36,7 @@ class Prototypical(Episodic):
 
     name: str = "prototypical"
     objective: Objective = "ranking"
-    dim: int = setting(32, least=1)
+    dim: int = setting(32, at_least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Return an item tower, the two prior prototypes, their counts and the gains of the

@@ -42,7 +42,7 @@ class RidgeLearner(Gaussian):
     learns_mean: bool = True
     """Whether the prior mean is learned (ALPaCA) or zero (R2-D2)."""
     objective: Objective = "ranking"
-    dim: int = setting(32, least=1)
+    dim: int = setting(32, at_least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Return an item tower, the noise, the variance of users' levels and of first sessions, and

@@ -37,7 +37,7 @@ class Siamese(Episodic):
 
     name: str = "siamese"
     objective: Objective = "ranking"
-    dim: int = setting(16, least=1)
+    dim: int = setting(16, at_least=1)
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Return an item tower, weights of the dimensions, a similarity threshold, and the gain and
@@ -72,11 +72,11 @@ class Siamese(Episodic):
         v = embed(prior, items)
         weights = F.softplus(prior["weights"])
         distance = torch.cdist(by_task(v) * weights, params["support"] * weights, p=1.0)
-        found = (
+        scores = (
             torch.sigmoid(prior["threshold"] - distance) @ params["shares"].unsqueeze(-1)
         ).squeeze(-1)
         return (
-            4 * F.softplus(prior["gain"]) * found
+            4 * F.softplus(prior["gain"]) * scores
             + dot(params["user"], v)
             + params["level"]
             + prior_score(prior, items, self.objective)

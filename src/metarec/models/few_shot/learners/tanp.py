@@ -31,14 +31,14 @@ class TaNP:
 
     name: str = "tanp"
     objective: Objective = "rating"
-    dim: int = setting(32, least=1)
-    hidden: int = setting(64, least=1)
-    clusters: int = setting(10, least=1)
-    divergence: float = setting(0.1, least=0)
+    dim: int = setting(32, at_least=1)
+    hidden: int = setting(64, at_least=1)
+    clusters: int = setting(10, at_least=1)
+    divergence: float = setting(0.1, at_least=0)
     """Weight of the latent divergence."""
-    sharpening: float = setting(0.1, least=0)
+    sharpening: float = setting(0.1, at_least=0)
     """Weight of the clustering term."""
-    samples: int = setting(16, least=1)
+    samples: int = setting(16, at_least=1)
     """Draws of the latent variable for the predictive standard deviation."""
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:

@@ -22,7 +22,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.distance import Decay, points_on_sphere
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
-from metarec.models.place.known_places import (
+from metarec.models.location.known_places import (
     KnownPlaces,
     knows_places,
     log_likelihoods,
@@ -36,7 +36,7 @@ SUMS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaceConfig(ModelConfig):
+class LocationConfig(ModelConfig):
     """Hyper-parameters of places. From each list the value is chosen with the highest likelihood of
     what training users took later; the second of `scales`, `locations` and `exponents`, and the
     first of `powers`, if no other is better.
@@ -44,27 +44,27 @@ class PlaceConfig(ModelConfig):
 
     scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 25.0, 80.0), above=0)
     """Scales of the decay in kilometers that are tried (each above 0)."""
-    powers: tuple[float, ...] = setting((1.0, 2.0, 0.0), least=0)
+    powers: tuple[float, ...] = setting((1.0, 2.0, 0.0), at_least=0)
     """Exponents of 1 + km / scale that are tried (each 0 or more); 0 stands for exp(-km / scale).
     """
-    locations: tuple[float, ...] = setting((1.0, 4.0, 16.0, 64.0), least=0)
+    locations: tuple[float, ...] = setting((1.0, 4.0, 16.0, 64.0), at_least=0)
     """Weights of the current place beside 1 for each place of the history that are tried (each 0 or
     more).
     """
-    exponents: tuple[float, ...] = setting((1.0, 0.5, 0.0), least=0)
+    exponents: tuple[float, ...] = setting((1.0, 0.5, 0.0), at_least=0)
     """Exponents of popularity that are tried (each 0 or more); 0 suits items that are popular only
     with users nearby.
     """
-    floor: float = setting(1e-4, least=0)
+    floor: float = setting(1e-4, at_least=0)
     """Share of a user's largest kernel sum that is added to every item, however far away (0 or
     more).
     """
-    max_users: int = setting(200, least=1)
+    max_users: int = setting(200, at_least=1)
     """Training users by whose likelihood values are chosen, at most (1 or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Location:
     """Evidence = popularity times the sum of kernels over known places."""
 
     places: np.ndarray
@@ -79,13 +79,13 @@ class Place:
     """Weight of the current place beside 1 for each place of the history."""
     exponent: float
     """Exponent of popularity in the evidence."""
-    config: PlaceConfig = PlaceConfig()
+    config: LocationConfig = LocationConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
 
     @classmethod
     def fit(
-        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
-    ) -> Place:
+        cls, behavior: Behavior, rng: np.random.Generator, config: LocationConfig | None = None
+    ) -> Location:
         """Choose the decay with the highest likelihood of what training users liked after their
         support pool.
         """
@@ -93,8 +93,8 @@ class Place:
         config = config or cls.config
         counts = np.bincount(behavior.whole.items, minlength=behavior.n_items) + 0.5
         popularity = (counts / counts.sum()).astype(np.float32)
-        asked = np.flatnonzero(behavior.targets.lengths > 0)
-        users = np.sort(rng.permutation(asked)[: config.max_users])
+        able = np.flatnonzero(behavior.targets.lengths > 0)
+        users = np.sort(rng.permutation(able)[: config.max_users])
         start = cls(
             places=behavior.context.places,
             popularity=popularity,
@@ -107,34 +107,34 @@ class Place:
         return _likeliest(start, behavior, users) if len(users) else start
 
     @classmethod
-    def settled(
-        cls, behavior: Behavior, rng: np.random.Generator, config: PlaceConfig | None = None
-    ) -> PlaceConfig:
+    def chosen_config(
+        cls, behavior: Behavior, rng: np.random.Generator, config: LocationConfig | None = None
+    ) -> LocationConfig:
         """Return the config with only the chosen values, so that fits on parts of the same data
         choose nothing.
         """
-        found = cls.fit(behavior, rng, config)
+        model = cls.fit(behavior, rng, config)
         return replace(
-            found.config,
-            scales=(found.scale,),
-            powers=(found.power,),
-            locations=(found.location,),
-            exponents=(found.exponent,),
+            model.config,
+            scales=(model.scale,),
+            powers=(model.power,),
+            locations=(model.location,),
+            exponents=(model.exponent,),
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 evidence for every item; nothing for users without a known place."""
-        found = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
+        evidence = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
         for start in range(0, len(users), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
-            found[rows] = self._near(users.rows(rows))
-        return found
+            evidence[rows] = self._evidence_by_distance(users.rows(rows))
+        return evidence
 
     def knows(self, users: UserBatch) -> np.ndarray:
         """[B] whether any place of each user is known."""
         return knows_places(users, self.places)
 
-    def _near(self, users: UserBatch) -> np.ndarray:
+    def _evidence_by_distance(self, users: UserBatch) -> np.ndarray:
         """[B, N] evidence for every item."""
         known = KnownPlaces.of(users, self.places, self.location)
         sums = self._floored(known.decayed(self._points, (self.scale, self.power)))
@@ -164,13 +164,13 @@ class Place:
     def _is_placed(self) -> np.ndarray:
         return is_placed(self.places)
 
-    def with_places(self, places: np.ndarray) -> Place:
+    def with_places(self, places: np.ndarray) -> Location:
         """Return the model for a catalog with items at `places` [N', 2]."""
         return replace(self, places=places)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
-    ) -> Place:
+    ) -> Location:
         """Return the model for a larger catalog; new items have no place until `with_places`."""
         grown = np.full((len(content), 2), np.nan)
         grown[: len(self.places)] = self.places
@@ -183,8 +183,8 @@ class Place:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, np.ndarray], config: PlaceConfig | None = None
-    ) -> Place:
+        cls, arrays: Mapping[str, np.ndarray], config: LocationConfig | None = None
+    ) -> Location:
         """Restore the model from `arrays()`."""
         scale, power, location, exponent = (float(value) for value in arrays["decay"])
         return cls(
@@ -198,7 +198,7 @@ class Place:
         )
 
 
-def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
+def _likeliest(start: Location, behavior: Behavior, users: np.ndarray) -> Location:
     """Return the model with the settings of highest likelihood of what users took after a short
     support; `start` unless another is better.
     """
@@ -207,7 +207,7 @@ def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
     if len(decays) * len(tries.locations) * len(tries.exponents) == 1:
         return start
     at_once = max(1, SUMS_AT_ONCE // (2 * behavior.n_items * len(decays)))
-    found = np.sum(
+    log_likelihoods = np.sum(
         [
             _log_likelihoods(start, behavior, users[first : first + at_once], decays)
             for first in range(0, len(users), at_once)
@@ -216,31 +216,31 @@ def _likeliest(start: Place, behavior: Behavior, users: np.ndarray) -> Place:
     )
     settings = list(product(decays, tries.locations, tries.exponents))
     before = settings.index(((start.scale, start.power), start.location, start.exponent))
-    best = int(found.argmax())
-    if found.flat[best] <= found.flat[before]:
+    best = int(log_likelihoods.argmax())
+    if log_likelihoods.flat[best] <= log_likelihoods.flat[before]:
         return start
     (scale, power), location, exponent = settings[best]
     return replace(start, scale=scale, power=power, location=location, exponent=exponent)
 
 
 def _log_likelihoods(
-    start: Place, behavior: Behavior, users: np.ndarray, decays: list[Decay]
+    start: Location, behavior: Behavior, users: np.ndarray, decays: list[Decay]
 ) -> np.ndarray:
     """[D, L, P] sums over the given users of the mean log-likelihood of what they took, for each
     decay, weight of the current place, and exponent of popularity. The sums over distances are
     computed once for each decay.
     """
-    tries, (batch, asked) = start.config, users_of_short_support(behavior, users)
+    tries, (batch, query) = start.config, users_of_short_support(behavior, users)
     known = KnownPlaces.of(batch, start.places, 1.0)
     weights = start.popularity[:, None] ** np.array(tries.exponents, np.float32)
     weights *= start._is_placed[:, None]
-    found = np.zeros((len(decays), len(tries.locations), len(tries.exponents)))
+    totals = np.zeros((len(decays), len(tries.locations), len(tries.exponents)))
     for decay, apart in enumerate(known.decayed_apart(start._points, decays)):
         for row, location in enumerate(tries.locations):
             sums = start._floored(np.float32(location) * apart[:, 0] + apart[:, 1])
-            taken = sums[asked.owners, asked.items, None] * weights[asked.items]
-            found[decay, row] = log_likelihoods(taken, sums @ weights, asked).sum(0)
-    return found
+            taken = sums[query.owners, query.items, None] * weights[query.items]
+            totals[decay, row] = log_likelihoods(taken, sums @ weights, query).sum(0)
+    return totals
 
 
 def _second(tried: tuple[float, ...]) -> float:

@@ -36,7 +36,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
-from metarec.models.place.known_places import (
+from metarec.models.location.known_places import (
     KnownPlaces,
     knows_places,
     log_likelihood,
@@ -58,32 +58,32 @@ class LocalKnnConfig(EventsConfig):
 
     scales: tuple[float, ...] = setting((0.5, 2.0, 8.0, 32.0), above=0)
     """Scales of the decay in kilometers that are tried (each above 0)."""
-    powers: tuple[float, ...] = setting((2.0, 1.0), least=0)
+    powers: tuple[float, ...] = setting((2.0, 1.0), at_least=0)
     """Exponents of 1 + km / scale that are tried (each 0 or more); 0 stands for exp(-km / scale).
     """
-    locations: tuple[float, ...] = setting((1.0, 4.0), least=0)
+    locations: tuple[float, ...] = setting((1.0, 4.0), at_least=0)
     """Weights of the current place beside 1 for each event that are tried (each 0 or more)."""
     sharpness: float = setting(0.85, above=0)
     """Exponent of the agreement between users after one event (above 0): the higher, the more the
     most similar users dominate.
     """
-    growth: float = setting(0.25, least=0)
+    growth: float = setting(0.25, at_least=0)
     """Growth of that exponent: it is multiplied by this power of the number of events (0 or more),
     up to `max_sharpness`.
     """
     max_sharpness: float = setting(2.0, above=0)
     """Largest exponent (above 0)."""
-    crowding: float = setting(0.5, least=0)
+    crowding: float = setting(0.5, at_least=0)
     """Exponent of the number of events around an item by which the weight of an event there is
     divided (0 or more).
     """
-    sampled: int = setting(1_000, least=1)
+    sampled: int = setting(1_000, at_least=1)
     """Training events sampled to count the events around each item, at most (1 or more)."""
-    compared: int = setting(30, least=1)
+    compared: int = setting(30, at_least=1)
     """Events of a training user whose pairs are compared for the norm, at most (1 or more)."""
-    max_users: int = setting(20_000, least=1)
+    max_users: int = setting(20_000, at_least=1)
     """Training users that are kept, drawn at random, at most (1 or more)."""
-    max_choosing: int = setting(120, least=1)
+    max_choosing: int = setting(120, at_least=1)
     """Training users by whose likelihood values are chosen, at most (1 or more)."""
 
 
@@ -136,18 +136,18 @@ class LocalKnn:
         return _likeliest(start, behavior, kept, sample, rng)
 
     @classmethod
-    def settled(
+    def chosen_config(
         cls, behavior: Behavior, rng: np.random.Generator, config: LocalKnnConfig | None = None
     ) -> LocalKnnConfig:
         """Return the config with only the chosen values, so that fits on parts of the same data
         choose nothing.
         """
-        found = cls.fit(behavior, rng, config)
+        model = cls.fit(behavior, rng, config)
         return replace(
-            found.config,
-            scales=(found.scale,),
-            powers=(found.power,),
-            locations=(found.location,),
+            model.config,
+            scales=(model.scale,),
+            powers=(model.power,),
+            locations=(model.location,),
         )
 
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
@@ -164,28 +164,28 @@ class LocalKnn:
         """[B, N] evidence without the events of `themselves` [B], indexes of kept training users or
         -1.
         """
-        found = np.empty((len(users), len(self.places)), np.float32) if out is None else out
+        evidence = np.empty((len(users), len(self.places)), np.float32) if out is None else out
         for start in range(0, len(users), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
             agreement = self._agreement(users.rows(rows))
             own = np.flatnonzero(themselves[rows] >= 0)
             agreement[own, themselves[rows][own]] = 0.0
-            found[rows] = (self._columns @ agreement.T).T
-        return found
+            evidence[rows] = (self._columns @ agreement.T).T
+        return evidence
 
     def _agreement(self, users: UserBatch) -> np.ndarray:
         """[B, V] agreement of the training users with each user, scaled to at most 1 and raised to
         the exponent of `_sharpness`.
         """
         known = KnownPlaces.of(users, self.places, self.location)
-        says = self._says(known.histories.items, known.points)
+        says = self._rarity_at(known.histories.items, known.points)
         known = replace(known, weights=known.weights * says)
         near = known.decayed(self._columns_of_places, (self.scale, self.power))
-        found = np.asarray((self._profiles @ near.T).T, np.float32)
-        found /= np.maximum(found.max(1, keepdims=True), np.float32(1e-30))
-        return np.asarray(found ** self._sharpness(users)[:, None])
+        agreement = np.asarray((self._profiles @ near.T).T, np.float32)
+        agreement /= np.maximum(agreement.max(1, keepdims=True), np.float32(1e-30))
+        return np.asarray(agreement ** self._sharpness(users)[:, None])
 
-    def _says(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
+    def _rarity_at(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
         """[E] float32 weight of an event at each of the `points` [E, 3]: the rarity of the item
         that was taken there or, where there is none (-1), of the nearest item. Points without an
         item first take the item of another event at the same point.
@@ -242,10 +242,10 @@ class LocalKnn:
         """
         says = self._crowds(decays, sample) ** np.float32(-self.config.crowding)
         rarity = np.where(self._is_placed, says, np.float32(0.0))
-        found = zip(decays, rarity, self._own_agreement(decays, rarity), strict=True)
+        by_decay = zip(decays, rarity, self._own_agreement(decays, rarity), strict=True)
         return [
             replace(self, scale=scale, power=power, rarity=says, norms=norms)
-            for (scale, power), says, norms in found
+            for (scale, power), says, norms in by_decay
         ]
 
     def _crowds(self, decays: Sequence[Decay], sample: np.ndarray) -> np.ndarray:
@@ -266,20 +266,20 @@ class LocalKnn:
         lengths = np.diff(self.taken.indptr)
         some = np.minimum(lengths, self.config.compared)
         stand_for = lengths * (lengths - 1) / np.maximum(some * (some - 1), 1)
-        found = np.empty((len(decays), len(lengths)), np.float32)
+        agreement = np.empty((len(decays), len(lengths)), np.float32)
         for start in range(0, len(lengths), USERS_AT_ONCE):
             block = slice(start, start + USERS_AT_ONCE)
             taken = self.taken[block]
             left, right = _pairs(np.diff(taken.indptr), self.config.compared)
             km = km_pairs(self._points[taken.indices[left]], self._points[taken.indices[right]])
             owners = np.repeat(np.arange(taken.shape[0]), np.diff(taken.indptr))
-            for own, decayed, says in zip(found, decays, rarity, strict=True):
-                said = taken.data * says[taken.indices]
-                agree = said[left] * said[right] * decay(km, *decayed)
+            for own, decayed, says in zip(agreement, decays, rarity, strict=True):
+                weights = taken.data * says[taken.indices]
+                agree = weights[left] * weights[right] * decay(km, *decayed)
                 pairs = 2.0 * np.bincount(owners[left], agree, taken.shape[0])
-                themselves = np.bincount(owners, said * said, taken.shape[0])
+                themselves = np.bincount(owners, weights * weights, taken.shape[0])
                 own[block] = np.sqrt(np.maximum(themselves + pairs * stand_for[block], 1e-12))
-        return found
+        return agreement
 
     def likelihood(self, batch: UserBatch, query: Histories, themselves: np.ndarray) -> float:
         """Mean over users of the mean log-likelihood of what they took."""
@@ -288,8 +288,8 @@ class LocalKnn:
     def with_places(self, places: np.ndarray) -> LocalKnn:
         """Return the model for a catalog with items at `places` [N', 2]."""
         placed = is_placed(places)
-        said = self.rarity[self.rarity > 0]
-        usual = np.float32(said.mean() if len(said) else 1.0)
+        known_rarity = self.rarity[self.rarity > 0]
+        usual = np.float32(known_rarity.mean() if len(known_rarity) else 1.0)
         rarity = np.where(placed, np.where(self.rarity > 0, self.rarity, usual), 0.0)
         return replace(self, places=places, rarity=rarity.astype(np.float32))
 

@@ -65,8 +65,8 @@ class KnownPlaces:
         here = np.bincount(self.histories.owners[is_here], minlength=len(self.histories))
         starts = self.histories.offsets[:-1]
         ends = np.stack([starts + here, self.histories.offsets[1:]], axis=1).ravel()
-        found = self._decayed(columns, decays, np.concatenate([[0], ends]))
-        return found.reshape(len(decays), -1, 2, columns.shape[1])
+        sums = self._decayed(columns, decays, np.concatenate([[0], ends]))
+        return sums.reshape(len(decays), -1, 2, columns.shape[1])
 
     def _decayed(
         self, columns: np.ndarray, decays: Sequence[Decay], offsets: np.ndarray
@@ -79,9 +79,9 @@ class KnownPlaces:
 
 def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
     """[B] whether the current place of a user, or the place of an item of the support, is known."""
-    found = is_placed(users.context.location)
-    found[users.support.owners[is_placed(places)[users.support.items]]] = True
-    return found
+    is_known = is_placed(users.context.location)
+    is_known[users.support.owners[is_placed(places)[users.support.items]]] = True
+    return is_known
 
 
 def users_of_short_support(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, Histories]:
