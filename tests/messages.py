@@ -13,6 +13,8 @@ ERRORS = {
     "BadInput",
     "BrokenArtifact",
     "Fault",
+    "FileExistsError",
+    "FileNotFoundError",
     "HTTPException",
     "MissingExtra",
     "StoreUnavailable",

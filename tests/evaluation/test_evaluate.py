@@ -194,8 +194,8 @@ def test_the_page_needs_nothing_else_and_escapes_names(evaluation):
     assert not [link for link in reader.links if link.startswith(("http", "//"))]
     assert "script" not in reader.tags
     assert (
-        reader.tags.count("svg") == 5
-    )  # NDCG, recall, MAE, differences, character; nobody states uncertainty
+        reader.tags.count("svg") == 2 * 5
+    )  # for wide screens and for phones: NDCG, recall, MAE, differences, character
     assert "<b>Is Ours &lt;b&gt; worth it here" in page
     assert "Ours <b>" in "".join(reader.words)
     assert evaluation.comparison().sentence in "".join(reader.words)
@@ -286,6 +286,29 @@ def test_a_recommender_has_one_color_in_all_pictures(evaluation):
     changed = replace(evaluation, curves={"all": whole})
     ndcg, recall = (_colors(draw_curve(changed, metric)) for metric in ("ndcg@10", "recall@20"))
     assert len(ndcg) >= 3 and recall == ndcg
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_names_at_the_ends_of_lines_stand_apart(evaluation, narrow):
+    """Six recommenders that end alike at the top."""
+    curve = evaluation.curve
+    alike = curve.per_user["Ours <b>"]
+    per_user = {**curve.per_user, **{f"Alike {n}": alike for n in range(6)}}
+    costs = {**evaluation.costs, **{f"Alike {n}": evaluation.costs["Ours <b>"] for n in range(6)}}
+    many = replace(evaluation, curves={"all": replace(curve, per_user=per_user)}, costs=costs)
+    svg = draw_curve(many, "ndcg@10", narrow=narrow)
+    named = re.findall(r"translate\([\d.]+ ([\d.]+)\)[^>]*>(?:Alike|Ours)", svg)
+    named = named or re.findall(r'y="([\d.]+)"[^>]*>(?:Alike|Ours)', svg)
+    heights = sorted(float(height) for height in named)
+    assert len(heights) >= 7
+    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 8.5
+    width = float(re.search(r'width="([\d.]+)pt"', svg)[1])
+    assert width <= (72 * 4.4 if narrow else 72 * 9.2)
+
+
+def test_a_page_has_each_plot_for_wide_screens_and_for_phones(evaluation):
+    page = to_html(evaluation)
+    assert page.count('<div class="wide"><svg') == page.count('<div class="on-phone"><svg') > 2
 
 
 def _colors(svg):

@@ -63,6 +63,17 @@ def test_logs_as_json_carry_what_extra_held_and_nothing_else() -> None:
         setup_logs("loud")
 
 
+def test_progress_is_said_in_the_language_of_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAREC_LANG", "zh_CN.UTF-8")
+    with on_terminal() as tell:
+        tell("fit scorers and gate", 1.0, "4 of 4 steps")
+    told = capsys.readouterr().err
+    assert "训练评分器与门控" in told and "4/4 步" in told
+    assert "fit scorers" not in told
+
+
 def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     with on_terminal() as tell:
         tell("clean", 0.5)

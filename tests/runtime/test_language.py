@@ -260,6 +260,18 @@ def test_a_clause_of_its_own_is_no_category(joint, clause, chinese):
     assert translated(f"{joint} {clause}", "zh", SAID, OUTPUT) == begun + chinese
 
 
+def test_a_verdict_with_a_warning_is_chinese_as_a_whole():
+    """Two templates fit: of the first, what is to be translated cannot be."""
+    verdict = (
+        "Not worth it here: at 1 known item a simple baseline is better (iALS: -0.251 NDCG@10 "
+        "[-0.441, -0.048] at 1). Only 10 users were evaluated, which shows large differences at "
+        "best."
+    )
+    said = translated(verdict, "zh", SAID, OUTPUT)
+    assert re.findall("[A-Za-z@]{2,}", said) == ["iALS", "NDCG@"]
+    assert said.startswith("在这里不值得：在已知 1 个物品时有更好的简单基线")
+
+
 def test_what_speaks_for_or_against_in_these_circumstances_is_whole():
     facts = {"context": "of how it is chosen at mood tea"}
     spoken = [sentences([], [], {"context": effect}, facts=facts)[0] for effect in (1.0, -1.0)]

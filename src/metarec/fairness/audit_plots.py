@@ -9,7 +9,7 @@ from typing import Any
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
 from metarec.fairness.groups import NOT_STATED
-from metarec.runtime.drawing import QUIET, color, new_figure, ramp, svg_for_page
+from metarec.runtime.drawing import PHONE, QUIET, color, new_figure, ramp, svg_for_page
 
 MAX_LINES = 6
 """Groups drawn as curves, at most, the largest ones (twice as many for bands of numbers); the panel
@@ -24,23 +24,30 @@ PROMISED = {"covered@90": 0.9}
 PLAIN = "#444444"
 
 
-def draw_groups(audit: Audit, by: str, metric: str) -> str:
+def draw_groups(audit: Audit, by: str, metric: str, *, narrow: bool = False) -> str:
     """Plot each group's learning curve (left) and every group's mean over the curve with its 95%
     interval (right), as SVG.
 
     Bands of numbers keep their order and are colored from low to high; other groups are ordered by
-    their mean.
+    their mean. `narrow` draws the one below the other, for a phone.
     """
     shown = _Shown.of(audit, by, metric)
-    figure = new_figure(11.0, 1.6 + 0.26 * max(len(shown.means), 5), extra="fairness")
-    curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
+    height = 1.6 + 0.26 * max(len(shown.means), 5)
+    if narrow:
+        figure = new_figure(PHONE, 2.6 + height, extra="fairness")
+        curve, forest = figure.subplots(2, 1, height_ratios=(2.6, height))
+    else:
+        figure = new_figure(11.0, height, extra="fairness")
+        curve, forest = figure.subplots(1, 2, width_ratios=(1.1, 1.0))
     _draw_curves(curve, audit, shown)
     if metric in PROMISED:
         curve.axhline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
         forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
     _draw_forest(forest, shown)
     curve.set_title(
-        f"{metric} by {by}, by known items; colors as beside it", fontsize=9, loc="left"
+        f"{metric} by {by}, by known items; colors as {'below' if narrow else 'beside it'}",
+        fontsize=9,
+        loc="left",
     )
     for axes in (curve, forest):
         axes.tick_params(labelsize=8)
@@ -117,10 +124,8 @@ def _label(row: GroupValue) -> str:
     return f"{row.group if len(row.group) < 30 else row.group[:29] + '…'} ({row.users})"
 
 
-def draw_exposure(audit: Audit, by: str) -> str:
-    """Plot bars for each group of items: its share of the catalog, of training events, of liked
-    items, and of attention, as SVG.
-    """
+def _exposure_of(audit: Audit, by: str) -> tuple[list[str], dict[str, list[float]]]:
+    """Return the groups of items, and the shares of each by what they are shares of."""
     rows = [row for row in audit.exposure if row.by == by]
     groups, sizes = (
         list(dict.fromkeys(row.group for row in rows)),
@@ -135,9 +140,17 @@ def draw_exposure(audit: Audit, by: str) -> str:
         f"of attention at {s} known items": [r.exposure for r in rows if r.n_support == s]
         for s in (sizes[0], sizes[-1])
     }
-    figure = new_figure(11.0, 3.2, extra="fairness")
+    return groups, series
+
+
+def draw_exposure(audit: Audit, by: str, *, narrow: bool = False) -> str:
+    """Plot bars for each group of items: its share of the catalog, of training events, of liked
+    items, and of attention, as SVG. `narrow` draws it for a phone.
+    """
+    groups, series = _exposure_of(audit, by)
+    figure = new_figure(*((PHONE, 4.4) if narrow else (11.0, 3.2)), extra="fairness")
     axes = figure.subplots()
-    width = 0.8 / len(series)
+    few, width = len(groups) < (4 if narrow else 8), 0.8 / len(series)
     for place, (name, values) in enumerate(series.items()):
         quiet = place < 3
         axes.bar(
@@ -151,11 +164,14 @@ def draw_exposure(audit: Audit, by: str) -> str:
         [x + 0.4 - width / 2 for x in range(len(groups))],
         groups,
         fontsize=8,
-        rotation=0 if len(groups) < 8 else 30,
-        ha="center" if len(groups) < 8 else "right",
+        rotation=0 if few else 30,
+        ha="center" if few else "right",
     )
     axes.set_title(f"Who gets the attention, by {by}: share", fontsize=9, loc="left")
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    if narrow:
+        figure.legend(fontsize=8, frameon=False, loc="outside lower left")
+    else:
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return svg_for_page(figure)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from html import escape
 from math import isnan
+from typing import Any
 
 import polars as pl
 
@@ -13,7 +14,7 @@ from metarec.fairness.audit import Audit
 from metarec.fairness.audit_plots import draw_exposure, draw_groups
 from metarec.fairness.mitigation.trade_off import TradeOffTable
 from metarec.fairness.mitigation.trade_off_plot import draw_trade_offs
-from metarec.runtime.report_page import figure, html_table, report_page
+from metarec.runtime.report_page import figure, html_table, report_page, wide_and_narrow
 
 
 def to_html(
@@ -53,18 +54,22 @@ def to_html(
     )
 
 
+def _plot(draw: Callable[..., str], *about: Any) -> str:
+    return figure(wide_and_narrow(lambda narrow: draw(*about, narrow=narrow)) or "")
+
+
 def _curves(audit: Audit) -> Iterator[str]:
     """Yield a heading for each attribute and a plot of each metric."""
     metrics = list(dict.fromkeys(row.metric for row in audit.groups))
     for by in dict.fromkeys(row.by for row in audit.groups):
         yield f"<h2>By {escape(by)}</h2>"
-        yield from (figure(draw_groups(audit, by, metric)) for metric in metrics)
+        yield from (_plot(draw_groups, audit, by, metric) for metric in metrics)
 
 
 def _items(audit: Audit) -> Iterator[str]:
     yield "<h2>What it does to items</h2>"
     yield from (
-        figure(draw_exposure(audit, by)) for by in dict.fromkeys(row.by for row in audit.exposure)
+        _plot(draw_exposure, audit, by) for by in dict.fromkeys(row.by for row in audit.exposure)
     )
     yield html_table(
         ["known items", "share of the catalog shown to anyone"],

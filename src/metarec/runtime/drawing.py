@@ -20,6 +20,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#66
 """Palette of Okabe and Ito 2008, distinguishable for color-blind readers; it repeats beyond
 eight.
 """
+PHONE = 4.4
+"""Width in inches of a plot whose letters can be read on a phone."""
 QUIET = "#999999"
 """Gray of series that are not highlighted."""
 

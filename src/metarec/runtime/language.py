@@ -92,15 +92,6 @@ class Table:
     """Sentence without holes -> translation."""
     templates: tuple[Template, ...]
     """Templates, most specific first, see `_order`."""
-    wrappers: tuple[Template, ...]
-    """Those that end with one translated hole, such as `because {}`, the shortest first."""
-
-    def has(self, text: str) -> bool:
-        """Return whether the text is a sentence of the table, by its exact words or by a template
-        that begins with fixed text.
-        """
-        begun = (one for one in self.templates if one.parts[0])
-        return text in self.exact or any(one.holes(text) is not None for one in begun)
 
 
 def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
@@ -228,31 +219,43 @@ def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) ->
         table = _table(language, area)
         if (exact := table.exact.get(text)) is not None:
             return exact
-        # `because it is near` wraps a sentence of the table and is no `because it is {category}`
-        for wrapper in table.wrappers:
-            if (holes := wrapper.holes(text)) is not None and table.has(holes[0]):
-                return _filled(wrapper.to, holes, language, areas, depth)
+        told, is_whole = None, False
         for template in table.templates:
-            if (holes := template.holes(text)) is not None:
-                return _filled(template.to, holes, language, areas, depth)
+            if (holes := template.holes(text)) is None:
+                continue
+            said, whole = _filled(template.to, holes, language, areas, depth)
+            # `because it is near` fits `because it is {category}` too: the one counts of which all
+            # that is to be translated is
+            if told is None or (whole and not is_whole):
+                told, is_whole = said, whole is not False
+            if is_whole:
+                break
+        if told is not None:
+            return told
     return None
 
 
-def _filled(to: str, holes: list[str], language: str, areas: tuple[str, ...], depth: int) -> str:
-    """Fill the holes. A translation stands beside Chinese without a space, English words and
-    numbers with one.
+def _filled(
+    to: str, holes: list[str], language: str, areas: tuple[str, ...], depth: int
+) -> tuple[str, bool | None]:
+    """Fill the holes, and say whether all that were to be translated are; None where none was. A
+    translation stands beside Chinese without a space, English words and numbers with one.
     """
+    are_said: list[bool] = []
 
     def one(match: re.Match[str]) -> str:
         before, number, is_said, after = match.groups()
         value = holes[int(number) - 1]
         if is_said and depth > 0:
-            value = _translated(value, language, areas, depth - 1) or value
+            own = _translated(value, language, areas, depth - 1)
+            are_said.append(own is not None)
+            value = own or value
             before = "" if _is_wide(value[:1]) else before
             after = "" if _is_wide(value[-1:]) else after
         return before + value + after
 
-    return _FILLED.sub(one, to)
+    text = _FILLED.sub(one, to)
+    return text, all(are_said) if are_said else None
 
 
 def _is_wide(letter: str) -> bool:
@@ -268,12 +271,9 @@ def _table(language: str, area: str) -> Table:
         for english, to in table.items()
         if HOLE in english
     )
-    ordered = sorted(templates, key=_order)
-    wrappers = [one for one in ordered if one.parts[1:] == ("",) and "{1*}" in one.to]
     return Table(
         exact={english: to for english, to in table.items() if HOLE not in english},
-        templates=tuple(ordered),
-        wrappers=tuple(sorted(wrappers, key=lambda one: len(one.parts[0]))),
+        templates=tuple(sorted(templates, key=_order)),
     )
 
 

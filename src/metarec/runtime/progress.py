@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
+
+from metarec.runtime.language import ENVIRONMENT, OUTPUT, display_width, language_of, translated
 
 
 @runtime_checkable
@@ -35,7 +38,9 @@ def combined_progress(*listeners: Progress) -> Progress:
 
 @contextmanager
 def on_terminal(*, show: bool = True) -> Iterator[Progress]:
-    """Draw a bar for each stage on stderr, so that stdout stays clean for results."""
+    """Draw a bar for each stage on stderr, so that stdout stays clean for results; stages and notes
+    are said in the language of `METAREC_LANG`.
+    """
     if not show:
         yield silent
         return
@@ -44,19 +49,22 @@ def on_terminal(*, show: bool = True) -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     with Bars(
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description}"),
         BarColumn(30),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     ) as bars:
         tasks: dict[str, Any] = {}
+        language = language_of(os.environ.get(ENVIRONMENT, ""))
 
         def tell(stage: str, done: float, note: str = "") -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0, note=note)
+                name = translated(stage, language, OUTPUT)
+                padded = name + " " * (28 - display_width(name))
+                tasks[stage] = bars.add_task(padded, total=1.0, note="")
             bars.update(tasks[stage], completed=min(max(done, 0.0), 1.0))
             if note:
-                bars.update(tasks[stage], note=note)
+                bars.update(tasks[stage], note=translated(note, language, OUTPUT))
 
         yield tell

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 STYLE = """
@@ -49,7 +49,9 @@ nav ul {
 }
 figure { margin: 1rem 0; overflow-x: auto }
 figure svg { max-width: 100%; height: auto; min-width: 34rem }
-figure.narrow svg { min-width: 0 }
+figure.narrow svg, .on-phone svg { min-width: 0 }
+.on-phone { display: none }
+@media screen and (max-width: 36rem) { .on-phone { display: block } .wide { display: none } }
 svg text { fill: currentColor } svg text[style*="fill: #"] { fill: revert-layer }
 .scroll { overflow-x: auto }
 table {
@@ -154,6 +156,16 @@ def html_table(
         f'<div class="scroll"><table><thead>{row("th", head)}</thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def wide_and_narrow(draw: Callable[[bool], str | None]) -> str | None:
+    """Return a plot as drawn for wide screens and for phones (`draw(True)`), of which a page shows
+    one; None where there is nothing to draw.
+    """
+    wide = draw(False)
+    if wide is None:
+        return None
+    return f'<div class="wide">{wide}</div><div class="on-phone">{draw(True)}</div>'
 
 
 def figure(svg: str, *, narrow: bool = False) -> str:

@@ -4,6 +4,7 @@ measured.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from metarec.evaluation.report.plots import (
 from metarec.evaluation.report.text import head
 from metarec.runtime.extras import require
 from metarec.runtime.language import ENGLISH, translated_page
-from metarec.runtime.report_page import report_page
+from metarec.runtime.report_page import report_page, wide_and_narrow
 
 if TYPE_CHECKING:
     from metarec.data.cleaning.report import DataReport
@@ -89,10 +90,10 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
         differences=[
             (METRICS[m].label, plot)
             for m in ("ndcg@10", "mae")
-            if (plot := draw_differences(evaluation, m)) is not None
+            if (plot := _responsive(draw_differences, evaluation, m)) is not None
         ],
-        character=draw_character(evaluation),
-        calibration=draw_calibration(evaluation),
+        character=_responsive(draw_character, evaluation),
+        calibration=_responsive(draw_calibration, evaluation),
         tables=[_table(evaluation, m) for m in curve.metrics],
         data=_data(data_report),
         pairs=_pairs(evaluation),
@@ -105,9 +106,13 @@ def to_html(evaluation: Evaluation, *, data_report: DataReport | None = None) ->
     )
 
 
+def _responsive(draw: Callable[..., str | None], *about: Any) -> str | None:
+    return wide_and_narrow(lambda narrow: draw(*about, narrow=narrow))
+
+
 def _plots(evaluation: Evaluation) -> list[str]:
     drawn = (
-        draw_curve(evaluation, m)
+        _responsive(draw_curve, evaluation, m)
         for m in ("ndcg@10", "recall@20", "mae")
         if m in evaluation.curve.metrics
     )

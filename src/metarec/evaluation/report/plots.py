@@ -9,7 +9,8 @@ import numpy as np
 
 from metarec.evaluation.curve import CurveTable
 from metarec.evaluation.measure import METRICS
-from metarec.runtime.drawing import COLORS, QUIET, arms, new_figure, svg_for_page
+from metarec.evaluation.significance import Difference
+from metarec.runtime.drawing import COLORS, PHONE, QUIET, arms, new_figure, svg_for_page
 
 if TYPE_CHECKING:
     from metarec.evaluation.evaluate import Evaluation
@@ -23,15 +24,15 @@ OTHERS = (COLORS[1], COLORS[2], COLORS[3], COLORS[4])
 BETTER, WORSE = COLORS[0], COLORS[1]
 
 
-def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
+def draw_curve(evaluation: Evaluation, metric: str, *, narrow: bool = False) -> str | None:
     """Plot quality against the number of events: a line with a 95% band for the first model, lines
-    for the others; None if no recommender was measured.
+    for the others; None if no recommender was measured. `narrow` draws it for a phone.
     """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, metric) and m != "Random"]
     if not able:
         return None
-    figure = new_figure(9.2, 4.6)
+    figure = new_figure(PHONE, 3.8) if narrow else new_figure(9.2, 4.6)
     axes = figure.subplots()
     styles = style_of(evaluation, shared_metric(evaluation, metric))
     x = _positions(curve.support_sizes)
@@ -51,7 +52,7 @@ def draw_curve(evaluation: Evaluation, metric: str) -> str | None:
     ]
     ends = {m: float(curve.mean(m, metric)[-1]) for m in named}
     _label_ends(axes, ends, styles, x[-1])
-    _dress(axes, curve, metric)
+    _dress(axes, curve, metric, narrow)
     return svg_for_page(figure)
 
 
@@ -100,13 +101,14 @@ def _label_ends(
 ) -> None:
     """Write names at the right end of their lines, moved apart where they would overlap."""
     low, high = axes.get_ylim()
-    step = (high - low) * 0.052
+    step = (high - low) * 0.24 / axes.figure.get_figheight()
     names = sorted(ends, key=lambda m: ends[m])
     heights = [ends[m] for m in names]
     for n in range(1, len(heights)):
         heights[n] = max(heights[n], heights[n - 1] + step)
-    over = max(0.0, heights[-1] - high)
-    heights = [h - over * n / max(len(heights) - 1, 1) for n, h in enumerate(heights)]
+    heights[-1] = min(heights[-1], high)
+    for n in range(len(heights) - 2, -1, -1):
+        heights[n] = min(heights[n], heights[n + 1] - step)
     for name, height in zip(names, heights, strict=True):
         tint, weight = styles[name]
         axes.annotate(
@@ -130,13 +132,14 @@ def _label_ends(
         )
 
 
-def _dress(axes: Any, curve: CurveTable, metric: str) -> None:
+def _dress(axes: Any, curve: CurveTable, metric: str, narrow: bool) -> None:
     shown = METRICS[metric]
     better = {True: " (higher is better)", False: " (lower is better)", None: ""}[
         shown.higher_is_better
     ]
-    axes.set_title(f"{shown.label}: {shown.meaning}{better}", fontsize=10, loc="left")
-    axes.set_xlabel("items known of each user (square-root scale)", fontsize=9)
+    joint, size = ("\n", 9) if narrow else (": ", 10)
+    axes.set_title(f"{shown.label}{joint}{shown.meaning}{better}", fontsize=size, loc="left")
+    axes.set_xlabel("items known of each user (square-root scale)", fontsize=8 if narrow else 9)
     axes.set_xticks(_positions(curve.support_sizes), [str(k) for k in curve.support_sizes])
     quiet_axes(axes)
 
@@ -149,9 +152,11 @@ def quiet_axes(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | None:
+def draw_differences(
+    evaluation: Evaluation, metric: str = "ndcg@10", *, narrow: bool = False
+) -> str | None:
     """Forest plot: the first model minus every other recommender, one panel for each number of
-    events; None without a model.
+    events; None without a model. `narrow` draws two panels in a row, for a phone.
     """
     curve = evaluation.curve
     ours = next(iter(evaluation.models), None)
@@ -160,38 +165,51 @@ def draw_differences(evaluation: Evaluation, metric: str = "ndcg@10") -> str | N
         return None
     differences = {m: curve.differences(ours, m, metric) for m in others}
     others.sort(key=lambda m: float(np.mean([d.mean for d in differences[m]])), reverse=True)
-    figure = new_figure(10.5, 1.25 + 0.27 * len(others))
-    panels = np.atleast_1d(figure.subplots(1, len(curve.support_sizes), sharey=True, sharex=True))
-    for column, (axes, k) in enumerate(zip(panels, curve.support_sizes, strict=True)):
-        axes.axvline(0, color="black", linewidth=0.8)
-        for row, other in enumerate(others):
-            d = differences[other][column]
-            tint = QUIET if not d.is_clear else BETTER if d.low > 0 else WORSE
-            axes.plot([d.low, d.high], [row, row], color=tint, linewidth=1.8, solid_capstyle="butt")
-            axes.plot(d.mean, row, color=tint, marker="o", markersize=4.5)
+    columns = min(2 if narrow else len(curve.support_sizes), len(curve.support_sizes))
+    rows, height = -(-len(curve.support_sizes) // columns), 1.25 + 0.27 * len(others)
+    figure = new_figure(PHONE, 0.4 + height * rows) if narrow else new_figure(10.5, height)
+    grid = figure.subplots(rows, columns, sharey=True, sharex=True, squeeze=False)
+    for at, axes in enumerate(grid.flat):
+        if at >= len(curve.support_sizes):
+            axes.set_visible(False)
+            continue
+        _draw_forest(axes, [differences[other][at] for other in others])
+        k = curve.support_sizes[at]
         axes.set_title(f"{k} known item{'' if k == 1 else 's'}", fontsize=9)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(labelsize=7.5, length=2, axis="x")
-        axes.tick_params(labelsize=8.5, length=0, axis="y")
-        axes.grid(axis="x", color=QUIET, alpha=0.25, linewidth=0.6)
-    panels[0].set_yticks(range(len(others)), others)
-    panels[0].set_ylim(-0.6, len(others) - 0.4)
+    grid[0, 0].set_yticks(range(len(others)), others)
+    grid[0, 0].set_ylim(-0.6, len(others) - 0.4)
     figure.supxlabel(
-        f"{ours} against the recommender named, difference in {METRICS[metric].label}; right of "
-        f"the line: {ours} is better",
-        fontsize=9,
+        f"{ours} against the recommender named, difference in {METRICS[metric].label};"
+        f"{chr(10) if narrow else ' '}right of the line: {ours} is better",
+        fontsize=8 if narrow else 9,
     )
     return svg_for_page(figure)
 
 
-def draw_character(evaluation: Evaluation) -> str | None:
-    """Plot coverage, novelty and diversity along the curve; None where none was measured."""
+def _draw_forest(axes: Any, differences: Sequence[Difference]) -> None:
+    """Draw one difference a row, with its interval."""
+    axes.axvline(0, color="black", linewidth=0.8)
+    for row, d in enumerate(differences):
+        tint = QUIET if not d.is_clear else BETTER if d.low > 0 else WORSE
+        axes.plot([d.low, d.high], [row, row], color=tint, linewidth=1.8, solid_capstyle="butt")
+        axes.plot(d.mean, row, color=tint, marker="o", markersize=4.5)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(labelsize=7.5, length=2, axis="x")
+    axes.tick_params(labelsize=8.5, length=0, axis="y")
+    axes.grid(axis="x", color=QUIET, alpha=0.25, linewidth=0.6)
+
+
+def draw_character(evaluation: Evaluation, *, narrow: bool = False) -> str | None:
+    """Plot coverage, novelty and diversity along the curve; None where none was measured. `narrow`
+    draws them below each other, for a phone.
+    """
     curve = evaluation.curve
     wanted = [m for m in ("coverage@10", "novelty@10", "diversity@10") if m in curve.metrics]
     if not wanted:
         return None
-    figure = new_figure(10.5, 3.4)
-    panels = np.atleast_1d(figure.subplots(1, len(wanted)))
+    many = len(wanted)
+    figure = new_figure(PHONE, 0.6 + 2.2 * many) if narrow else new_figure(10.5, 3.4)
+    panels = np.atleast_1d(figure.subplots(*((many, 1) if narrow else (1, many))))
     styles = style_of(evaluation, "ndcg@10")
     x = _positions(curve.support_sizes)
     for axes, metric in zip(panels, wanted, strict=True):
@@ -215,22 +233,22 @@ def draw_character(evaluation: Evaluation) -> str | None:
     figure.legend(
         *zip(*kept, strict=True),
         loc="outside lower center",
-        ncols=len(kept),
+        ncols=2 if narrow else len(kept),
         fontsize=8.5,
         frameon=False,
     )
     return svg_for_page(figure)
 
 
-def draw_calibration(evaluation: Evaluation) -> str | None:
+def draw_calibration(evaluation: Evaluation, *, narrow: bool = False) -> str | None:
     """Plot the share of stated values inside the 90% interval, at each number of events; None where
-    no recommender states uncertainty.
+    no recommender states uncertainty. `narrow` draws it for a phone.
     """
     curve = evaluation.curve
     able = [m for m in curve.models if curve.has(m, "covered@90")]
     if not able:
         return None
-    figure = new_figure(6.4, 2.9)
+    figure = new_figure(PHONE if narrow else 6.4, 2.9)
     axes = figure.subplots()
     x = _positions(curve.support_sizes)
     axes.axhspan(0.87, 0.93, color=COLORS[2], alpha=0.15, linewidth=0)
@@ -250,7 +268,8 @@ def draw_calibration(evaluation: Evaluation) -> str | None:
         )
     axes.set_ylim(min(0.8, axes.get_ylim()[0]), 1.0)
     axes.set_title(
-        "Share of stated values inside the 90% interval; green: 0.87 to 0.93",
+        f"Share of stated values inside the 90% interval;{chr(10) if narrow else ' '}"
+        "green: 0.87 to 0.93",
         fontsize=9,
         loc="left",
     )
