@@ -72,7 +72,7 @@ def test_what_was_exchanged_says_nothing_and_what_came_back_in_part_was_kept(
 
 
 def test_a_refusal_that_is_asked_for_or_not_given_is_none(tmp_path: Path) -> None:
-    states = "未取消|退款申请中|キャンセル待ち|취소 요청|nicht storniert"
+    states = "未取消|キャンセル待ち|취소 요청|nicht storniert"
     for asked in states.split("|"):
         signs, _ = acts_of(tmp_path, "用户,商品,订单状态", "已完成", asked)
         assert signs == {1: 35}
