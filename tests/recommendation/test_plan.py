@@ -21,6 +21,7 @@ from metarec.recommendation.fitting import held_out_users, plan_costs
 from metarec.recommendation.fitting.plan import plan_fit
 from metarec.recommendation.settings import PRESETS, Settings
 from metarec.recommender import Recommender
+from metarec.runtime.pace import pace
 from served_model import context_model
 
 
@@ -142,3 +143,17 @@ def test_settings_of_models_count() -> None:
     assert any(
         "support_ridge learns from 20 of 60" in line for line in plan_fit(data(), few).thinned
     )
+
+
+def test_a_plan_for_a_slower_machine_takes_longer_and_no_more_memory() -> None:
+    plan = plan_fit(data(), Settings(preset="tiny"))
+    slow = plan.at(3.0)
+    assert slow.seconds.keys() == plan.seconds.keys()
+    assert sum(slow.seconds.values()) == pytest.approx(3 * sum(plan.seconds.values()), abs=1.0)
+    assert replace(slow, seconds=plan.seconds) == plan
+    with pytest.raises(ValueError, match="above 0, got 0"):
+        plan.at(0.0)
+
+
+def test_the_pace_is_a_machine_s() -> None:
+    assert 0.02 < pace() < 50

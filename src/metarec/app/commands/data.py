@@ -93,6 +93,7 @@ def check(
     from metarec.features.usage import column_use, usage_text
     from metarec.recommendation.fitting.plan import plan_fit
     from metarec.recommendation.settings import PRESETS, Settings
+    from metarec.runtime.pace import pace
 
     cleaned, report = read_clean(data, domain=domain)
     advice = advise(cleaned.items, pictures=pictures)
@@ -100,7 +101,8 @@ def check(
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(translated_page(report.to_html(), command_language()), encoding="utf-8")
     uses = column_use(cleaned)
-    plans = {name: plan_fit(cleaned, Settings(preset=name)) for name in PRESETS}
+    here = pace()
+    plans = {name: plan_fit(cleaned, Settings(preset=name)).at(here) for name in PRESETS}
     text = "\n\n".join(
         [
             report.to_text(),

@@ -270,12 +270,13 @@ class Fit:
     def _say_plan(self, data: Dataset, settings: Settings) -> None:
         from metarec.data.schema import BadInput
         from metarec.recommendation.fitting.plan import plan_fit
+        from metarec.runtime.pace import pace
 
         if self.tune is not None:
             raise BadInput(
                 f"--plan counts one fit, --tune {self.tune:g} makes many: give one of them"
             )
-        planned = plan_fit(data, settings, self.workers)
+        planned = plan_fit(data, settings, self.workers).at(pace())
         show(planned.to_dict(), "\n".join(planned.lines()), as_json=self.as_json)
 
     def _fit_on(self, data: Dataset, **more: Any) -> Recommender:

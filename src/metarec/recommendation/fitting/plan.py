@@ -7,7 +7,7 @@ beforehand are listed without an estimate.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -87,7 +87,7 @@ class FitPlan:
     users: int
     items: int
     seconds: dict[str, float]
-    """CPU seconds of each step whose work is counted."""
+    """CPU seconds of each step whose work is counted, at a pace of 1."""
     uncounted: list[str]
     """Models whose cost is not known beforehand."""
     texts: bool
@@ -98,6 +98,18 @@ class FitPlan:
     """Number of processes that fit in parallel, each with this peak."""
     thinned: list[str]
     """Sentences on what will be left out because of its size; empty where nothing is."""
+
+    def at(self, pace: float) -> FitPlan:
+        """Return the plan for a machine where all takes `pace` times as long, see `runtime.pace`.
+
+        Raises:
+            ValueError: if `pace` is not above 0.
+        """
+        if not pace > 0:
+            raise ValueError(f"a pace is above 0, got {pace}")
+        return replace(
+            self, seconds={name: round(cpu * pace, 1) for name, cpu in self.seconds.items()}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values."""
