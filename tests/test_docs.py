@@ -120,6 +120,18 @@ def test_the_chinese_readme_has_the_same_commands_and_code() -> None:
     assert ours == theirs != []
 
 
+def test_a_chinese_page_leads_to_no_english_page_that_is_there_in_chinese() -> None:
+    pages = sorted((ROOT / "docs").rglob("*.zh-CN.md"))
+    named = {
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for label, link in re.findall(r"\[([^\]]+)\]\(([\w./-]+)\.md", page.read_text("utf-8"))
+        if not link.endswith(".zh-CN") and label != "English" and "英文" not in label
+        if (page.parent / f"{link}.zh-CN.md").resolve() in pages
+    }
+    assert named == set()
+
+
 @pytest.mark.parametrize(
     "name",
     ["your-data", "ab-testing", "settings", "policies", "deploying", "extending"]

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from messages import headings, raised, said, sources, templates
+from metarec.app.commands.live import _receipt
 from metarec.explanation.words import AGAINST, PARTS, sentences
+from metarec.feedback.forgetting import NOT_IN_MODEL, ForgetReceipt, _in_services
+from metarec.feedback.forgotten_places import Place, elsewhere, in_data
 from metarec.runtime import language
 from metarec.runtime.language import (
     ERRORS,
@@ -270,6 +273,29 @@ def test_a_verdict_with_a_warning_is_chinese_as_a_whole():
     said = translated(verdict, "zh", SAID, OUTPUT)
     assert re.findall("[A-Za-z@]{2,}", said) == ["iALS", "NDCG@"]
     assert said.startswith("在这里不值得：在已知 1 个物品时有更好的简单基线")
+
+
+def test_a_receipt_of_forgetting_is_chinese_as_a_whole():
+    receipt = ForgetReceipt(
+        receipt_id="12",
+        timestamp=0.0,
+        rows_deleted={"events": 9, "slates": 0, "users": 1, "friends": 0, "exposures": 0},
+        bytes_erased=True,
+        in_model=NOT_IN_MODEL,
+        places=[
+            Place(place="event store, table events", removed=9),
+            Place(place="event store, table slates"),
+            Place(place="event store, bytes of deleted rows"),
+            Place(place="model version 29d726979bb7, training tables", removed=10),
+            in_data(None, {"u1"}),
+            _in_services(),
+            elsewhere(),
+        ],
+    )
+    said = translated_lines(_receipt(receipt), "zh", OUTPUT, SAID)
+    names = r"29d726979bb7|metarec|events|slates|`data`|id"
+    assert re.findall("[A-Za-z]{2,}", re.sub(names, "", said)) == []
+    assert not re.search("[:;,] ", said)
 
 
 def test_what_speaks_for_or_against_in_these_circumstances_is_whole():
