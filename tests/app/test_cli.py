@@ -421,7 +421,9 @@ def test_an_explanation_is_a_page_of_the_reports_family(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--like", "nonesuch"], "item 'nonesuch' is not in the catalog (24 items)"),
+        (["--like", "nonesuch"], "(24 items); `metarec recommend MODEL --json` names items"),
+        (["--ban", "S00"], "item 'S00' is not in the catalog (24 items); did you mean 's00'?"),
+        (["--seed", "-1"], "--seed must be 0 or more, got -1"),
         (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
         (["--quota", "spase=2"], "--quota: no item has the tag 'spase'; did you mean 'space'?"),
         (["--quota", "space=few"], "--quota: 'few' is not a number"),

@@ -112,7 +112,7 @@ ITEM = "--item s00"
         ("domains nope", "no domain 'nope'; there are e-commerce"),
         ("reproduce nope", "there is no table 'nope'; there are melu"),
         ("reproduce beauty nowhere", "nowhere is not there; beauty needs"),
-        ("reproduce beauty text.txt", "text.txt holds no sequences"),
+        ("reproduce beauty text.txt", "text.txt line 1: 2 or more words are expected, got 1"),
         ("reproduce beauty data", "data is a folder; name the file in it"),
         ("reproduce tanp-lastfm data", "is not the file of that name"),
         ("forget model --user u1 --store data", "the event store 'data' is a folder"),

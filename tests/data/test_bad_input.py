@@ -14,6 +14,7 @@ from metarec.data.cleaning import check, read_clean
 from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.read import read
 from metarec.data.schema import BadInput, DataWarning
+from metarec.data.sources.text.header_lines import headings_of
 
 GOOD = "".join(f"u{n},i{n % 7},{1_600_000_000 + 97_123 * n},{1 + n % 5}\n" for n in range(40))
 HEADER = "user_id,item_id,timestamp,value\n"
@@ -277,3 +278,17 @@ def test_a_catalog_of_other_ids_is_refused_when_told_to_drop(tmp_path: Path) -> 
     )
     with pytest.raises(BadInput, match="do both use the same ids"):
         check(tmp_path, CleaningConfig(unknown_items="drop"))
+
+
+@pytest.mark.parametrize("name", ["events.csv", "events.tsv", "events.txt"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\xef\xbb\xbf", b"\n\n \n"])
+def test_a_file_without_a_word_is_told_by_its_name(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match=rf"{name}.*(is empty|no column 'user_id'|has no rows)"):
+        read(tmp_path / name)
+
+
+def test_text_without_a_line_has_no_headings() -> None:
+    assert headings_of("", [",", "\t"], "events.csv") is None

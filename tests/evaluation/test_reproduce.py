@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -188,8 +190,61 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         reproduce("x", tmp_path, [])
     with pytest.raises(BadInput, match="is not there; beauty needs data/Beauty.txt of github"):
         reproduce("beauty", tmp_path / "no", [])
-    with pytest.raises(BadInput, match="interaction_dict_y.json cannot be read"):
+    with pytest.raises(BadInput, match="interaction_dict_x.json is missing; fetch all"):
         reproduce("tanp-lastfm", tmp_path, [])
     (tmp_path / "empty.txt").write_text("")
-    with pytest.raises(BadInput, match="holds no sequences"):
+    with pytest.raises(BadInput, match="empty.txt is empty; fetch the file again"):
         TABLES["beauty"].read(tmp_path / "empty.txt")
+
+
+def _cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+BROKEN: list[tuple[str, str, Any, str]] = [
+    ("episodes", "interaction_dict_x.json", _cut, "is not the file of that name.*cut short"),
+    ("episodes", "interaction_dict_x.json", "[1, 2]", "an object of lists is expected"),
+    ("episodes", "interaction_dict_x.json", '{"1": 5}', "'1' must be a list of ids or numbers"),
+    ("episodes", "interaction_dict_x.json", '{"1": "ab"}', "'1' must be a list of ids or numbers"),
+    ("episodes", "interaction_dict_y.json", None, "interaction_dict_y.json is missing; fetch all"),
+    ("episodes", "interaction_dict_y.json", '{"1": [1]}', "do not hold the same ratings: user"),
+    ("episodes", "interaction_dict_y.json", lambda t: t.replace("1", "NaN", 1), "same ratings|fin"),
+    ("episodes", "training/evidence/supp_x_3_u_m_ids.txt", None, "holds 23 files supp_x_N"),
+    ("episodes", "training/evidence/supp_x_3_u_m_ids.txt", "", "is empty; fetch the file again"),
+    ("episodes", "training/evidence/supp_x_3_u_m_ids.txt", "1 2 3\n", "line 1: 2 words are exp"),
+    ("episodes", "testing/evidence/query_x_3_u_m_ids.txt", "1\n", "line 1: 2 words are expected"),
+    ("episodes", "testing/evidence/query_x_3_u_m_ids.txt", "no 2\n", "user 'no' has no item '2'"),
+    ("states", "warm_state.json", _cut, "is not the file of that name.*cut short"),
+    ("states", "warm_state_y.json", None, "warm_state_y.json is missing; fetch all files"),
+    ("states", "user_cold_state.json", '{"1": ["2"]}', "do not hold the same ratings: user"),
+    ("states", "movies_extrainfos.dat", _cut, "line 3[0-9]: 9 cells or more between `::`"),
+    ("states", "movies_extrainfos.dat", "", "movies_extrainfos.dat is empty"),
+    ("states", "users.dat", "1::F\n", "users.dat line 1: 4 cells or more between `::`"),
+    ("states", "users.dat", b"\xff\xfe1::F", "users.dat cannot be read.*fetch the file again"),
+    ("sequences", "Beauty.txt", "1 7 3\n2\n", "line 2: 2 or more words are expected, got 1"),
+    ("sequences", "Beauty.txt", "what it is\n", "each a whole number, got 'what'"),
+    ("sequences", "Beauty.txt", "1 7 3\n1 3 7\n", "holds two lines of one user"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "content", "said"), BROKEN)
+def test_a_broken_file_of_a_table_is_refused_by_its_name(
+    kind: str, name: str, content: Any, said: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    if kind == "sequences":
+        folder.mkdir()
+        (folder / name).write_text("1 7 3\n")
+    else:
+        shutil.copytree(request.getfixturevalue(kind), folder)
+    file = folder / name
+    if content is None:
+        file.unlink()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        file.write_text(content if isinstance(content, str) else content(file.read_text()))
+    table = {"episodes": "tanp-lastfm", "states": "hire", "sequences": "beauty"}[kind]
+    with pytest.raises(BadInput, match=said) as refused:
+        TABLES[table].read(file if kind == "sequences" else folder)
+    assert file.name in str(refused.value) or "supp_x_N" in str(refused.value)

@@ -184,11 +184,13 @@ def test_words_follow_kind_value_and_sign():
         FeatureEffect(about="content", name="text", value="rocket", effect=-0.5),
         FeatureEffect(about="content", name="year", value="1999", effect=0.4),
         FeatureEffect(about="circumstances", name="order", value="", effect=0.3),
+        FeatureEffect(about="circumstances", name="kinds", value="like, hide", effect=-0.2),
     ]
     assert sentences([], features, {}) == [
         'although its text says "rocket"',
         "because its year is 1999",
-        "because of the order in which you met them",
+        "because of the order of your events: reversed, they would speak for it less",
+        "although your events are like, hide: as plain ones they would speak for it more",
     ]
     assert sentences([], [], {"popularity": 1.0, "profile": -0.5}) == [
         "because many users like it",

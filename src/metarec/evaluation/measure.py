@@ -82,7 +82,7 @@ METRICS = {
         Metric(
             name="accuracy@10",
             label="Accuracy@10",
-            meaning="share of the catalog put on the right side; near 1 for any list",
+            meaning="share of the catalog put on the right side; near 1 for any slate",
             higher_is_better=True,
         ),
         Metric(

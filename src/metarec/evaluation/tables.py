@@ -11,6 +11,11 @@ from metarec.evaluation.measure import METRICS, check_metric
 ESCAPED = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 
 
+def label_of(metric: str) -> str:
+    """Return the name of a metric as readers know it; a metric without one keeps its own."""
+    return METRICS[metric].label if metric in METRICS else metric
+
+
 def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
     """Return a booktabs table: rows are recommenders, columns are numbers of known items, the best
     in bold where the metric has a better end.
@@ -28,7 +33,7 @@ def latex(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
     lines = [
         rf"\begin{{tabular}}{{l{'r' * len(curve.support_sizes)}}}",
         r"\toprule",
-        rf"{metric.translate(ESCAPED)} by known items & "
+        rf"{label_of(metric).translate(ESCAPED)} by known items & "
         rf"{' & '.join(map(str, curve.support_sizes))} \\",
         r"\midrule",
         *(
@@ -51,7 +56,7 @@ def html(curve: CurveTable, metric: str = "ndcg@10", digits: int = 3) -> str:
         for name, cells in _rows(curve, metric, digits)
     )
     return (
-        f"<table><thead><tr><th>{escape(metric)} by known items</th>{head}</tr></thead>"
+        f"<table><thead><tr><th>{escape(label_of(metric))} by known items</th>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
     )
 

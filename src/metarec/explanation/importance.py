@@ -83,8 +83,10 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
     effects = _effects(
         model, request, [replace(request, history=events) for events in changed.values()], item_id
     )
+    kinds = dict.fromkeys(kind for *_, kind, _ in map(parts_of, history) if kind is not None)
+    told = {"kinds": ", ".join(map(str, kinds))}
     return [
-        FeatureEffect(about="circumstances", name=name, value="", effect=effect)
+        FeatureEffect(about="circumstances", name=name, value=told.get(name, ""), effect=effect)
         for name, effect in zip(changed, effects, strict=True)
     ]
 

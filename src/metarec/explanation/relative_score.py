@@ -18,6 +18,7 @@ import numpy as np
 
 from metarec.data.arguments import ids_of
 from metarec.data.domains import DEFAULT_POLICY
+from metarec.data.policies import nearest
 from metarec.data.schema import BadInput, Catalog, Vocabulary
 from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.slate import Request
@@ -128,11 +129,26 @@ def columns_of(model: Explained, item_ids: Sequence[str]) -> np.ndarray:
     columns = model.vocabulary.indexes(item_ids)
     if (columns < 0).any():
         missing = item_ids[int(np.argmax(columns < 0))]
-        raise BadInput(
-            f"item {missing!r} is not in the catalog ({len(model.vocabulary):,} items); "
-            "add it with Recommender.with_items, or ask about an item of a slate"
-        )
+        raise unknown_item(model, missing)
     return columns
+
+
+MAX_COMPARED = 20_000
+"""Number of ids above which no similar one is looked for: that would take seconds."""
+
+
+def unknown_item(model: Explained, item_id: str) -> BadInput:
+    """Return the error for an id that no item has: it names the most similar id, or how the ids are
+    listed.
+    """
+    ids = model.vocabulary.ids
+    near = nearest(item_id, ids) if len(ids) <= MAX_COMPARED else None
+    way_out = (
+        f"did you mean {near!r}?"
+        if near
+        else "`metarec recommend MODEL --json` names items, Recommender.with_items adds one"
+    )
+    return BadInput(f"item {item_id!r} is not in the catalog ({len(ids):,} items); {way_out}")
 
 
 def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:

@@ -74,11 +74,22 @@ DID = {
 }
 """Kind of an event -> verb phrase; other kinds get a general one."""
 CIRCUMSTANCES = {
-    "kinds": "what you did with each item",
-    "times": "when you did it",
-    "order": "the order in which you met them",
+    "kinds": (
+        "because your events are {}: as plain ones they would speak for it less",
+        "although your events are {}: as plain ones they would speak for it more",
+    ),
+    "times": (
+        "because of the times of your events: without them they would speak for it less",
+        "in spite of the times of your events: without them they would speak for it more",
+    ),
+    "order": (
+        "because of the order of your events: reversed, they would speak for it less",
+        "in spite of the order of your events: reversed, they would speak for it more",
+    ),
 }
-"""Circumstance of the events -> how it is said in a reason."""
+"""Circumstance of the events -> reason when it raises and when it lowers the item: it says what was
+compared, since the circumstance alone tells nobody anything.
+"""
 PARTS = {
     "popularity": "many users like it",
     "item_statistics": "those who met it liked it",
@@ -281,10 +292,7 @@ def _of_feature(feature: FeatureEffect, labels: Mapping[str, str] | None = None)
     if feature.about == "profile":
         return f"users of your {called} ({feature.value}) like it {'more' if lifts else 'less'}"
     if feature.about == "circumstances":
-        return (
-            f"{'because of' if lifts else 'in spite of'} "
-            f"{CIRCUMSTANCES.get(feature.name, feature.name)}"
-        )
+        return CIRCUMSTANCES[feature.name][0 if lifts else 1].format(feature.value)
     word = "because" if lifts else "although"
     if not feature.value:
         return f"{'because of' if lifts else 'in spite of'} its {feature.name}"

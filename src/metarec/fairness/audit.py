@@ -16,6 +16,7 @@ from metarec.data.schema import BadInput
 from metarec.evaluation.interface import Scores
 from metarec.evaluation.measure import METRICS, EvaluationSet
 from metarec.evaluation.significance import interval, resample
+from metarec.evaluation.tables import label_of
 from metarec.fairness.disparity import SMALL, Gap, GroupValue, find_gaps, values_by_group
 from metarec.fairness.exposure import (
     ExposureRow,
@@ -107,7 +108,7 @@ class Audit:
     def to_text(self) -> str:
         """Return the audit as text for a terminal."""
         lines = [
-            f"{self.metric} by group, of {self.users} users evaluated as new users",
+            f"{label_of(self.metric)} by group, of {self.users} users evaluated as new users",
             *_table(self),
             "",
             self.summary(),
@@ -143,14 +144,13 @@ class Audit:
         gap, fair = self.largest_clear_gap, self.largest_fair_gap
         if gap is None:
             return (
-                f"No gap between groups in {self.metric} is clear of chance with {self.users} "
-                f"users; small gaps may still be there."
+                f"No gap between groups in {label_of(self.metric)} is clear of chance with "
+                f"{self.users} users; small gaps may still be there."
             )
         return (
             f"The widest clear gap: by {gap.by}, {gap.best} is served {gap.size:.3f} better than "
-            f"{gap.worst} "
-            f"[{gap.low:.3f}, {gap.high:.3f}] in {self.metric}, averaged over the curve"
-            f"{_what_is_left(gap)}{_fair_instead(gap, fair)}"
+            f"{gap.worst} [{gap.low:.3f}, {gap.high:.3f}] in {label_of(self.metric)}, averaged "
+            f"over the curve{_what_is_left(gap)}{_fair_instead(gap, fair)}"
         )
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from metarec.evaluation.tables import label_of
 from metarec.fairness.audit import Audit
 from metarec.fairness.disparity import GroupValue
 from metarec.fairness.groups import NOT_STATED
@@ -45,7 +46,8 @@ def draw_groups(audit: Audit, by: str, metric: str, *, narrow: bool = False) -> 
         forest.axvline(PROMISED[metric], color=QUIET, linewidth=1, linestyle=":")
     _draw_forest(forest, shown)
     curve.set_title(
-        f"{metric} by {by}, by known items; colors as {'below' if narrow else 'beside it'}",
+        f"{label_of(metric)} by {by}, by known items; colors as "
+        f"{'below' if narrow else 'beside it'}",
         fontsize=9,
         loc="left",
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from metarec.evaluation.tables import label_of
 from metarec.fairness.audit import Audit
 from metarec.fairness.audit_plots import draw_exposure, draw_groups
 from metarec.fairness.mitigation.trade_off import TradeOffTable
@@ -117,7 +118,7 @@ def _gaps(audit: Audit) -> list[str]:
         "known items",
         "served best",
         "served worst",
-        f"gap in {audit.metric}",
+        f"gap in {label_of(audit.metric)}",
         "at equal number of liked items",
         "corrected p",
         "",
@@ -144,7 +145,7 @@ def _groups(audit: Audit) -> str:
                 r.by,
                 r.group + (" (small)" if r.is_small else ""),
                 str(r.users),
-                r.metric,
+                label_of(r.metric),
                 "whole curve" if r.n_support is None else str(r.n_support),
                 f"{r.value:.4f}",
                 "" if isnan(r.low) else f"{r.low:.4f} to {r.high:.4f}",

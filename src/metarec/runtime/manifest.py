@@ -142,7 +142,8 @@ def _read_json(path: Path, place: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise BrokenArtifact(
-            f"{path} is missing or unreadable; {str(place)!r} is no metarec model"
+            f"{path} is missing or unreadable; {str(place)!r} is no metarec model: name the "
+            "folder that `metarec fit` wrote"
         ) from error
 
 

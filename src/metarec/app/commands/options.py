@@ -27,8 +27,26 @@ from metarec.runtime.language import (
 MAX_WIDTH = 80
 """Width of a line of notes on a terminal."""
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _seed(value: int) -> int:
+    """Return a seed unchanged.
+
+    Raises:
+        BadInput: if it is negative, which no generator takes.
+    """
+    if value < 0:
+        from metarec.data.errors import BadInput
+
+        raise BadInput(f"--seed must be 0 or more, got {value}")
+    return value
+
+
 Seed = Annotated[
-    int, typer.Option(help="Seed of everything random: the same seed gives the same result.")
+    int,
+    typer.Option(
+        help="Seed of everything random: the same seed gives the same result.", callback=_seed
+    ),
 ]
 Source = Annotated[
     str,

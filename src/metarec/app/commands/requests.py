@@ -100,13 +100,11 @@ def known_items(model: Recommender, item_ids: Sequence[str]) -> Sequence[str]:
     Raises:
         BadInput: naming the first that is not in the catalog.
     """
-    from metarec.data.schema import BadInput
+    from metarec.explanation.relative_score import unknown_item
 
     for item_id in item_ids:
         if item_id not in model.vocabulary:
-            raise BadInput(
-                f"item {item_id!r} is not in the catalog ({len(model.vocabulary):,} items)"
-            )
+            raise unknown_item(model, item_id)
     return item_ids
 
 

@@ -122,7 +122,7 @@ def accuracy(hits: np.ndarray, relevant: np.ndarray, candidates: np.ndarray, k: 
     [0, 1].
 
     `1 - (false positives + false negatives) / candidates`; fewer than `k` candidates are all
-    listed. With a large catalog it is near 1 for any list: read it beside F1.
+    listed. With a large catalog it is near 1 for any slate: read it beside F1.
 
     Args:
         hits: bool `[B, K]`.

@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from metarec.data.cleaning_config import OFF
 from metarec.data.dataset import Dataset
-from metarec.data.schema import BadInput
-from metarec.evaluation.papers.files import json_of, text_of
+from metarec.evaluation.papers.files import cells_of, ratings_of
 
 FILES = "the folder movielens/ml-1m of github.com/hoyeoplee/MeLU, states and attributes"
 WARM = "warm_state"
@@ -45,16 +43,7 @@ def state_of(folder: Path, name: str) -> State:
     Raises:
         BadInput: if its two files do not hold the same ratings.
     """
-    items, values = json_of(folder / f"{name}.json"), json_of(folder / f"{name}_y.json")
-    try:
-        return {
-            user: {item: float(value) for item, value in zip(row, values[user], strict=True)}
-            for user, row in items.items()
-        }
-    except (KeyError, ValueError) as error:
-        raise BadInput(
-            f"{folder / name}.json and its _y.json do not hold the same ratings: {error}"
-        ) from error
+    return ratings_of(folder / f"{name}.json", folder / f"{name}_y.json")
 
 
 def warm_data(folder: Path, name: str) -> Dataset:
@@ -79,16 +68,15 @@ def _films(file: Path) -> pl.DataFrame:
     """Read the films' attributes that MeLU's authors collected; lists in the form that the catalog
     reads.
     """
-    rows = []
-    for line in text_of(file).splitlines():
-        row = line.split("::")
-        if len(row) > max(FILM_PLACES):
-            rows.append([re.sub(r"\s*\([^()]*\)", "", row[place]) for place in FILM_PLACES])
+    rows = [
+        [re.sub(r"\s*\([^()]*\)", "", row[place]) for place in FILM_PLACES]
+        for row in cells_of(file, max(FILM_PLACES) + 1)
+    ]
     films = pl.DataFrame(rows, schema={name: pl.Utf8 for name in FILMS}, orient="row")
     lists = pl.col("genres", "directors", "actors").str.replace_all(", ", "|")
     return films.with_columns(lists, pl.col("year").cast(pl.Float64, strict=False))
 
 
 def _profiles(file: Path) -> pl.DataFrame:
-    rows: list[Any] = [line.split("::")[: len(PROFILE)] for line in text_of(file).splitlines()]
+    rows = [row[: len(PROFILE)] for row in cells_of(file, len(PROFILE))]
     return pl.DataFrame(rows, schema={name: pl.Utf8 for name in PROFILE}, orient="row")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from metarec.data.arguments import shown
 from metarec.data.cleaning_config import OFF
 from metarec.data.cold_users import ColdUser
 from metarec.data.dataset import Dataset
@@ -21,7 +22,7 @@ from metarec.evaluation.baselines import BASELINES
 from metarec.evaluation.interface import Evaluated, Rates
 from metarec.evaluation.papers import leave_last_out as last_out
 from metarec.evaluation.papers.baselines import ByScore
-from metarec.evaluation.papers.files import json_of, text_of
+from metarec.evaluation.papers.files import ratings_of, rows_of_words
 from metarec.evaluation.papers.hire_contexts import hire_movies
 from metarec.evaluation.papers.melu_states import FILES as MELU_FILES
 from metarec.evaluation.papers.melu_states import is_melu
@@ -58,15 +59,10 @@ def tanp_lastfm(folder: Path) -> Published:
     A 1 is an artist listened to, a 0 one drawn at random, which is no event of the user. Training
     and support are implicit events without values, and query items are ranked by score.
     """
-    ratings = json_of(folder / "interaction_dict_y.json")
-    values = {
-        (user, item): float(value)
-        for user, items in json_of(folder / "interaction_dict_x.json").items()
-        for item, value in zip(items, ratings[user], strict=True)
-    }
+    values = ratings_of(folder / "interaction_dict_x.json", folder / "interaction_dict_y.json")
     train = Dataset(
         interactions=pl.DataFrame(
-            [(u, i, "listen") for u, i in _pairs(folder / "training") if values[u, i] > 0],
+            [(u, i, "listen") for u, i in _pairs(folder / "training", values) if values[u][i] > 0],
             schema=["user_id", "item_id", "kind"],
             orient="row",
         ),
@@ -105,12 +101,18 @@ def _rated_movies(folder: Path) -> Dataset:
 
 def sequences(file: Path) -> Dataset:
     """Read a file with one line for each user: the user, then the user's items in order."""
-    rows = []
-    for line in text_of(file).splitlines():
-        user, *items = line.split()
-        rows += [(user, item, float(place)) for place, item in enumerate(items)]
-    if not rows:
-        raise BadInput(f"{file} holds no sequences: lines of a user and items are expected")
+    lines = rows_of_words(file, 2)
+    odd = next((word for line in lines for word in line if not word.isdigit()), None)
+    if odd is not None:
+        raise BadInput(
+            f"{file} holds no sequences: lines of a user and items are expected, each a whole "
+            f"number, got {shown(odd)}; fetch the file again"
+        )
+    rows = [
+        (user, item, float(place)) for user, *items in lines for place, item in enumerate(items)
+    ]
+    if len({user for user, *_ in lines}) < len(lines):
+        raise BadInput(f"{file} holds two lines of one user; fetch the file again")
     events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
     return Dataset(interactions=events, name=file.stem, cleaning=OFF)
 
@@ -234,17 +236,17 @@ def published_lines(name: str) -> str:
     return "\n".join(["published:", *rows, *filter(None, [table_of(name).remade])])
 
 
-def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUser]:
+def _episodes(folder: Path, values: dict[str, dict[str, float]]) -> list[ColdUser]:
     """Read the test episodes of a folder as new users; liked items are those with value 1."""
     users = []
-    for place in range(len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))):
-        shown, query_of = (_named(folder, part, place) for part in ("supp", "query"))
-        query = [(item, values[user, item]) for user, item in query_of]
+    for place in range(_count(folder)):
+        shown, query_of = (_named(folder, part, place, values) for part in ("supp", "query"))
+        query = [(item, values[user][item]) for user, item in query_of]
         users.append(
             ColdUser(
                 user_id=query_of[0][0],
                 profile={},
-                pool=[(item, 1.0, "listen") for user, item in shown if values[user, item] > 0],
+                pool=[(item, 1.0, "listen") for user, item in shown if values[user][item] > 0],
                 query=query,
                 relevant=[item for item, value in query if value > 0],
             )
@@ -254,17 +256,47 @@ def _episodes(folder: Path, values: dict[tuple[str, str], float]) -> list[ColdUs
     return users
 
 
-def _pairs(folder: Path) -> list[tuple[str, str]]:
-    count = len(list((folder / "evidence").glob("query_x_*_u_m_ids.txt")))
+def _pairs(folder: Path, values: dict[str, dict[str, float]]) -> list[tuple[str, str]]:
     return [
         pair
-        for place in range(count)
+        for place in range(_count(folder))
         for part in ("supp", "query")
-        for pair in _named(folder, part, place)
+        for pair in _named(folder, part, place, values)
     ]
 
 
-def _named(folder: Path, part: str, place: int) -> list[tuple[str, str]]:
-    """Return (user, item) of each line of one side of an episode."""
-    lines = text_of(folder / "evidence" / f"{part}_x_{place}_u_m_ids.txt").splitlines()
-    return [(user, item) for user, item in (line.split() for line in lines)]
+def _count(folder: Path) -> int:
+    """Return the number of episodes of a folder, each of which has two files.
+
+    Raises:
+        BadInput: if there are fewer files of one side than of the other.
+    """
+    shown, asked = (
+        len(list((folder / "evidence").glob(f"{part}_x_*_u_m_ids.txt")))
+        for part in ("supp", "query")
+    )
+    if shown != asked:
+        raise BadInput(
+            f"{folder / 'evidence'} holds {shown} files supp_x_N_u_m_ids.txt and {asked} files "
+            "query_x_N_u_m_ids.txt; fetch all files of the table"
+        )
+    return asked
+
+
+def _named(
+    folder: Path, part: str, place: int, values: dict[str, dict[str, float]]
+) -> list[tuple[str, str]]:
+    """Return (user, item) of each line of one side of an episode.
+
+    Raises:
+        BadInput: if a line is something else, or its rating is not in `values`.
+    """
+    file = folder / "evidence" / f"{part}_x_{place}_u_m_ids.txt"
+    rows = [(user, item) for user, item in rows_of_words(file, 2, 2)]
+    for user, item in rows:
+        if item not in values.get(user, {}):
+            raise BadInput(
+                f"{file}: user {user!r} has no item {item!r} in interaction_dict_x.json; fetch all "
+                "files of the table"
+            )
+    return rows

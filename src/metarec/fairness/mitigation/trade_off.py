@@ -18,6 +18,7 @@ import numpy as np
 
 from metarec.data.schema import BadInput
 from metarec.evaluation.significance import resample
+from metarec.evaluation.tables import label_of
 from metarec.fairness.disparity import (
     Gap,
     Matched,
@@ -149,8 +150,8 @@ class TradeOffTable:
             best = max(wins, key=lambda row: row.overall)
             return sentence + (
                 f"{best.name} at least halves it (to {best.gap:.3f}) for {-best.trade_off:+.1%} "
-                f"of overall {self.metric}; {self.gap.worst} moves by {best.worst_change}, "
-                f"{self.gap.best} by {best.best_change}."
+                f"of overall {label_of(self.metric)}; {self.gap.worst} moves by "
+                f"{best.worst_change}, {self.gap.best} by {best.best_change}."
             )
         return sentence + self._none_halves()
 
@@ -166,7 +167,7 @@ class TradeOffTable:
         )
         return (
             f"None of what was tried halves it for at most {MAX_COST:.0%} of overall "
-            f"{self.metric} ({tried}).{nearest} "
+            f"{label_of(self.metric)} ({tried}).{nearest} "
             f"{self._what_it_takes()}; {self._most_gained()}"
         )
 
@@ -201,7 +202,8 @@ class TradeOffTable:
         width = max(len(row.name) for row in self.rows) if self.rows else 8
         width = max(width, len(AS_IS))
         lines = [
-            f"{self.metric}{'' if self.n_support is None else f' after {self.n_support} events'}; "
+            f"{label_of(self.metric)}"
+            f"{'' if self.n_support is None else f' after {self.n_support} events'}; "
             f"gap by {self.gap.by}: {self.gap.best} over "
             f"{self.gap.worst}",
             f"{'':<{width}}  overall   "

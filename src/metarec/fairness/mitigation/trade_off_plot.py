@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metarec.evaluation.tables import label_of
 from metarec.fairness.disparity import more_is_better
 from metarec.fairness.mitigation.trade_off import AS_IS, MAX_COST, TradeOffTable
 from metarec.runtime.drawing import COLORS, QUIET, arms, color, new_figure, svg_for_page
@@ -34,7 +35,9 @@ def draw_trade_offs(table: TradeOffTable) -> str:
             linewidth=1,
             label=row.name,
         )
-    axes.set_xlabel(f"change of overall {table.metric} (dotted: {MAX_COST:.0%} worse)", fontsize=8)
+    axes.set_xlabel(
+        f"change of overall {label_of(table.metric)} (dotted: {MAX_COST:.0%} worse)", fontsize=8
+    )
     axes.set_ylabel(f"gap by {table.gap.by}: {table.gap.best} over {table.gap.worst}", fontsize=8)
     axes.set_title(
         "What is left of the gap, and the price; green: at most half", fontsize=9, loc="left"

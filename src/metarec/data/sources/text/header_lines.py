@@ -40,6 +40,8 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
     """
     every = text.split("\n")
     lines = every[: MAX_TITLES + 3]
+    if not any(line.strip() for line in lines):
+        return None  # an empty file is told where its rows are read
     separator = _separator_in(lines, separators)
     if '"' in text and not all(line.count('"') % 2 == 0 for line in lines):
         # a cell goes over several lines, or quotes are text

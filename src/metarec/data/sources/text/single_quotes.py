@@ -38,9 +38,10 @@ def _are_even(lines: Sequence[str], separator: str) -> bool:
     """Whether all lines have the same number of cells, and some column is in quotes in all rows."""
     text = "\n".join(lines)
     try:
-        names, *rows = csv.reader(io.StringIO(text), delimiter=separator, quotechar="'")
-    except csv.Error:  # no text at all
+        cells = list(csv.reader(io.StringIO(text), delimiter=separator, quotechar="'"))
+    except csv.Error:
         return False
+    names, rows = cells[0] if cells else [], cells[1:]
     if len(names) < 2 or any(len(row) != len(names) for row in rows):
         return False
     quoted = [_quoted(line, separator) for line in lines[1:]]
