@@ -68,7 +68,8 @@ def test_text_json_and_page_hold_the_same_numbers(found):
     )
     assert f"{gap.size:.3f}" in text and f"{gap.size:.3f}" in page
     assert plain["gaps"] and plain["users"] == 100
-    assert page.count("<svg") == 3 * 3 + 2
+    assert page.count("<svg") == 2 * (3 * 3 + 2)  # each once for a phone
+    assert text.startswith("NDCG@10 by group") and "gap in NDCG@10" in page
     assert "<script" not in page and "http-equiv" not in page
 
 
