@@ -227,6 +227,11 @@ def test_a_fault_of_ours_is_exit_1_and_asks_to_be_reported() -> None:
         int("three")
     except ValueError as error:  # raised by Python for a fault of ours, so not the caller's
         assert cli.explain_failure(error)[0] == 1
+    for line, exit_code in (("first, second = [1]", 1), ("raise ValueError('k is 1 or more')", 2)):
+        try:
+            exec(line, {"__name__": "metarec.data.tables"})
+        except ValueError as error:
+            assert cli.explain_failure(error)[0] == exit_code, line
 
 
 def test_a_disk_that_takes_nothing_is_told_with_the_way_out() -> None:

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from dis import opname
 from errno import EDQUOT, ENOSPC, EROFS
 from typing import Any
 
@@ -196,15 +197,17 @@ def _in_language(line: str, error: BaseException) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Return whether metarec raised an error on purpose. A ValueError from inside a library is a
-    fault of the program, not of the user.
+    """Return whether metarec raised an error on purpose, by a `raise`. A ValueError of Python or a
+    library is a fault of the program, not of the user.
     """
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
-    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith(
-        "metarec."
-    )
+    if place is None:
+        return False
+    step = opname[place.tb_frame.f_code.co_code[place.tb_lasti]]
+    module = str(place.tb_frame.f_globals.get("__name__", ""))
+    return module.startswith("metarec.") and step == "RAISE_VARARGS"
 
 
 def _show_warning(
