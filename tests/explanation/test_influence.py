@@ -127,7 +127,7 @@ def test_a_head_that_is_not_linear_shows_its_remainder(model, request_):
 def test_an_unknown_item_is_named_with_the_way_out(model, request_):
     with pytest.raises(
         BadInput,
-        match=r"item 'nothing' is not in the catalog \(24 items\); `metarec recommend MODEL --json` "
-        r"names items, Recommender.with_items adds one",
+        match=r"item 'nothing' is not in the catalog \(24 items\); `metarec recommend MODEL "
+        r"--json` names items, Recommender.with_items adds one",
     ):
         leave_one_out(model, [request_], [["nothing"]])

@@ -16,8 +16,9 @@ def json_of(file: Path) -> dict[str, list[str]]:
     Raises:
         BadInput: if the file holds something else.
     """
+    text = text_of(file)
     try:
-        found = json.loads(text_of(file))
+        found = json.loads(text)
     except ValueError as error:
         raise BadInput(
             f"{file} is not the file of that name: {error}; perhaps it is cut short: fetch the "
