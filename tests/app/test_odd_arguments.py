@@ -114,7 +114,7 @@ ITEM = "--item s00"
         ("reproduce beauty nowhere", "nowhere is not there; beauty needs"),
         ("reproduce beauty text.txt", "text.txt line 1: 2 or more words are expected, got 1"),
         ("reproduce beauty data", "data is a folder; name the file in it"),
-        ("reproduce tanp-lastfm data", "is not the file of that name"),
+        ("reproduce tanp-lastfm data", "is missing; fetch all files of the table"),
         ("forget model --user u1 --store data", "the event store 'data' is a folder"),
         ("recommend model --pin nope", "item 'nope' is not in the catalog"),
         ("recommend model --ban nope", "item 'nope' is not in the catalog"),
