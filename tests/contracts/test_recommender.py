@@ -13,6 +13,7 @@ import pytest
 
 from metarec import Dataset, Recommender, Request
 from metarec.data.schema import BadInput
+from metarec.models.markov.model import Markov
 from metarec.recommendation.settings import PRESETS
 from world import TASTES, World, tiny_world
 
@@ -33,6 +34,17 @@ def requests(rated_world: World) -> list[Request]:
             history=rated_world.history("garden", 2), profile={"home": "south"}, wish="rocket orbit"
         ),
     ]
+
+
+def test_constants_are_chosen_among_all_users_before_the_folds_are_fitted(
+    model: Recommender,
+) -> None:
+    """A gate that learned on other constants than it ranks with weighs the model wrongly."""
+    chain = model.ensemble.scorers["markov"]
+    assert isinstance(chain, Markov)
+    tried = (chain.config.alikes, chain.config.recencies, chain.config.pulls, chain.config.rarities)
+    assert [len(values) for values in tried] == [1, 1, 1, 1]
+    assert chain.config.recencies == (chain.recency,)
 
 
 @pytest.mark.parametrize("taste", TASTES)
