@@ -27,12 +27,28 @@ def test_a_number_is_one_however_it_is_written(inputs: ProfileInputs, age: objec
     np.testing.assert_array_equal(number, written)
 
 
-@pytest.mark.parametrize("age", ["", "n/a", "old", "?", None, float("nan")])
+@pytest.mark.parametrize(
+    "age",
+    [
+        "",
+        "n/a",
+        "old",
+        "?",
+        None,
+        float("nan"),
+        "1e400",
+        "inf",
+        float("inf"),
+        pytest.param(10**400, id="400 digits"),
+    ],
+)
 def test_what_is_no_number_says_nothing(inputs: ProfileInputs, age: object) -> None:
     assert not inputs.transform([{"age": age}]).any()
+    is_stated = age is not None and age == age
+    assert list(inputs.unread({"age": age})) == ["age"] * is_stated
 
 
-@pytest.mark.parametrize("city", [None, float("nan"), "Oslo"])
+@pytest.mark.parametrize("city", [None, float("nan"), float("inf"), "Oslo"])
 def test_a_missing_word_says_nothing(inputs: ProfileInputs, city: object) -> None:
     assert not inputs.transform([{"city": city}]).any()
     assert inputs.transform([{"city": "None"}, {"city": 7.0}]).sum() == 2

@@ -4,6 +4,7 @@ values are 0 everywhere.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _category(value: Any, known: Sequence[str]) -> str:
     if set(known) <= {"true", "false"}:
         number = _number(value)
         return {0.0: "false", 1.0: "true"}.get(number, "") if number is not None else ""
-    if isinstance(value, float) and value == round(value) and str(value) not in known:
+    if isinstance(value, float) and value.is_integer() and str(value) not in known:
         return str(int(value))
     text = str(value).strip()
     alike = [one for one in known if one.casefold() == text.casefold()]
@@ -148,17 +149,26 @@ def _category(value: Any, known: Sequence[str]) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """Parse a value as a number, None if it is none; words for true and false are 1 and 0."""
+    """Parse a value as a finite number, None if it is none; words for true and false are 1 and
+    0.
+    """
+    number = _parsed(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _parsed(value: Any) -> float | None:
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number of more than 308 digits
+            return None
     word = str(value).strip().lower()
     if word in YESES or word in NOES:
         return float(word in YESES)
     if PLAIN.fullmatch(word):  # the common case; parsing by a column of one is as slow as a slate
         return float(word)
     read = as_numbers(pl.Series([str(value)]))[0]
-    number = number_of(value) if read is None else float(read)  # `150 mmHg` is 150
-    return None if number != number else number
+    return number_of(value) if read is None else float(read)  # `150 mmHg` is 150
 
 
 def _without_units(column: pl.Series) -> pl.Series:
