@@ -48,7 +48,7 @@ CANDIDATES, CANDIDATE_BYTES = 700, 20.0
 """Candidates of a task of the gate; memory per candidate and model: its share of evidence, and what
 training keeps of it temporarily.
 """
-START_SECONDS, EVENT_SECONDS = 3.5, 2.6e-6
+START_SECONDS, EVENT_SECONDS = 4.4, 2.6e-6
 """Seconds to import libraries, assemble the model and save it; to read an event."""
 PAIR_SECONDS, ITEM_SECONDS = 2.5e-8, 3e-5
 """Seconds to compare a pair of events; to select an item's neighbors."""
@@ -71,7 +71,7 @@ GIVEN_SECONDS, GIVEN_TASK_SECONDS = 0.12, 3e-3
 """Seconds to train the gates for given candidates, per support size; per user whose ratings are
 predicted.
 """
-RATING_SECONDS, PROFILED = 2.4e-5, 3.0
+RATING_SECONDS, PROFILED = 2.1e-5, 3.0
 """Seconds per rating to calibrate the rating head; the factor by which that grows where users have
 profiles.
 """
