@@ -990,7 +990,8 @@ def test_the_drawer_agrees_with_the_list_and_is_chinese_as_a_whole(visit, tmp_pa
         page = visit(at=told, locale="zh-CN")
         settled(page)
         page.locator("#slate .rate.dislike").first.click()
-        expect(page.locator("#toasts")).to_contain_text(re.compile("^不适合你：thing [0-9]+。"))
+        said = re.compile("^不适合你：thing [0-9]+。")
+        expect(page.locator("#toasts")).to_contain_text(said)
         expect(page.locator("#told li[data-item]")).to_have_count(1)
         settled(page)
         row = page.locator("#slate li[data-item]").first

@@ -115,8 +115,8 @@ def cross_validated(
         cells = [f"{mean:.3f} ±{(top - bottom) / 2:.3f}" for mean, bottom, top in ends]
         rows.append([model, *cells])
     head = (
-        f"NDCG@10 of {len(curve.user_ids):,} new users in {options.folds} folds, ± half of the 95% "
-        f"interval, by known items of each user"
+        f"NDCG@10 of {len(curve.user_ids):,} new users in {options.folds} folds, ± half of the "
+        f"95% interval, by known items of each user"
     )
     if curve.left_out:
         head += f"\n{curve.left_out:,} more held out, who like no item that could be asked about"

@@ -80,7 +80,7 @@ def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool, float | None]:
         if known.n_unique() > 1 and len(known) >= MIN_TIMED * len(column):
             timed = _untimed_first(table.with_columns(column.alias("timestamp")), known)
             # Polars types min() as any literal
-            first = float(known.min())  # type: ignore[arg-type]
+            first = float(known.min())  # type: ignore[arg-type]  # of numbers
             return timed, True, first if len(known) < table.height else None
         if clock == "timestamp" and known.n_unique() == 1 and len(known) == table.height:
             shared = known[0] if known[0] >= EARLIEST_MOMENT else None

@@ -14,7 +14,8 @@ from metarec.data.names.column_names import plain
 from metarec.data.names.languages import act_of
 
 OPINIONS = re.compile(
-    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|decision|^direction$|态度|评价|反馈"
+    r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|decision|^direction$"
+    r"|态度|评价|反馈"
 )
 """Pattern of names of columns of opinions, as `plain` returns them."""
 THOUGHT = {

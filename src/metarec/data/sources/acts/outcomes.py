@@ -84,7 +84,8 @@ _IN_PART = re.compile(
 )
 """Pattern of states of partial returns, as `plain` returns them; the rest was kept."""
 _UNDER_WAY = re.compile(
-    "(退款|退货|退貨|返金|返品|환불|반품)(申请|申請|処理|处理|審核|审核|依頼|希望|請求|신청|요청|대기)?中?$"
+    "(退款|退货|退貨|返金|返品|환불|반품)"
+    "(申请|申請|処理|处理|審核|审核|依頼|希望|請求|신청|요청|대기)?中?$"
     "|(申请|申請|待)(退款|退货|退貨)$"
 )
 """Pattern of returns and refunds that were asked for or are under way."""
