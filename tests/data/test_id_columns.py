@@ -164,6 +164,16 @@ def test_how_long_users_stayed_is_told_to_count_for_nothing(tmp_path: Path) -> N
     assert "how long users stayed" not in whys(found)
 
 
+def test_how_far_users_came_is_told_to_count_for_nothing(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 5},x{n % 7},{n * 7 % 101},{n % 2}\n" for n in range(35))
+    for name in ("percent_listened", "watch_ratio", "progress", "completionRate", "播放进度"):
+        _, found = one_file(tmp_path, f"user_id,video_id,{name},wifi\n{rows}")
+        assert f"{name!r} of interactions.csv says how far users came" in whys(found)
+        assert f"columns = {{ value = {name!r} }}" in whys(found)
+    _, found = one_file(tmp_path, f"user_id,video_id,progress,skipped\n{rows}")
+    assert "how far users came" not in whys(found)
+
+
 def test_another_column_that_may_name_items_is_told(tmp_path: Path) -> None:
     rows = "".join(f"d{n % 6},v{n % 5},r{n * 7 % 11},2024-03-{n % 28 + 1:02d}\n" for n in range(90))
     _, found = one_file(tmp_path, f"driver_id,vehicle_id,route_id,start\n{rows}")

@@ -135,23 +135,38 @@ _LASTED = re.compile(
     r"|^(hours|minutes)(played|onrecord)$|^playtime(forever|hours|minutes)?$|^游戏时长$"
 )
 """Pattern of names of columns of dwell times, as `plain` returns them."""
+_REACHED = re.compile(
+    r"^(percent|pct|percentage|share|ratio)(of)?(watched|played|listened|viewed|read|seen|complete|"
+    r"completed)$"
+    r"|^(watch|watched|play|played|listen|listened|view|viewed|read|reading|complete|completed|"
+    r"completion|scroll)(percent|pct|percentage|ratio|rate|share|progress|depth|fraction)$"
+    r"|^(progress|completion)(percent|pct|ratio)?$|^(观看|播放|阅读|学习)(进度|比例)$|^完播率$"
+)
+"""Pattern of names of columns that say how much of an item was taken, as `plain` returns them."""
 
 
 def dwell_time_findings(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
-    """Return a finding on a column of dwell times where there is neither a kind nor a value, since
-    a short stay then counts as much as a long one.
+    """Return a finding on a column that says how long users stayed, or how far they came, where
+    there is neither a kind nor a value, since a short stay then counts as much as a long one.
     """
     if {"kind", "value"} & {*frame.columns}:
         return []
-    lasted = [c for c in frame.columns if c not in context and _LASTED.search(plain(c))]
-    lasted = [c for c in lasted if not is_of_one(frame, c)]
-    numbers = [(c, as_numbers(frame[c]).drop_nulls()) for c in lasted]
-    found = next((c for c, times in numbers if len(times) and times.n_unique() > 2), None)
-    if found is None:
-        return []
-    why = (
-        f"column {found!r} of {place} says how long users stayed and is kept as context: an event "
-        f"of a moment counts as much as one to the end; if the short ones say no, say so in a "
-        f"column kind ('skip', 'complete')"
-    )
-    return [Finding(rule="kinds", rows=0, action="noted", why=why)]
+    for pattern in (_LASTED, _REACHED):
+        named = [c for c in frame.columns if c not in context and pattern.search(plain(c))]
+        numbers = {c: as_numbers(frame[c]).drop_nulls() for c in named if not is_of_one(frame, c)}
+        lasted = next((c for c, sizes in numbers.items() if sizes.n_unique() > 2), None)
+        if lasted is None:
+            continue
+        why = (
+            f"column {lasted!r} of {place} says how long users stayed and is kept as context: an "
+            f"event of a moment counts as much as one to the end; if the short ones say no, say "
+            f"so in a column kind ('skip', 'complete')"
+        )
+        if pattern is _REACHED:
+            why = (
+                f"column {lasted!r} of {place} says how far users came and is kept as context: an "
+                f"event left at once counts as much as one to the end; to read it as ratings, say "
+                f"so in a TOML file (columns = {{ value = {lasted!r} }})"
+            )
+        return [Finding(rule="kinds", rows=0, action="noted", why=why)]
+    return []
