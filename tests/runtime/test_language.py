@@ -14,6 +14,7 @@ import pytest
 
 from messages import headings, raised, said, sources, templates
 from metarec.app.commands.live import _receipt
+from metarec.data.findings import Finding
 from metarec.explanation.words import AGAINST, PARTS, sentences
 from metarec.feedback.forgetting import NOT_IN_MODEL, ForgetReceipt, _in_services
 from metarec.feedback.forgotten_places import Place, elsewhere, in_data
@@ -317,3 +318,32 @@ def test_what_a_part_says_is_chinese_as_a_whole(joint, phrases):
         one: translated(f"{joint} {one}", "zh", SAID, OUTPUT, WORDS) for one in phrases.values()
     }
     assert [one for one, said in told.items() if re.search("[a-z]", said)] == []
+
+
+@pytest.mark.parametrize(
+    ("finding", "chinese"),
+    [
+        (
+            Finding(
+                rule="columns",
+                rows=0,
+                action="noted",
+                why="column 'class_name' of gym.csv was read as item_id",
+            ),
+            "columns：gym.csv 的列 'class_name' 被读作 item_id",
+        ),
+        (
+            Finding(
+                rule="kinds",
+                rows=20,
+                action="noted",
+                why="'Storno' of pos.csv says that these events were refused afterwards: they say "
+                "no",
+            ),
+            "kinds：记录 20 行：pos.csv 的 'Storno' 表明这些行为后来被撤回：它们表示不喜欢",
+        ),
+    ],
+)
+def test_a_finding_is_chinese_behind_the_name_of_its_rule(finding, chinese):
+    """Sentences of `x of y: z` and their like matched the rule and its finding as one."""
+    assert translated(finding.line(), "zh", OUTPUT, SAID) == chinese
