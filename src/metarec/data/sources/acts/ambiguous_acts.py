@@ -140,7 +140,8 @@ _REACHED = re.compile(
     r"completed)$"
     r"|^(watch|watched|play|played|listen|listened|view|viewed|read|reading|complete|completed|"
     r"completion|scroll)(percent|pct|percentage|ratio|rate|share|progress|depth|fraction)$"
-    r"|^(progress|completion)(percent|pct|ratio)?$|^(观看|播放|阅读|学习)(进度|比例)$|^完播率$"
+    r"|^(progress|completion)(percent|pct|ratio)?$"
+    r"|^(观看|播放|阅读|学习)(进度|比例)$|^完播率$"
 )
 """Pattern of names of columns that say how much of an item was taken, as `plain` returns them."""
 
