@@ -320,6 +320,9 @@ def test_what_a_part_says_is_chinese_as_a_whole(joint, phrases):
     assert [one for one, said in told.items() if re.search("[a-z]", said)] == []
 
 
+SAYS_NO = "表明这些行为后来被撤回：它们表示不喜欢"
+
+
 @pytest.mark.parametrize(
     ("finding", "chinese"),
     [
@@ -340,7 +343,7 @@ def test_what_a_part_says_is_chinese_as_a_whole(joint, phrases):
                 why="'Storno' of pos.csv says that these events were refused afterwards: they say "
                 "no",
             ),
-            "kinds：记录 20 行：pos.csv 的 'Storno' 表明这些行为后来被撤回：它们表示不喜欢",
+            f"kinds：记录 20 行：pos.csv 的 'Storno' {SAYS_NO}",
         ),
     ],
 )
