@@ -39,7 +39,6 @@ from metarec.data.sources.columns.item_and_user_columns import LOOKED_AT
 from metarec.data.sources.files.containers import unpacked_tables
 from metarec.data.sources.files.file_roles import Files, files_of
 from metarec.data.sources.files.folder_files import tables_in
-from metarec.data.sources.files.joined_files import Joined
 from metarec.data.sources.files.kind_by_file_name import kind_of_name, refusing
 from metarec.data.sources.files.legends import (
     Legends,
@@ -131,15 +130,16 @@ def _ingest(
     progress: Progress | None,
     early_findings: list[Finding],
 ) -> DataReport:
-    files, joined, notes, *_, legends, _ = _files_of(source)
-    path = files["interactions"]
+    files = _files_of(source)
+    path = files.tables["interactions"]
     scratch = half / "parts"
     scratch.mkdir()
-    scan, place, read = _lazy(path, scratch, joined, legends)
+    scan, place, read = _lazy(path, scratch, files)
     sides = Tables(interactions=pl.DataFrame())
     if source.is_dir():
         sides = read_sides(source, Reading(rules=config))
-    first, parts, findings = None, list[Tally](), [*early_findings, *notes, *read, *sides.findings]
+    findings = [*early_findings, *files.findings, *read, *sides.findings]
+    first, parts = None, list[Tally]()
     for number, (rows, where) in enumerate(_shares(scan, place, rows_at_once)):
         if progress:
             progress(f"part {number + 1}: {rows.height:,} events")
@@ -193,14 +193,12 @@ def _invented(columns: Sequence[str], events: Interactions) -> list[str]:
     return added if events.has_time else [*{*added, "timestamp"}]
 
 
-def _lazy(
-    path: Path, scratch: Path, joined: Joined | None, legends: Legends
-) -> tuple[pl.LazyFrame, Place, list[Finding]]:
+def _lazy(path: Path, scratch: Path, files: Files) -> tuple[pl.LazyFrame, Place, list[Finding]]:
     """Return a file as a lazy scan with canonical column names, the place of its rows and findings.
     A text file, and events joined from two files, are written as Parquet once, since every share
     reads them again.
     """
-    if joined is not None:
+    if (joined := files.joined) is not None:
         joined.table.write_parquet(scratch / "raw.parquet")
         scan, place, findings = (
             pl.scan_parquet(scratch / "raw.parquet"),
@@ -215,9 +213,11 @@ def _lazy(
         names = scan.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
+    scan = scan.rename(files.keys)
+    names = [files.keys.get(name, name) for name in names]
     head, rows = without_row_ids(scan.head(LOOKED_AT).collect(), path.name, {}, {})
     scan = scan.rename({old: new for old, new in zip(names, head.columns, strict=True)})
-    scan, head, coded = _by_legends(scan, head, place, legends)
+    scan, head, coded = _by_legends(scan, head, place, files.legends)
     names = head.columns
     likely, notes = likely_ids(head, path.name, {}, {})
     likely, acts = likely_kind(head, path.name, {}, likely, Kinds.default())

@@ -24,7 +24,8 @@ from metarec.data.names.column_names import (
 )
 from metarec.data.names.languages import names_in_languages
 from metarec.data.sources.files.folder_files import advice_on_folder, columns_of, listing, tables_in
-from metarec.data.sources.files.joined_files import Joined, joined_events
+from metarec.data.sources.files.joined_files import Joined, joined_events, refuse_torn
+from metarec.data.sources.files.keys_by_cells import keys_by_cells
 from metarec.data.sources.files.kind_by_file_name import name_of
 from metarec.data.sources.files.legends import legend_of
 from metarec.data.sources.files.partitions import pieces_of, put_together, values_of
@@ -84,6 +85,8 @@ class Files(NamedTuple):
     """File of codes of kinds -> code -> kind."""
     further: Joined | None = None
     """Events that two further files hold together: orders and their lines beside reviews."""
+    keys: Mapping[str, str] = MappingProxyType({})
+    """Column of the events -> `user_id` or `item_id`, where the cells and not the name tell."""
 
 
 def files_of(
@@ -120,7 +123,7 @@ def files_of(
     legends = {p: codes for p in others if (codes := legend_of(p, are_acts))}
     others = [p for p in others if p not in refusals and p not in legends]
     events = named.get("interactions")
-    if events is not None and (not others or _holds_events(events, synonyms)):
+    if events is not None and _holds_events(events, synonyms):
         notes = _note_on_other_events(events, others, synonyms)
         return Files(named, None, notes, (), refusals, legends)
     found = _by_columns(folder, named, others, synonyms, encoding, are_acts)
@@ -145,6 +148,9 @@ def _by_columns(
         files = [events, *others] if events is not None else others
         if (joined := joined_events(files, synonyms, encoding)) is not None:
             return _with_joined(named, can_be, joined)
+        if (keyed := _by_cells(named, can_be, synonyms, encoding)) is not None:
+            return keyed
+        refuse_torn(files, synonyms, encoding)
     if events is not None:
         return Files({**named}, None, [])
     if "interactions" not in guessed:
@@ -222,6 +228,28 @@ def _are_events(
     except BadInput:
         return False
     return _has_keys(sorted(set.intersection(*columns)), "interactions", synonyms)
+
+
+def _by_cells(
+    named: Mapping[str, Path],
+    can_be: Mapping[Path, set[str]],
+    synonyms: Mapping[str, Sequence[str]],
+    encoding: str | None,
+) -> Files | None:
+    """Return the files of tables where one file holds events whose ids of users or items are known
+    by their cells; None where none does, or several.
+    """
+    found = list[Files]()
+    for path in can_be if "interactions" not in named else [named["interactions"]]:
+        rest = {p: tables - set(named) for p, tables in can_be.items() if p != path}
+        of_sides = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
+        tables = {**named, **of_sides, "interactions": path}
+        sides = {t: p for t, p in tables.items() if t in ("items", "users")}
+        keys, notes = keys_by_cells(path, sides, synonyms, encoding)
+        if keys:
+            left = [p for p in rest if p not in tables.values()]
+            found.append(Files(tables, None, [*notes, *_notes_on(of_sides, left)], keys=keys))
+    return found[0] if len(found) == 1 else None
 
 
 def _with_joined(

@@ -49,7 +49,7 @@ class Joined:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Part:
+class Part:
     """A file that may hold one half of the events."""
 
     path: Path
@@ -78,22 +78,35 @@ class _Part:
         """Yield pairs of a noun that a column may be the key of and the column: `order` and
         `order_id`.
         """
-        stem = self.path.name.split(".")[0]
-        name = plain(stem)
-        noun = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+        noun, last = nouns_of(self.path)
         for column in self.raw[0].columns:
             own = plain(column)
             if names_a_moment(column):  # two orders of one moment are two
                 continue
             if own in _OWN:
                 yield noun, column
-                if (last := plain(re.split(r"[_\W]", stem)[-1].removesuffix("s"))) != noun:
+                if last != noun:
                     yield last, column  # `order` of `sales_order`
             elif own and column not in (self.item, None if self.has_stand_in else self.user):
-                of = _KEY.sub("", own) or own
+                of = noun_of(column)
                 yield of, column
                 if _KEY.search(own) and not of.startswith(noun):  # `barcode` of copies
                     yield f"{noun}{of}", column
+
+
+def noun_of(column: str) -> str:
+    """Return what a column may be the key of: `order` for `Order_ID`."""
+    return _KEY.sub("", plain(column)) or plain(column)
+
+
+def nouns_of(path: Path) -> tuple[str, str]:
+    """Return what a row of a file is, by the file's name, and by the last word of that name:
+    `salesorder` and `order` for `sales_orders.csv`.
+    """
+    stem = path.name.split(".")[0]
+    name = plain(stem)
+    noun = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+    return noun, plain(re.split(r"[_\W]", stem)[-1].removesuffix("s"))
 
 
 def joined_events(
@@ -102,12 +115,11 @@ def joined_events(
     """Return the events that two of the files hold together; None where no two of them do.
 
     Raises:
-        BadInput: if several pairs or keys join events, or one file has users and one items and no
-            key joins them.
+        BadInput: if several pairs or keys join events.
     """
     parts = [part for file in files if (part := _part(file, synonyms, encoding)) is not None]
     pairs = [(a, b) for a, b in product(parts, parts) if a.says_who and b.says_what]
-    found = [joined for who, what in pairs for joined in _joins(who, what)]
+    found = [joined for who, what in pairs for joined in joins(who, what)]
     if not found:
         found = _joined_over(parts)
     if len(found) == 1:
@@ -118,17 +130,30 @@ def joined_events(
             f"{files[0].parent}: events may be joined of several pairs of files or by several "
             f"keys ({listed}); {_HOW}"
         )
+    return None
+
+
+def refuse_torn(
+    files: Sequence[Path], synonyms: Mapping[str, Sequence[str]], encoding: str | None
+) -> None:
+    """Refuse files of which one has users and one items, if no file has both.
+
+    Raises:
+        BadInput: if it is so.
+    """
+    parts = [part for file in files if (part := _part(file, synonyms, encoding)) is not None]
+    pairs = [(a, b) for a, b in product(parts, parts) if a.says_who and b.says_what]
     torn = [(who, what) for who, what in pairs if _has_repeated_users(who)]
     if torn and not any(part.user is not None and part.item is not None for part in parts):
         who, what = torn[0]
         raise BadInput(
             f"{files[0].parent}: {who.path.name} says who acted and {what.path.name} on what, and "
-            f"no column that both have names one row of either; {_HOW}"
+            f"no column that both have names one row of either; {_HOW}, or, if a column of "
+            f"{who.path.name} says what the acts were on, call it item_id"
         )
-    return None
 
 
-def _joined_over(parts: Sequence[_Part]) -> list[Joined]:
+def _joined_over(parts: Sequence[Part]) -> list[Joined]:
     """Return the joins of two files by way of a third, which has neither users nor items: bookings
     have a visit, visits a card, and cards a member. Joins with the same users in the same order
     count once.
@@ -136,16 +161,16 @@ def _joined_over(parts: Sequence[_Part]) -> list[Joined]:
     found = list[Joined]()
     betweens = [p for p in parts if p.item is None and (p.user is None or p.has_stand_in)]
     for what, between in product((p for p in parts if p.says_what), betweens):
-        for first in (j for j in _joins(between, what) if j.many == what.path):
+        for first in (j for j in joins(between, what) if j.many == what.path):
             longer = replace(what, raw=first.raw)
             for who in (p for p in parts if p.says_who):
-                joined = (j for j in _joins(who, longer) if j.many == what.path)
+                joined = (j for j in joins(who, longer) if j.many == what.path)
                 found += [(replace(j, between=between.path)) for j in joined]
     events = {_events_of(joined, parts): joined for joined in reversed(found)}
     return list(events.values())
 
 
-def _events_of(joined: Joined, parts: Sequence[_Part]) -> tuple[str | None, ...]:
+def _events_of(joined: Joined, parts: Sequence[Part]) -> tuple[str | None, ...]:
     """Return the users of a join, in the order of its rows."""
     who = next(part for part in parts if part.path == joined.one)
     assert who.user is not None
@@ -160,23 +185,23 @@ _HOW = (
 """Advice on joining tables outside."""
 
 
-def _part(path: Path, synonyms: Mapping[str, Sequence[str]], encoding: str | None) -> _Part | None:
+def _part(path: Path, synonyms: Mapping[str, Sequence[str]], encoding: str | None) -> Part | None:
     """Return a file with its columns of users and items; None if it cannot be read."""
     try:
         raw = read_table(path, encoding)
     except BadInput:
         return None
     keys = {key: key_of(raw[0].columns, key, synonyms) for key in ("user_id", "item_id")}
-    return _Part(path=path, raw=raw, user=keys["user_id"], item=keys["item_id"])
+    return Part(path=path, raw=raw, user=keys["user_id"], item=keys["item_id"])
 
 
-def _has_repeated_users(who: _Part) -> bool:
+def _has_repeated_users(who: Part) -> bool:
     """Whether some user occurs in several rows."""
     users = who.raw[0][who.user] if who.user is not None else None
     return users is not None and users.n_unique() < len(users)
 
 
-def _joins(who: _Part, what: _Part) -> list[Joined]:
+def joins(who: Part, what: Part) -> list[Joined]:
     """Return the joins of two files: one per name of a key that is unique in one of them."""
     ways = {}
     for (noun, of_who), (other, of_what) in product(who.keys(), what.keys()):
@@ -194,7 +219,7 @@ def _joins(who: _Part, what: _Part) -> list[Joined]:
     return list(ways.values())
 
 
-def _joined(many: _Part, many_key: str, one: _Part, one_key: str) -> Joined:
+def _joined(many: Part, many_key: str, one: Part, one_key: str) -> Joined:
     """Return the inner join of two files, with findings on rows without a partner."""
     frame, place, findings = many.raw
     beside = one.raw[0].with_columns(id_text(one.raw[0][one_key]).alias("__key"))

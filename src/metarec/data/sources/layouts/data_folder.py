@@ -28,10 +28,10 @@ def read_folder(folder: Path, reading: Reading) -> Tables:
         BadInput: if no file holds events, two files may each be the same table, or a file cannot be
             read.
     """
-    files, joined, of_files, acts, refusals, legends, further = _files(folder, reading)
+    files, joined, of_files, acts, refusals, legends, further, keys = _files(folder, reading)
     events, sides = files.pop("interactions"), _side_tables(files, reading)
     name, raw = folder.resolve().name, joined.raw if joined else _raw_of(events, reading)
-    raw = with_legend(raw, legends)
+    raw = with_legend((raw[0].rename(keys), *raw[1:]), legends)
     first = _with_kind_by_name(reading, events, sides["items"] is not None) if acts else reading
     tables = tables_of(raw, sides.pop("items"), sides.pop("users"), first, name, **sides)
     further_tables = [
