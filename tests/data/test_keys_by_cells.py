@@ -89,7 +89,7 @@ REFUSED = {
     },
     "ids that stand twice": {
         "rentals": "customer,took A,G1 A,G2 B,G1 B,G3 C,G2",
-        "fleet": f"{GONDOLAS} G3,Grey",
+        "fleet": f"{GONDOLAS} G3,Gold",
     },
 }
 
