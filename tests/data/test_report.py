@@ -165,3 +165,17 @@ def test_events_that_state_no_number_have_no_amounts() -> None:
     assert "no ratings; each event counts once" in report.to_text()
     _, report = clean(Dataset(interactions=frame.with_columns(kind=pl.lit("buy"), value=3)))
     assert "no ratings; amounts from 3 to 3, mean 3.00" in report.to_text()
+
+
+def test_a_column_that_no_event_fills_is_no_context() -> None:
+    frame = pl.DataFrame(
+        {
+            "user_id": ["a", "b"],
+            "item_id": ["x", "y"],
+            "note": [None, None],
+            "store": [None, "Rome"],
+        },
+        schema_overrides={"note": pl.Utf8},
+    )
+    _, report = clean(Dataset(interactions=frame))
+    assert report.facts["context"] == ["store"]

@@ -368,7 +368,6 @@ def _written(
         parts,
         items,
         first.interactions.has_values,
-        first.interactions.context_columns,
         config.cold_below,
         0 if sides.users is None else sides.users.height,
     )

@@ -50,6 +50,8 @@ class Tally:
     """Number of users with events who are in the table of users."""
     moments: tuple[str, ...]
     """User attributes that are not used, since they hold moments in time."""
+    context: tuple[str, ...]
+    """Context columns that any event fills."""
     drift: dict[str, float]
 
 
@@ -61,7 +63,6 @@ def statistics(data: Dataset, cold_below: int) -> dict[str, Any]:
         [tally(data)],
         data.items.frame,
         data.interactions.has_values,
-        data.interactions.context_columns,
         cold_below,
         data.users.frame.height,
     )
@@ -88,6 +89,9 @@ def tally(data: Dataset) -> Tally:
         profiled={c: profiles.height - profiles[c].null_count() for c in data.users.attributes},
         profiles=profiles.height,
         moments=tuple(data.users.moments),
+        context=tuple(
+            c for c in data.interactions.context_columns if events[c].null_count() < events.height
+        ),
         drift=drift(data),
     )
 
@@ -96,13 +100,11 @@ def facts(
     parts: Sequence[Tally],
     items: pl.DataFrame,
     are_ratings: bool,
-    context: Sequence[str],
     cold_below: int,
     listed_users: int,
 ) -> dict[str, Any]:
     """Return the statistics of all parts together; `listed_users` are those in the table of users.
-    Drift is that of the first part, whose users are
-    a random sample.
+    Drift is that of the first part, whose users are a random sample.
     """
     per_user = np.concatenate([p.per_user for p in parts])
     per_item = _summed([p.per_item for p in parts], "item_id")["len"].to_numpy()
@@ -131,7 +133,7 @@ def facts(
             for c in items.columns
             if c != "item_id"
         },
-        "context": list(context),
+        "context": list(dict.fromkeys(name for p in parts for name in p.context)),
     }
 
 
