@@ -26,6 +26,7 @@ from metarec.data.names.kind_names import (
     undone_word,
 )
 from metarec.data.names.languages import acts, genders
+from metarec.data.names.payment_words import payment_failed, unpaid
 from metarec.data.names.traditional import with_traditional
 
 Sign = Literal["positive", "negative", "neutral", "undo", "search"]
@@ -62,6 +63,8 @@ IMPRESSION = "impression"
 """Kind of items that were shown, without another event."""
 KEPT = "returncancelled"
 """Key of the kind of a purchase that was not given back after all."""
+UNPAID = "begin_checkout"
+"""Kind of an order that nobody has paid."""
 UNKNOWN = Kind(sign="positive", strength=1.0)
 """How an unknown kind counts, until `[kinds]` says otherwise."""
 
@@ -232,9 +235,13 @@ class Kinds:
     def _of_a_process(self, name: str) -> str | None:
         """Return the key of a name that states a step of a purchase's end: `refund` for
         `refund_requested`, `KEPT` for `cancelled_refund` (an undo would take the purchase back,
-        too), and `fail` for `payment_failed`; None for other names.
+        too), `fail` for `payment_failed` and `UNPAID` for `awaiting_payment`; None for other names.
         """
-        key = KEPT if kept(name) else stepped(name) or ("fail" if failed(name) else None)
+        key = KEPT if kept(name) else stepped(name)
+        if key is None and (failed(name) or payment_failed(name)):
+            key = "fail"
+        elif key is None and unpaid(name):
+            key = plain_kind(UNPAID)
         return key if key in self.entries else None
 
     def _taken_back(self, name: str) -> str | None:

@@ -85,9 +85,12 @@ def done_states() -> frozenset[str]:
 
 
 def genders(word: str) -> tuple[str, ...]:
-    """Return masculine and feminine of a participle: `refusé` and `refusée`, `visto` and `vista`;
-    only the word itself where it is none.
+    """Return the forms of a participle: `refusé` and `refusée`, `visto` and `vista`, `отменён`,
+    `отменен` and `отменена`; only the word itself where it is none.
     """
+    if word.endswith(("ён", "ен", "ан")) and "_" not in word:
+        bare = word.replace("ё", "е")
+        return tuple(dict.fromkeys((word, bare, *(f"{bare}{end}" for end in "аоы"))))
     if word.endswith("é"):
         return word, f"{word}e"
     return (word, f"{word[:-1]}a") if word.endswith(("do", "to", "so")) else (word,)

@@ -11,10 +11,11 @@ import polars as pl
 
 from metarec.data.cells.parsing import nothing
 from metarec.data.findings import Finding, quoted
-from metarec.data.kinds import Kinds
+from metarec.data.kinds import UNPAID, Kinds
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import kept, stepped, words_of
 from metarec.data.names.languages import act_of, done_states
+from metarec.data.names.payment_words import payment_failed, unpaid_in
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 NAMES = re.compile(
@@ -109,8 +110,8 @@ def outcomes_of(
     frame: pl.DataFrame, kinds: Kinds, context: Sequence[str] = ()
 ) -> dict[str, dict[str, str]]:
     """Return column -> state -> kind, for columns of states of which some, but not all, are
-    refusals or failures, and some are no kinds or are partial returns. Beside ratings a state is
-    that of a review, unless some rows have ratings and none with a refused state has one.
+    refusals, failures or unpaid, and some are no kinds or are partial returns. Beside ratings a
+    state is that of a review, unless some rows have ratings and none with a refused state has one.
 
     Args:
         context: names of context columns given by the user.
@@ -121,15 +122,18 @@ def outcomes_of(
             continue
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
+        refused |= {s: UNPAID for s in states if s not in refused and unpaid_in(column, s)}
         refused |= _not_coming(column, states) | _not_done(states, refused)
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
         in_part = [s for s in states if _IN_PART.search(plain(s))]
         unclear = [s for s in states if kinds.unknown([s]) or _asked_for(s) is not None]
-        is_mixed = 0 < len(refused) < len(states) and bool(in_part or unclear)
-        others = [s for s in states if s not in refused and s not in in_part]
+        is_mixed = 0 < len(refused) < len(states)
+        is_mixed &= bool(in_part or unclear) or UNPAID in refused.values()
+        others = [s for s in states if refused.get(s, UNPAID) == UNPAID and s not in in_part]
         if "kind" not in frame.columns and not {*unclear} & {*others}:  # the states are the kinds
-            refused |= {s: kinds.key(s) for s in others if kinds.key(s) not in _DONE}
+            acts = {s: kinds.key(s) for s in others if s not in refused}
+            refused |= {s: act for s, act in acts.items() if act not in _DONE}
         if is_mixed and not is_of_one(frame, column):
             found[column] = refused
     return found
@@ -184,17 +188,34 @@ def with_outcomes(
         is_act = given.is_in([k for k in given.unique() if kinds.of(k).sign == "positive"])
         kind = came.zip_with(came.is_not_null() & is_act, given.cast(pl.Utf8)).alias("kind")
         kind = _without_undone_sales(kind, came, kinds)
+        if UNPAID in refused.values() and "value" not in frame.columns:
+            kind = kind.replace("event", "purchase")  # what was paid is more than what was not
         no = [s for s, k in refused.items() if kinds.of(k).sign in ("negative", "neutral")]
-        done = states.filter(~states.is_in(no)).drop_nulls().unique().sort()
+        unpaid = [s for s, k in refused.items() if k == UNPAID]
+        done = states.filter(~states.is_in([*no, *unpaid])).drop_nulls().unique().sort()
+        if unpaid:
+            findings.append(_of_unpaid(states, unpaid, column, place))
         why = (
             f"column {column!r} of {place} says what became of events: {quoted(no, 8)} say that "
             f"they were refused or came to nothing, others ({quoted(done, 8)}) that they were "
             f"done; if it says something else, name it as context (context = [{column!r}])"
         )
         rows = int(states.is_in(no).sum())
-        findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
+        if no:
+            findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
         frame = frame.drop(column).with_columns(kind)  # known only after the event
     return frame, findings
+
+
+def _of_unpaid(states: pl.Series, unpaid: Sequence[str], column: str, place: str) -> Finding:
+    """Return a finding on orders that nobody has paid."""
+    why = (
+        f"column {column!r} of {place} says that nobody has paid ({quoted(unpaid, 8)}): such "
+        f"orders count as begun, not as purchases; if it says something else, name it as context "
+        f"(context = [{column!r}])"
+    )
+    rows = int(states.is_in(unpaid).sum())
+    return Finding(rule="kinds", rows=rows, action="noted", why=why)
 
 
 def _until_its_reason(state: str) -> list[str]:
@@ -239,6 +260,8 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
     """Return the kind of a state of refusal or failure; None for any other state."""
     if (other := IN_OTHER_WORDS.get(plain(state))) is not None:
         return other
+    if payment_failed(state):
+        return "fail"
     if _IN_PART.search(plain(state)):
         return None
     if (asked := _asked_for(state)) is not None:
