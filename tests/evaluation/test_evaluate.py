@@ -15,7 +15,7 @@ from metarec.data.cleaning_config import CleaningConfig
 from metarec.data.dataset import Dataset
 from metarec.data.schema import BadInput
 from metarec.evaluation.evaluate import evaluate
-from metarec.evaluation.examples import show_cold_users
+from metarec.evaluation.examples import ShownEvent, ShownUser, show_cold_users
 from metarec.evaluation.report import to_html, to_text, write_report
 from metarec.evaluation.report.plots import draw_curve
 from metarec.evaluation.report.text import head
@@ -120,6 +120,22 @@ def test_an_act_that_refuses_or_is_no_target_is_not_shown_as_liked():
     assert found.shown and all(len(user.did) == 3 for user in found.shown)
     for user in found.shown:  # of three acts in a row one is a purchase, which is the target
         assert [event.is_liked for event in user.did].count(True) == 1
+        assert {event.kind for event in user.did} == set(kinds)
+    first = found.shown[0].did
+    in_words = ", ".join(f"{event.title} ({event.kind})" for event in first)
+    assert found.shown[0].did_in_words(3) == in_words
+    assert in_words in to_text(found, width=1000) and in_words in to_html(found)
+
+
+def test_acts_on_one_item_in_a_row_are_told_together():
+    acts = ["view", "return", None]
+    did = [
+        ShownEvent(title=title, value=value, kind=kind, is_liked=False)
+        for title, value, kind in zip(["Tent"] * 2 + ["Lamp"], [None, None, 4.0], acts, strict=True)
+    ]
+    user = ShownUser(profile={}, did=did, slates=[], liked_later=0)
+    assert user.did_in_words(3) == "Tent (view, return), Lamp (4)"
+    assert user.did_in_words(1) == "Tent (view)"
 
 
 def test_json_on_disk_holds_numbers_and_null_alone(evaluation, tmp_path):

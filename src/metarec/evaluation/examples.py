@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class ShownEvent:
     title: str
     value: float | None
     """Stated value; None for an event without one."""
+    kind: str | None
+    """What was done; None where all events of the data are of one kind."""
     is_liked: bool
     """Whether it is a target event that says the user liked the item."""
 
@@ -58,6 +61,17 @@ class ShownUser:
     slates: list[ShownSlate]
     liked_later: int
     """Number of items that the user liked after the events shown: the possible hits."""
+
+    def did_in_words(self, acts: int) -> str:
+        """Return the user's first `acts` events, those on one item in a row together: `Tent (view,
+        return), Lamp (4)`.
+        """
+        shown = []
+        for title, events in groupby(self.did[:acts], key=lambda event: event.title):
+            said = [event.kind if event.value is None else f"{event.value:g}" for event in events]
+            known = [act for act in said if act is not None]
+            shown.append(f"{title} ({', '.join(known)})" if known else title)
+        return ", ".join(shown)
 
 
 def show_cold_users(
@@ -120,6 +134,7 @@ def _show(
     events = evaluation_set.train.interactions
     liked = set(user.relevant)
     first = user.first(max(lists))
+    has_kinds = events.frame["kind"].n_unique() > 1
     slates = []
     for n_support, (ranked, ndcg) in lists.items():
         ids = evaluation_set.vocabulary.names(i for i in ranked[:SHOWN_PLACES] if i >= 0)
@@ -136,18 +151,25 @@ def _show(
         ShownEvent(
             title=title_of.get(i, i),
             value=value if events.has_values else None,
+            kind=kind if has_kinds else None,
             is_liked=is_liked,
         )
-        for (i, value, *_), is_liked in zip(first, _are_liked(first, events), strict=True)
+        for (i, value, *_), kind, is_liked in zip(
+            first, _kinds_of(first), _are_liked(first, events), strict=True
+        )
     ]
     return ShownUser(profile=user.profile, did=did, slates=slates, liked_later=len(liked))
 
 
+def _kinds_of(acts: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Return the kind of each event of a pool."""
+    return [act[2] if len(act) > 2 and act[2] else "event" for act in acts]
+
+
 def _are_liked(acts: Sequence[tuple[Any, ...]], events: Interactions) -> list[bool]:
     """Whether each event of a pool, by itself, is a liked target: see `accepted_items`."""
-    kinds = [act[2] if len(act) > 2 and act[2] else "event" for act in acts]
     frame = pl.DataFrame(
-        {"kind": kinds, "value": [act[1] for act in acts]},
+        {"kind": _kinds_of(acts), "value": [act[1] for act in acts]},
         schema={"kind": pl.Utf8, "value": pl.Float32},
     )
     preferences = replace(events, frame=frame).acts()

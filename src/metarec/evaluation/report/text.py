@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from metarec.evaluation.evaluate import Evaluation
-    from metarec.evaluation.examples import ShownEvent, ShownUser
+    from metarec.evaluation.examples import ShownUser
 
 
 def to_text(evaluation: Evaluation, width: int = 120, *, language: str = ENGLISH) -> str:
@@ -148,14 +148,6 @@ def show(user: ShownUser, shown_by: str) -> list[str]:
             f"{'✓ ' if hit else ''}{title}"
             for title, hit in zip(slate.titles, slate.hits, strict=True)
         ]
-        met = (
-            f"after {', '.join(_event(e) for e in user.did[: slate.acts])}"
-            if slate.events
-            else "before any event"
-        )
+        met = f"after {user.did_in_words(slate.acts)}" if slate.events else "before any event"
         lines += [f"  {met}:", f"    {' | '.join(marked)}"]
     return [*lines, ""]
-
-
-def _event(event: ShownEvent) -> str:
-    return event.title if event.value is None else f"{event.title} ({event.value:g})"
