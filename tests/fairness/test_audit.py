@@ -8,6 +8,7 @@ import pytest
 
 from explanation.closed_form import ClosedForm
 from fairness.biased_world import biased_cold_users
+from metarec.app.reports import AUDIT, keep_report
 from metarec.data.schema import BadInput
 from metarec.evaluation.measure import EvaluationSet
 from metarec.fairness import audit
@@ -124,6 +125,17 @@ def test_one_user_groups_are_cautioned_not_compared(blind, data):
     assert found.gaps == [] and found.largest_clear_gap is None
     assert "No gap between groups" in found.summary()
     to_html(found)
+
+
+def test_a_report_kept_with_a_model_names_no_group_of_few_users(blind, data, tmp_path):
+    """A group of one user is named by that user's own attribute, which forgetting must not miss."""
+    users = biased_cold_users(few=1)
+    found = audit(blind, EvaluationSet.of(users, data), by=["group"], support_sizes=(0,))
+    kept = keep_report(tmp_path, AUDIT, found.to_json(), by="metarec audit")
+    said = json.loads(kept.read_text(encoding="utf-8"))
+    assert {row["group"] for row in said["groups"]} == {"many"}
+    assert any("too few users to compare: one of 1; fewer than" in w for w in said["warnings"])
+    assert "few" in {row.group for row in found.groups}
 
 
 def test_items_without_categories_leave_miscalibration_out_and_say_so(blind, data, evaluation_set):

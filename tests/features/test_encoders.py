@@ -13,8 +13,9 @@ from features.reading import encode_texts
 from metarec.data.schema import BadInput, Catalog
 from metarec.features.encoders import Targets, encoder_from_state, fit_text_encoder
 from metarec.features.encoders import locate as locate_module
-from metarec.features.encoders.encode import read_name, read_once
+from metarec.features.encoders.encode import read_name, read_once, read_queries
 from metarec.features.encoders.locate import find_local, locate
+from metarec.features.encoders.text import pretrained
 from metarec.features.encoders.text.pretrained import PretrainedEncoder, pool, prompted_texts
 from metarec.features.encoders.text.pretrained_options import PretrainedOptions
 from metarec.features.encoders.text.trained import (
@@ -311,6 +312,20 @@ def test_an_anonymous_users_text_is_not_kept(tiny_model, tmp_path):
     assert not any(tmp_path.rglob("encodings/*/*"))
     np.testing.assert_array_equal(read, encoder.encode(TEXTS))
     assert any(tmp_path.rglob("encodings/*/*"))
+
+
+def test_what_users_ask_for_is_kept_in_memory_alone(tiny_model, tmp_path, monkeypatch):
+    encoder = PretrainedEncoder(locate(str(tiny_model("bert"))))
+    first = read_queries(encoder, TEXTS)
+    assert not any(tmp_path.rglob("encodings/*/*"))
+    np.testing.assert_array_equal(first, encoder.encode(TEXTS, keep=False))
+    monkeypatch.setattr(pretrained, "MAX_QUERIES", 2)
+    read_queries(encoder, ["a rose", "the soil", "a rose"])
+    forbid_loading(monkeypatch)
+    encoder._loaded = None  # so that reading anew would load it
+    assert read_queries(encoder, ["the soil", "a rose"]).any(axis=1).all()
+    with pytest.raises(pytest.fail.Exception, match="loaded"):
+        read_queries(encoder, [TEXTS[0]])
 
 
 def test_what_was_loaded_waits_for_nothing_whatever_the_cache_holds(tiny_model, monkeypatch):

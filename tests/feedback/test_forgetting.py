@@ -30,6 +30,7 @@ from metarec.feedback.forgetting import (
 from metarec.feedback.forgotten_rows import clean_folder, remove_leftovers, remove_user
 from metarec.feedback.registry import Registry
 from metarec.feedback.store.tombstones import all_asked
+from metarec.recommendation.fitting.steps import steps_folder
 from metarec.runtime.artifacts import Artifact, read_artifact, write_artifact
 from waiting import eventually
 
@@ -351,6 +352,21 @@ def test_the_receipt_names_what_still_holds_the_user(store, models, tmp_path):
     places = forget(store, "ann-secret", models=models, data=str(data)).places
     said = {one.place: one.still_holds for one in places}[f"data source {data}"]
     assert said.startswith("perhaps the user: it cannot be read")
+
+
+def test_the_receipt_names_what_commands_left_beside_the_model(
+    store, models, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path / "home"))
+    holding = {one.place for one in forget(store, "ann", models=models).places if one.still_holds}
+    assert "files that commands wrote (--out)" in holding
+    assert not any(place.startswith(("finished steps", "cache")) for place in holding)
+    steps = steps_folder(models.folder)
+    cache = tmp_path / "home" / "cache" / "encodings"
+    for folder in (steps, cache):
+        folder.mkdir(parents=True)
+    holding = {one.place for one in forget(store, "ann", models=models).places if one.still_holds}
+    assert {f"finished steps of a killed fit, {steps}", f"cache of encodings, {cache}"} <= holding
 
 
 def test_a_retraining_under_way_is_named(store, models):

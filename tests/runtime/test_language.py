@@ -17,7 +17,13 @@ from metarec.app.commands.live import _receipt
 from metarec.data.findings import Finding
 from metarec.explanation.words import AGAINST, PARTS, sentences
 from metarec.feedback.forgetting import NOT_IN_MODEL, ForgetReceipt, _in_services
-from metarec.feedback.forgotten_places import Place, elsewhere, in_data
+from metarec.feedback.forgotten_places import (
+    Place,
+    elsewhere,
+    encodings,
+    in_data,
+    unfinished_fit,
+)
 from metarec.runtime import language
 from metarec.runtime.language import (
     ERRORS,
@@ -276,7 +282,10 @@ def test_a_verdict_with_a_warning_is_chinese_as_a_whole():
     assert said.startswith("在这里不值得：在已知 1 个物品时有更好的简单基线")
 
 
-def test_a_receipt_of_forgetting_is_chinese_as_a_whole():
+def test_a_receipt_of_forgetting_is_chinese_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("METAREC_HOME", str(tmp_path))
+    (tmp_path / "cache" / "encodings").mkdir(parents=True)
+    (tmp_path / ".m.steps").mkdir()
     receipt = ForgetReceipt(
         receipt_id="12",
         timestamp=0.0,
@@ -290,11 +299,14 @@ def test_a_receipt_of_forgetting_is_chinese_as_a_whole():
             Place(place="model version 29d726979bb7, training tables", removed=10),
             in_data(None, {"u1"}),
             _in_services(),
-            elsewhere(),
+            *unfinished_fit(tmp_path / "m"),
+            *encodings(),
+            *elsewhere(),
         ],
     )
     said = translated_lines(_receipt(receipt), "zh", OUTPUT, SAID)
-    names = r"29d726979bb7|metarec|events|slates|`data`|id"
+    paths = f"{re.escape(str(tmp_path))}/(cache/encodings|.m.steps)"
+    names = rf"{paths}|29d726979bb7|metarec|events|slates|`data`|--out|id"
     assert re.findall("[A-Za-z]{2,}", re.sub(names, "", said)) == []
     assert not re.search("[:;,] ", said)
 

@@ -5,6 +5,7 @@ page.
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,15 @@ LEARNING_CURVE, AUDIT, DATA = "learning-curve", "audit", "data"
 name replaces the older.
 """
 _PERSONAL = ("new_users", "examples")
+NAMED_FROM = 5
+"""Number of users from which a report kept with a model names a group: the value of an attribute
+that fewer have may tell who they are.
+"""
 
 
 def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: str) -> Path:
     """Write a report beside a model, completely or not at all. Numbers that are not finite become
-    null, and examples of users are left out.
+    null; examples of users, and groups of fewer than `NAMED_FROM` users, are left out.
 
     Args:
         model: folder of the model.
@@ -38,6 +43,7 @@ def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: st
             json.dumps(content, default=_plain, ensure_ascii=False), parse_constant=lambda _: None
         )
     )
+    plain = _without_few(plain)
     write_text(
         place,
         json.dumps(
@@ -76,6 +82,26 @@ def _without_users(content: Any) -> Any:
             name: _without_users(value) for name, value in content.items() if name not in _PERSONAL
         }
     return [_without_users(value) for value in content] if isinstance(content, list) else content
+
+
+def _without_few(audit: dict[str, Any]) -> dict[str, Any]:
+    """Remove the groups of few users from an audit, and their names from its warnings; other
+    reports have none.
+    """
+    rows = audit.get("groups")
+    if not isinstance(rows, list):
+        return audit
+    warnings = audit.get("warnings", [])
+    for by, label, users in {(row["by"], str(row["group"]), row["users"]) for row in rows}:
+        if users >= NAMED_FROM:
+            continue
+        named = re.compile(rf"(?<=[:,] ){re.escape(label)} \({users}\)(?=[,;])")
+        warnings = [
+            named.sub(f"one of {users}", said) if said.startswith(f"by {by}, ") else said
+            for said in warnings
+        ]
+    kept = [row for row in rows if row["users"] >= NAMED_FROM]
+    return {**audit, "groups": kept, "warnings": warnings}
 
 
 def _plain(value: Any) -> Any:

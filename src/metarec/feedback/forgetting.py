@@ -22,7 +22,13 @@ import sqlalchemy as sa
 from metarec.data.schema import BadInput
 from metarec.feedback.erasing import PERSONAL, erase
 from metarec.feedback.events import StoreUnavailable
-from metarec.feedback.forgotten_places import Place, elsewhere, in_data
+from metarec.feedback.forgotten_places import (
+    Place,
+    elsewhere,
+    encodings,
+    in_data,
+    unfinished_fit,
+)
 from metarec.feedback.forgotten_rows import (
     clean_folder,
     each_folder,
@@ -121,7 +127,8 @@ def forget(
             *in_models,
             *([_in_services()] if is_learned and models is not None else []),
             in_data(data, {user_id, grave.user_id}),
-            elsewhere(),
+            *([] if models is None else [*unfinished_fit(models.folder), *encodings()]),
+            *elsewhere(),
         ],
     )
 

@@ -4,6 +4,7 @@ that models were fitted on, or cannot even search.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
+from metarec.features.encoders.cache import cache_folder
+from metarec.recommendation.fitting.steps import steps_folder
 
 MAX_DATA_BYTES = 500_000_000
 """Bytes above which a data source is not searched."""
@@ -76,9 +79,40 @@ def _without_password(data: str) -> str:
     return sa.make_url(data).render_as_string() if "://" in data else data
 
 
-def elsewhere() -> Place:
-    """Return the place that only the operator knows of: backups and copies."""
-    return Place(
-        place="backups and copies",
-        still_holds="what they held: metarec knows none of them; delete them by your own rules",
+def unfinished_fit(model: Path) -> list[Place]:
+    """Return the place of the steps that a killed fit of this model left beside it, if it did."""
+    steps = steps_folder(Path(os.path.abspath(model)))  # noqa: PTH100 - a link's own neighbor
+    if not steps.is_dir():
+        return []
+    learned = (
+        "numbers learned from the user, without the id: delete the folder, or end the fit without "
+        "the user"
     )
+    return [Place(place=f"finished steps of a killed fit, {steps}", still_holds=learned)]
+
+
+def encodings() -> list[Place]:
+    """Return the place of cached vectors of texts, if there is one: those of training users, where
+    the model or an evaluation reads users as text, are among them.
+    """
+    cache = cache_folder() / "encodings"
+    if not cache.is_dir():
+        return []
+    texts = (
+        "perhaps vectors of texts that say what training users are like, without text and id: "
+        "delete the folder; what is needed is encoded again"
+    )
+    return [Place(place=f"cache of encodings, {cache}", still_holds=texts)]
+
+
+def elsewhere() -> list[Place]:
+    """Return the places that only the operator knows of: what commands wrote, and backups."""
+    written = (
+        "perhaps the user: slates for all users, reports and models in other folders; metarec does "
+        "not know where; delete them, or write them again without the user"
+    )
+    held = "what they held: metarec knows none of them; delete them by your own rules"
+    return [
+        Place(place="files that commands wrote (--out)", still_holds=written),
+        Place(place="backups and copies", still_holds=held),
+    ]

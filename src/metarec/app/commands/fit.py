@@ -292,9 +292,10 @@ class Fit:
         """Fit; return the model, and the result of `--tune`. Finished steps are kept beside `out`
         meanwhile.
         """
+        from metarec.recommendation.fitting.steps import steps_folder
         from metarec.runtime.progress import on_terminal
 
-        steps = _steps_of(out) if self.resume else None
+        steps = steps_folder(out) if self.resume else None
         if steps is not None and steps.is_dir():
             note(f"finished steps of a fit that was killed are taken from {steps}")
         with on_terminal(show=not self.as_json) as progress:
@@ -368,8 +369,3 @@ def _tuned(
         seed=settings.seed,
         progress=progress,
     )
-
-
-def _steps_of(model: Path) -> Path:
-    """Return the folder of the finished steps of a fit, until its model is written."""
-    return model.with_name(f".{model.name}.steps")

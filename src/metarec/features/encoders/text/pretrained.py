@@ -34,6 +34,8 @@ megabytes would take minutes.
 TOKENS_PER_BATCH = 4096
 KEPT_TOGETHER = 2048
 """Texts encoded between two writes to the cache, the most that an interruption loses."""
+MAX_QUERIES = 1_000
+"""Latest queries whose vectors are kept in memory."""
 _LOADING = threading.Lock()
 """Lock held while a model loads: two threads would load it twice, and the lazy imports of
 `transformers` are not thread-safe.
@@ -74,6 +76,7 @@ class PretrainedEncoder:
         self._root = cache if isinstance(cache, Path) else None
         self.cache = EncodingCache(identity, self._root) if cache is not False else None
         self._cut = EncodingCache(f"{identity} cut", self._root) if cache is not False else None
+        self._queries: dict[bytes, np.ndarray] = {}
         self._loaded: tuple[Any, Any] | None = None
         self._exported: OnnxModel | None = None
 
@@ -143,6 +146,20 @@ class PretrainedEncoder:
         rows[:-1][is_stored] = known if known is not None and is_stored.any() else 0
         place = {key: row for row, key in enumerate(wanted)}
         return rows[[place.get(key, len(wanted)) for key in keys]]
+
+    def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
+        """Return float32 vectors [n, dim] of what users ask for. The latest are kept in memory, as
+        the pages of one list ask for the same; none are written to disk.
+        """
+        keys = [content_key(query) for query in queries]
+        kept = self._queries  # replaced and never changed, as other threads read it
+        new = {key: text for key, text in zip(keys, queries, strict=True) if key not in kept}
+        known = {key: kept[key] for key in keys if key not in new}
+        if new:
+            fresh = self.encode(list(new.values()), keep=False)
+            known.update(zip(new, fresh, strict=True))
+            self._queries = dict([*kept.items(), *known.items()][-MAX_QUERIES:])
+        return np.array([known[key] for key in keys], np.float32).reshape(len(keys), -1)
 
     def load(self) -> None:
         """Load the weights and encode one text, so that the first request is not slow; the cache is
