@@ -63,7 +63,7 @@ def test_the_latest_users_come_first(store):
     for n, user in enumerate(["ann", "bob", "ann", "cat"]):
         act(store, str(n), "view", user=user, at=NOW + n)
     assert store.recent_users(2) == [("cat", 1, NOW + 3), ("ann", 2, NOW + 2)]
-    assert store.recent_users(5, latest=2) == [("cat", 1, NOW + 3), ("ann", 1, NOW + 2)]
+    assert store.recent_users(5, n_events=2) == [("cat", 1, NOW + 3), ("ann", 1, NOW + 2)]
 
 
 def rate(store, name, value, slate, at):

@@ -51,16 +51,16 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
     is_recent = (slates.timestamp > now - days * DAY) & (slates.timestamp <= now)
     with store.reading() as connection:
         counts = sa.select(ago, sa.func.count()).where(is_recent).group_by(ago)
-        shown = {int(day): int(number) for day, number in connection.execute(counts)}
+        slates_by_day = {int(day): int(number) for day, number in connection.execute(counts)}
         answers = _answers(connection, ago, is_recent)
     day_of = answers.select("slate_id", "ago").unique()
     clicked = answered_slates(answers, scale).filter("clicked")
     converted = taken_items(answers.drop("ago"), scale).filter("is_taken")
-    by_ago = [_by_ago(day_of, found) for found in (clicked, converted)]
+    by_ago = [_by_ago(day_of, of_slates) for of_slates in (clicked, converted)]
     return [
         Day(
             until=now - day * DAY,
-            slates=shown.get(day, 0),
+            slates=slates_by_day.get(day, 0),
             clicked=by_ago[0].get(day, 0),
             converted=by_ago[1].get(day, 0),
         )
@@ -68,9 +68,9 @@ def by_day(store: Store, scale: ValueScale, now: float, days: int = 14) -> list[
     ]
 
 
-def _by_ago(day_of: pl.DataFrame, found: pl.DataFrame) -> dict[int, int]:
+def _by_ago(day_of: pl.DataFrame, slates: pl.DataFrame) -> dict[int, int]:
     """Return days ago -> number of these slates."""
-    counts = day_of.join(found, on="slate_id", how="semi").group_by("ago").len()
+    counts = day_of.join(slates, on="slate_id", how="semi").group_by("ago").len()
     return dict(counts.iter_rows())
 
 
@@ -103,5 +103,7 @@ def _was_shown(dialect: str) -> sa.ColumnElement[bool]:
         else sa.func.json_each(shown, "$.item_ids")
     )
     one = items.table_valued("value")
-    found = sa.select(sa.literal(1)).select_from(one).where(one.c.value == tables.events.c.item_id)
-    return sa.exists(found.correlate(tables.slates, tables.events))
+    in_slate = (
+        sa.select(sa.literal(1)).select_from(one).where(one.c.value == tables.events.c.item_id)
+    )
+    return sa.exists(in_slate.correlate(tables.slates, tables.events))

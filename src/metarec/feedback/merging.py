@@ -58,8 +58,8 @@ def merge_user(store: Store, user_id: str, into: str) -> Merged:
         BadInput: if they are the same user.
         StoreUnavailable: if the store cannot write.
     """
-    given: Merged = store.call(partial(_merge, user_id=user_id, named=into)).result()
-    return given
+    merged: Merged = store.call(partial(_merge, user_id=user_id, named=into)).result()
+    return merged
 
 
 def _merge(connection: sa.Connection, *, user_id: str, named: str) -> Merged:
@@ -112,12 +112,12 @@ def _drop_copies(connection: sa.Connection, user_id: str, into: str) -> int:
             *(other.c[n].label(f"their_{n}") for n in _SAME),
         ).where(mine.c.user_id == user_id)
     ).all():
-        own = events.sequence == row.sequence
+        its_row = events.sequence == row.sequence
         if all(getattr(row, f"my_{n}") == getattr(row, f"their_{n}") for n in _SAME):
-            copies += connection.execute(sa.delete(tables.events).where(own)).rowcount
+            copies += connection.execute(sa.delete(tables.events).where(its_row)).rowcount
         else:
             fresh = events.event_id + f"~{row.sequence}"
-            connection.execute(sa.update(tables.events).where(own).values(event_id=fresh))
+            connection.execute(sa.update(tables.events).where(its_row).values(event_id=fresh))
     return copies
 
 
@@ -134,7 +134,7 @@ def _move_friends(connection: sa.Connection, user_id: str, into: str) -> int:
         sa.select(edges.c.user_id, edges.c.friend_id, edges.c.weight).where(names_old)
     ).all()
     connection.execute(sa.delete(edges).where(names_old))
-    known = {
+    existing = {
         (user, friend)
         for user, friend in connection.execute(
             sa.select(edges.c.user_id, edges.c.friend_id).where(
@@ -149,7 +149,7 @@ def _move_friends(connection: sa.Connection, user_id: str, into: str) -> int:
     fresh = [
         {"user_id": user, "friend_id": friend, "weight": weight}
         for (user, friend), weight in moved.items()
-        if user != friend and (user, friend) not in known
+        if user != friend and (user, friend) not in existing
     ]
     if fresh:
         connection.execute(sa.insert(edges), fresh)
@@ -172,11 +172,13 @@ def _move_profile(connection: sa.Connection, user_id: str, into: str, *, is_kept
     connection.execute(sa.delete(users).where(users.c.user_id == user_id))
     if not is_kept:
         return
-    whole = json.dumps(profiles[user_id] | profiles.get(into, {}))
+    attributes = json.dumps(profiles[user_id] | profiles.get(into, {}))
     if into in profiles:
-        connection.execute(sa.update(users).where(users.c.user_id == into).values(profile=whole))
+        connection.execute(
+            sa.update(users).where(users.c.user_id == into).values(profile=attributes)
+        )
     else:
-        connection.execute(sa.insert(users).values(user_id=into, profile=whole))
+        connection.execute(sa.insert(users).values(user_id=into, profile=attributes))
 
 
 def _note(connection: sa.Connection, user_id: str, into: str) -> None:

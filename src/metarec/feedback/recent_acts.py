@@ -57,11 +57,11 @@ class _Acts:
 
     def renewed(self, store: Store) -> _Acts:
         """Return the events including those stored since; the text codes only grow."""
-        known = self.sequence[:-OVERLAP]
-        after = int(known[-1]) if len(known) else -1
+        kept = self.sequence[:-OVERLAP]
+        after = int(kept[-1]) if len(kept) else -1
         read = store.acts(after, MAX_EVENTS)
         sequence = read["sequence"].to_numpy()
-        if np.array_equal(sequence, self.sequence[len(known) :]):
+        if np.array_equal(sequence, self.sequence[len(kept) :]):
             return self
         columns = {
             "sequence": sequence,
@@ -70,7 +70,7 @@ class _Acts:
             "kind": self.kinds.of(read["kind"].to_list()),
         }
         joined = {
-            name: np.concatenate([getattr(self, name)[: len(known)], new])[-MAX_EVENTS:]
+            name: np.concatenate([getattr(self, name)[: len(kept)], new])[-MAX_EVENTS:]
             for name, new in columns.items()
         }
         return _Acts(**joined, items=self.items, kinds=self.kinds)

@@ -232,8 +232,8 @@ class Registry:
         try:
             read_whole_config(place)
         except FileNotFoundError as error:
-            known = ", ".join(entry.version for entry in self.entries())
-            raise BadInput(f"no model version {version!r}; there are: {known}") from error
+            versions = ", ".join(entry.version for entry in self.entries())
+            raise BadInput(f"no model version {version!r}; there are: {versions}") from error
         except BrokenArtifact as error:
             raise BadInput(f"model version {version!r} cannot serve: {error}") from error
         if probe is not None:

@@ -108,9 +108,9 @@ def _fact(connection: sa.Connection, name: str) -> float | None:
 
 def _raise_fact(connection: sa.Connection, name: str, value: float) -> None:
     """Record a number under a name, unless a larger one is there."""
-    known = _fact(connection, name)
-    if known is None:
+    recorded = _fact(connection, name)
+    if recorded is None:
         connection.execute(sa.insert(tables.facts).values(name=name, value=str(value)))
-    elif known < value:
+    elif recorded < value:
         changed = sa.update(tables.facts).where(tables.facts.c.name == name)
         connection.execute(changed.values(value=str(value)))

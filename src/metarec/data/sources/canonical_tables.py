@@ -127,17 +127,17 @@ def tables_of(
         reading = replace(reading, synonyms=_with_language(events[0], reading))
     item_frame, item_findings = _side(items, "items", reading)
     user_frame, user_findings = _side(users, "users", reading)
-    user_frame, circle, more = friends_within(user_frame, frame, reading.user_columns)
+    user_frame, circle, notes = friends_within(user_frame, frame, reading.user_columns)
     named_so = reading.columns, reading.synonyms
     ties, of_ties = relation_of(friends, "friends", *named_so)
     queries, of_queries = relation_of(searches, "searches", *named_so)
-    findings += [*more, *of_ties, *of_queries]
+    findings += [*notes, *of_ties, *of_queries]
     findings += [*item_findings, *user_findings]
-    for table, given in (("interactions", events), ("items", items), ("users", users)):
-        findings += [] if given is None else _duplicate_columns(given, table)
+    for table, raw in (("interactions", events), ("items", items), ("users", users)):
+        findings += [] if raw is None else _duplicate_columns(raw, table)
     for key, side in (("item_id", item_frame), ("user_id", user_frame)):
-        frame, more = better_key(frame, side, key, reading.columns, named)
-        findings += more
+        frame, notes = better_key(frame, side, key, reading.columns, named)
+        findings += notes
     return Tables(
         interactions=frame,
         items=item_frame,
@@ -153,8 +153,8 @@ def _with_language(events: pl.DataFrame, reading: Reading) -> dict[str, Sequence
     """Return synonyms with those in the language of the events' column names, which may no longer
     show once columns are moved to other tables.
     """
-    further, given = names_in(spoken(events.columns)), reading.synonyms
-    return {n: (*given.get(n, ()), *further.get(n, ())) for n in {**given, **further}}
+    further, synonyms = names_in(spoken(events.columns)), reading.synonyms
+    return {n: (*synonyms.get(n, ()), *further.get(n, ())) for n in {**synonyms, **further}}
 
 
 def _split_sides(
@@ -165,22 +165,22 @@ def _split_sides(
     items.
     """
     sides = {"item_id": items, "user_id": users}
-    found = {
+    columns_by_key = {
         key: belonging_to(frame, key, other)
         for key, other in (("item_id", "user_id"), ("user_id", "item_id"))
         if sides[key] is None
     }
-    nearly, more = list[str](), list[Finding]()
-    if "item_id" in found:
-        rest = frame.drop(itertools.chain(*found.values()))
-        rest, nearly, more = nearly_of_items(rest, place.name)
-        frame = frame.with_columns(rest.select(nearly))
-        found["item_id"] += nearly
-    for key, columns in found.items():
+    nearly, findings = list[str](), list[Finding]()
+    if "item_id" in columns_by_key:
+        remaining = frame.drop(itertools.chain(*columns_by_key.values()))
+        remaining, nearly, findings = nearly_of_items(remaining, place.name)
+        frame = frame.with_columns(remaining.select(nearly))
+        columns_by_key["item_id"] += nearly
+    for key, columns in columns_by_key.items():
         if columns:
-            frame, side, noted = moved_to_table(frame, key, columns, place.name, told=nearly)
+            frame, side, noted = moved_to_table(frame, key, columns, place.name, reported=nearly)
             sides[key] = (side, place, noted)
-    return frame, sides["item_id"], sides["user_id"], more
+    return frame, sides["item_id"], sides["user_id"], findings
 
 
 def _duplicate_columns(raw: RawTable, table: str) -> list[Finding]:
@@ -215,8 +215,8 @@ def _events(
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
     frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
-    known = reading.synonyms, reading.columns, reading.kinds
-    frame, place, shaped = one_row_an_event(frame, place, *known)
+    options = reading.synonyms, reading.columns, reading.kinds
+    frame, place, shaped = one_row_an_event(frame, place, *options)
     frame, likely, of_ids = _with_ids(frame, place.name, reading)
     reading, findings = replace(reading, synonyms=likely), [*findings, *empty, *shaped, *of_ids]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
@@ -228,23 +228,23 @@ def _events(
     findings += ambiguous_id_findings(frame, names, reading.columns, place.name)
     frame, rated = _rated(frame, raw[0].columns, place.name, reading)
     findings = [*findings, *rated]
-    given = {canonical: column for column, canonical in names.items()}
+    named = {canonical: column for column, canonical in names.items()}
     if reading.kind is None and reading.context is None:
         frame, steps = by_steps(frame, [*names, *frame.columns], reading.kinds, place.name)
         findings = [*findings, *steps]
     if "timestamp" not in reading.columns:
-        frame, moments = with_moment(frame, place.name, reading.context or (), given)
+        frame, moments = with_moment(frame, place.name, reading.context or (), named)
         findings = [*findings, *moments]
-    findings = [*findings, *time_zone_findings(frame, given, place.name)]
-    frame, place, of_kinds = _with_events_and_kinds(frame, place, reading, given, raw[0].columns)
-    frame = with_titles(frame, given.get("item_id", ""), has_items, likely.get("title", ()))
+    findings = [*findings, *time_zone_findings(frame, named, place.name)]
+    frame, place, of_kinds = _with_events_and_kinds(frame, place, reading, named, raw[0].columns)
+    frame = with_titles(frame, named.get("item_id", ""), has_items, likely.get("title", ()))
     frame, points = with_points(frame, "interactions", place.name)
     findings = [*findings, *of_kinds, *points]
     if reading.context is not None:
         frame = frame.select(*_canonical(frame, place, reading.context))
     frame, invalid = valid_events(with_offsets(frame), place, reading.rules, reading.time_format)
-    frame, odd = with_types(frame, keep_text=("kind",), given=raw[0].columns)
-    return frame, [*findings, *guessed, *invalid, *odd], given
+    frame, odd = with_types(frame, keep_text=("kind",), file_columns=raw[0].columns)
+    return frame, [*findings, *guessed, *invalid, *odd], named
 
 
 def _with_ids(
@@ -267,26 +267,26 @@ def _rated(
     aspects = list[Finding]()
     if "value" not in reading.columns:
         frame, aspects = with_aspects(frame, place, reading.context or ())
-    frame, found = with_grades(frame, place, columns, reading.context or (), reading.columns)
-    found = [*aspects, *found]
+    frame, findings = with_grades(frame, place, columns, reading.context or (), reading.columns)
+    findings = [*aspects, *findings]
     if reading.rules.value_scale is not None or reading.rules.implicit_values:
-        return frame, found
+        return frame, findings
     frame, unrated = without_zeros(frame, place)
-    return frame, [*found, *unrated]
+    return frame, [*findings, *unrated]
 
 
 def _with_events_and_kinds(
     frame: pl.DataFrame,
     place: Place,
     reading: Reading,
-    given: Mapping[str, str],
+    named: Mapping[str, str],
     columns: Sequence[str],
 ) -> RawTable:
     """Set the kind of each event, with one row per order in logs of states. Return events, their
     places and findings.
     """
     frame, place, states = one_an_order(frame, place, reading.kinds, reading.context or ())
-    frame, of_kinds = _with_kinds(frame, reading, place.name, given, columns)
+    frame, of_kinds = _with_kinds(frame, reading, place.name, named, columns)
     frame, place, itemless = without_itemless(frame, place)
     return frame, place, [*states, *of_kinds, *itemless]
 
@@ -295,14 +295,14 @@ def _with_kinds(
     frame: pl.DataFrame,
     reading: Reading,
     place: str,
-    given: Mapping[str, str],
+    named: Mapping[str, str],
     columns: Sequence[str],
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kind of each event by the source's kind, its name, columns of kinds or quantities.
     Return events and findings.
 
     Args:
-        given: canonical name -> column in the file.
+        named: canonical name -> column in the file.
         columns: names of the columns in the file, before renaming.
     """
     findings = list[Finding]()
@@ -318,7 +318,7 @@ def _with_kinds(
     frame, of_columns = with_kind(frame, reading.kinds, place, reading.context or (), columns)
     frame, returned = with_returns(frame, place)
     frame, emptied = without_emptied(frame, reading.kinds, place)
-    frame, amounts = with_amounts(frame, given, place)
+    frame, amounts = with_amounts(frame, named, place)
     return frame, [*findings, *of_columns, *returned, *emptied, *amounts]
 
 
@@ -349,12 +349,12 @@ def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> lis
         raise BadInput(
             f"{place.name}: no context column {missing[0]!r} among {', '.join(frame.columns)}"
         )
-    own = [
+    canonical = [
         c
         for c in ("user_id", "item_id", "timestamp", "seq_pos", "value", "kind")
         if c in frame.columns
     ]
-    return [*own, *(c for c in context if c not in own)]
+    return [*canonical, *(c for c in context if c not in canonical)]
 
 
 def _side(
@@ -372,15 +372,15 @@ def _side(
     frame, odd = with_types(frame.with_columns(id_text(frame[key])), table)
     odd = [*coded, *odd]
     if table == "items":
-        given = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
-        frame, tags = with_tags(frame, given)
+        name_in_file = {**{c: c for c in frame.columns}, **{n: c for c, n in names.items()}}
+        frame, tags = with_tags(frame, name_in_file)
         odd = [*odd, *tags]
         frame, short = with_short_titles(frame, names, mapping, place)
         odd = [*odd, *short]
     frame, codes = without_codes(frame, table, (key, "latitude", "longitude"))
     odd = [*odd, *codes]
-    frame, more = side_findings(frame, key, place.name)
+    frame, notes = side_findings(frame, key, place.name)
     frame, points = with_points(frame, table, place.name)
     frame, outside = checked_degrees(frame, table, place.name)
-    found = [replace(f, table=table) for f in [*findings, *guessed, *lists]]
-    return frame, [*found, *odd, *more, *points, *outside]
+    reading_findings = [replace(f, table=table) for f in [*findings, *guessed, *lists]]
+    return frame, [*reading_findings, *odd, *notes, *points, *outside]

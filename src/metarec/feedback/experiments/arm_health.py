@@ -73,12 +73,12 @@ def coverage_ratios(store: Store, experiment: Experiment, least: int) -> dict[st
     """Return arm -> distinct items in its latest slates divided by those in as many of the
     control's, 1,000 at most; arms with fewer than `least` slates are left out.
     """
-    shown = {arm.name: _latest(store, experiment.name, arm.name) for arm in experiment.arms}
-    control, ratios = shown[experiment.control.name], {}
-    for arm, slates in shown.items():
+    latest = {arm.name: _latest(store, experiment.name, arm.name) for arm in experiment.arms}
+    control, ratios = latest[experiment.control.name], {}
+    for arm, slates in latest.items():
         equally = min(len(slates), len(control))
         if equally >= max(1, least):
-            both = [_different(some[:equally]) for some in (slates, control)]
+            both = [_different(lists[:equally]) for lists in (slates, control)]
             ratios[arm] = both[0] / max(1, both[1])
     return ratios
 
@@ -92,8 +92,8 @@ def _latest(store: Store, experiment: str, arm: str) -> list[str]:
         return list(connection.execute(latest.limit(1_000)).scalars())
 
 
-def _different(shown: list[str]) -> int:
-    lists = pl.Series(shown, dtype=pl.Utf8).str.json_decode(
+def _different(slates: list[str]) -> int:
+    lists = pl.Series(slates, dtype=pl.Utf8).str.json_decode(
         pl.Struct({"item_ids": pl.List(pl.Utf8)})
     )
     return lists.struct.field("item_ids").explode().drop_nulls().n_unique()

@@ -91,7 +91,7 @@ def _counted(
     """Return user -> outcomes of the user's slates of the experiment before the window closed."""
     slates, events = tables.slates.c, tables.events.c
     users = list(closes)
-    shown = sa.select(*SLATE_COLUMNS).where(slates.user_id.in_(users), slates.experiment == name)
+    of_users = sa.select(*SLATE_COLUMNS).where(slates.user_id.in_(users), slates.experiment == name)
     answers = (
         sa.select(*(events[column] for column in _EVENT_SCHEMA))
         .where(events.user_id.in_(users), events.slate_id.is_not(None))
@@ -104,7 +104,7 @@ def _counted(
     is_in_time = pl.col("timestamp") <= pl.col("closes_at")
     its_slates, its_events = (
         _frame(connection, query, schema).join(until, on="user_id").filter(is_in_time)
-        for query, schema in ((shown, SLATE_SCHEMA), (answers, _EVENT_SCHEMA))
+        for query, schema in ((of_users, SLATE_SCHEMA), (answers, _EVENT_SCHEMA))
     )
     return _by_user(slates_of_rows(its_slates.drop("closes_at")), its_events, scale)
 

@@ -348,7 +348,7 @@ def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
         store,
         name,
         "promoted",
-        lambda found: replace(found, status="rolled back", reason=reason),
+        lambda experiment: replace(experiment, status="rolled back", reason=reason),
     )
 
 

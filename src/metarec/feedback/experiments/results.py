@@ -181,15 +181,17 @@ def _arms(store: Store, experiment: Experiment) -> tuple[list[ArmResult], int]:
     ratios = coverage_ratios(store, experiment, experiment.guardrails.min_slates)
     arms = []
     for arm in experiment.arms:
-        own = [row for row in rows if row[0] == arm.name and not row[3]]
-        totals = dict(zip(_COUNTS, (sum(r[5 + at] for r in own) for at in range(5)), strict=True))
+        rows_of_arm = [row for row in rows if row[0] == arm.name and not row[3]]
+        totals = dict(
+            zip(_COUNTS, (sum(r[5 + at] for r in rows_of_arm) for at in range(5)), strict=True)
+        )
         slates = int(totals["slates"])
         arms.append(
             ArmResult(
                 name=arm.name,
-                users=sum(row[4] for row in own),
-                users_closed=sum(row[4] for row in own if row[2]),
-                new_users=sum(row[4] for row in own if row[1]),
+                users=sum(row[4] for row in rows_of_arm),
+                users_closed=sum(row[4] for row in rows_of_arm if row[2]),
+                new_users=sum(row[4] for row in rows_of_arm if row[1]),
                 slates=slates,
                 clicks=int(totals["clicks"]),
                 conversions=int(totals["conversions"]),
@@ -358,8 +360,8 @@ def broken_guardrails(experiment: Experiment, results: Results) -> dict[str, str
     return broken
 
 
-def _reason(most: float, refused: Comparison) -> str:
-    if most and refused.low is not None and refused.low > most:
+def _reason(limit: float, refused: Comparison) -> str:
+    if limit and refused.low is not None and refused.low > limit:
         return (
             f"guardrail: {refused.arm_mean:.1%} of its users hid, disliked or returned something, "
             f"{refused.control_mean:.1%} of the control's"

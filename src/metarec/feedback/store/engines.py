@@ -100,9 +100,9 @@ def with_schema(url: str, schema: str) -> str:
     if not url.startswith("postgres"):
         return url
     parsed = _parsed(url)
-    known = parsed if "schema" in parsed.query else parsed.update_query_dict({"schema": schema})
-    _schema(known)
-    return known.render_as_string(hide_password=False)
+    named = parsed if "schema" in parsed.query else parsed.update_query_dict({"schema": schema})
+    _schema(named)
+    return named.render_as_string(hide_password=False)
 
 
 def server_engine(url: sa.URL, schema: str) -> sa.Engine:

@@ -173,5 +173,9 @@ def file_of(url: str) -> Path | None:
     Raises:
         BadInput: if the url names a store that metarec does not know.
     """
-    known, _ = known_url(url)
-    return Path(known.database) if known.get_backend_name() == "sqlite" and known.database else None
+    url_parts, _ = known_url(url)
+    return (
+        Path(url_parts.database)
+        if url_parts.get_backend_name() == "sqlite" and url_parts.database
+        else None
+    )

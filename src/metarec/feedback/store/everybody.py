@@ -28,19 +28,19 @@ _ITEMS_VERSION = sa.text("SELECT value FROM facts WHERE name = 'items_version'")
 class TableReads(Connections):
     """Reads of whole tables of a store."""
 
-    def recent_users(self, most: int, latest: int = 5_000) -> list[tuple[str, int, float]]:
-        """Return the users of the `latest` events, at most `most`: id, number of these events, and
-        time of the newest, seconds since 1970; the user with the newest event first.
+    def recent_users(self, max_users: int, n_events: int = 5_000) -> list[tuple[str, int, float]]:
+        """Return the users of the newest `n_events` events, at most `max_users`: id, number of
+        these events, and time of the newest, seconds since 1970; newest event first.
         """
         events = tables.events.c
-        some = sa.select(events.user_id, events.timestamp).order_by(events.sequence.desc())
-        recent = some.limit(latest).subquery().c
+        newest_first = sa.select(events.user_id, events.timestamp).order_by(events.sequence.desc())
+        recent = newest_first.limit(n_events).subquery().c
         newest = sa.func.max(recent.timestamp)
         query = (
             sa.select(recent.user_id, sa.func.count(), newest)
             .group_by(recent.user_id)
             .order_by(newest.desc(), recent.user_id)
-            .limit(most)
+            .limit(max_users)
         )
         with self.reading() as connection:
             return [(user, int(n), float(at)) for user, n, at in connection.execute(query)]

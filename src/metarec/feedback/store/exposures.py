@@ -48,8 +48,8 @@ def mark_answered(connection: sa.Connection, user_ids: Iterable[str]) -> None:
     """
     rows, users = tables.exposures.c, sorted(set(user_ids))
     for start in range(0, len(users), 500):
-        some = users[start : start + 500]
-        is_open = rows.user_id.in_(some) & (rows.is_closed == 0) & (rows.to_count == 0)
+        part = users[start : start + 500]
+        is_open = rows.user_id.in_(part) & (rows.is_closed == 0) & (rows.to_count == 0)
         # Rows are locked in one order, so that two writers cannot deadlock
         held = sa.select(rows.user_id, rows.experiment).where(is_open).order_by(rows.user_id)
         if connection.execute(held.with_for_update()).first() is not None:
@@ -66,13 +66,13 @@ def merge_exposures(connection: sa.Connection, user_id: str, into: str) -> None:
     )
     mine = sa.select(rows.experiment, rows.arm).where(rows.user_id == user_id)
     for experiment, arm in connection.execute(mine).all():
-        own, their = (
+        my_row, their_row = (
             (rows.user_id == user) & (rows.experiment == experiment) for user in (user_id, into)
         )
         if experiment not in theirs:
-            connection.execute(sa.update(table).where(own).values(user_id=into, to_count=1))
+            connection.execute(sa.update(table).where(my_row).values(user_id=into, to_count=1))
             continue
-        connection.execute(sa.delete(table).where(own))
+        connection.execute(sa.delete(table).where(my_row))
         crossed = {} if arm == theirs[experiment] else {"is_crossed": 1}
-        open_one = sa.update(table).where(their, rows.is_closed == 0)
+        open_one = sa.update(table).where(their_row, rows.is_closed == 0)
         connection.execute(open_one.values(to_count=1, **crossed))

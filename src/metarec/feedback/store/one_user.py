@@ -101,15 +101,15 @@ class UserReads(Connections):
             The `last` events as `(item_id, value, kind, timestamp)`, oldest first, and the
             attributes.
         """
-        known = self._named(user_id)
-        parameters = known | {"last": last}
+        ids = self._named(user_id)
+        parameters = ids | {"last": last}
         with self.reading() as connection:
             rows = (
                 connection.execute(_HISTORY_WITHOUT, parameters | {"without": [*without]})
                 if without
                 else connection.execute(_HISTORY, parameters)
             ).all()
-            profile = connection.execute(_PROFILE, known).scalar()
+            profile = connection.execute(_PROFILE, ids).scalar()
         return [(row[0], row[1], row[2], row[3]) for row in reversed(rows)], json.loads(
             profile
         ) if profile else {}
@@ -131,12 +131,12 @@ class UserReads(Connections):
         """Return friends, newest searches, and the location of a user's newest event of the last
         day that has one.
         """
-        known = self._named(user_id)
+        ids = self._named(user_id)
         with self.reading() as connection:
-            friends = connection.execute(_FRIENDS, known).all()
-            searches = connection.execute(_SEARCHES, known | {"last": MAX_SEARCHES}).all()
+            friends = connection.execute(_FRIENDS, ids).all()
+            searches = connection.execute(_SEARCHES, ids | {"last": MAX_SEARCHES}).all()
             since = time.time() - RECENT_SECONDS
-            placed = known | {"since": since, "placed": '%"latitude"%'}
+            placed = ids | {"since": since, "placed": '%"latitude"%'}
             context = connection.execute(_PLACED, placed).scalar()
         return KnownBeside(
             friends={friend: weight for friend, weight in friends},

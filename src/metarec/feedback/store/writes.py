@@ -126,14 +126,14 @@ class Writes:
     ) -> list[int]:
         """Add or change items, and return the version of each batch."""
         versions = self._next_versions(connection, [len(batch) for batch in puts])
-        known = _items_named(connection, {item_id for batch in puts for item_id, _ in batch})
+        stored = _items_named(connection, {item_id for batch in puts for item_id, _ in batch})
         rows: dict[str, dict[str, Any]] = {}
         for batch, newest in zip(puts, versions, strict=True):
-            for place, (item_id, given) in enumerate(batch, start=newest - len(batch) + 1):
-                was_deleted, before = known.get(item_id, (False, {}))
+            for place, (item_id, changes) in enumerate(batch, start=newest - len(batch) + 1):
+                was_deleted, before = stored.get(item_id, (False, {}))
                 back = {"available": True} if was_deleted else {}
-                known[item_id] = False, {**before, **back, **given}
-                rows[item_id] = item_row(item_id, known[item_id][1], place, is_deleted=False)
+                stored[item_id] = False, {**before, **back, **changes}
+                rows[item_id] = item_row(item_id, stored[item_id][1], place, is_deleted=False)
         if rows:
             self._upsert(connection, tables.items, "item_id", list(rows.values()))
         return versions
@@ -141,9 +141,9 @@ class Writes:
     def delete_items(self, connection: sa.Connection, item_ids: Sequence[str]) -> list[int]:
         """Mark items as deleted, and return the version of each change."""
         versions = self._next_versions(connection, [1] * len(item_ids))
-        known = _items_named(connection, set(item_ids))
+        stored = _items_named(connection, set(item_ids))
         rows = {
-            item_id: item_row(item_id, known.get(item_id, (True, {}))[1], at, is_deleted=True)
+            item_id: item_row(item_id, stored.get(item_id, (True, {}))[1], at, is_deleted=True)
             for item_id, at in zip(item_ids, versions, strict=True)
         }
         self._upsert(connection, tables.items, "item_id", list(rows.values()))
@@ -191,16 +191,16 @@ class Writes:
         for at, (user_id, friends) in puts:
             if at <= forgotten_at.get(user_id, -math.inf):
                 continue
-            own = now[user_id]
-            connection.execute(sa.delete(tables.friends).where(tables.friends.c.user_id == own))
-            known = {
+            owner = now[user_id]
+            connection.execute(sa.delete(tables.friends).where(tables.friends.c.user_id == owner))
+            weights = {
                 now[friend]: weight
                 for friend, weight in friends.items()
-                if at > forgotten_at.get(friend, -math.inf) and now[friend] != own
+                if at > forgotten_at.get(friend, -math.inf) and now[friend] != owner
             }
             rows = [
-                {"user_id": own, "friend_id": friend, "weight": weight}
-                for friend, weight in known.items()
+                {"user_id": owner, "friend_id": friend, "weight": weight}
+                for friend, weight in weights.items()
             ]
             if rows:
                 connection.execute(sa.insert(tables.friends), rows)
@@ -266,8 +266,10 @@ def _slates_not_kept(connection: sa.Connection, events: Iterable[Event]) -> set[
     named = sorted({event.slate_id for event in events if event.slate_id})
     kept: set[str] = set()
     for start in range(0, len(named), 500):
-        some = tables.slates.c.slate_id.in_(named[start : start + 500])
-        kept.update(connection.execute(sa.select(tables.slates.c.slate_id).where(some)).scalars())
+        is_named = tables.slates.c.slate_id.in_(named[start : start + 500])
+        kept.update(
+            connection.execute(sa.select(tables.slates.c.slate_id).where(is_named)).scalars()
+        )
     return {*named} - kept
 
 
@@ -276,10 +278,10 @@ def _items_named(
 ) -> dict[str, tuple[bool, dict[str, Any]]]:
     """Return item id -> (whether it is deleted, attributes) of those that are stored."""
     by_id: dict[str, tuple[bool, dict[str, Any]]] = {}
-    items, wanted = tables.items.c, list(item_ids)
-    for start in range(0, len(wanted), 500):
+    items, ids = tables.items.c, list(item_ids)
+    for start in range(0, len(ids), 500):
         query = sa.select(items.item_id, items.is_deleted, items.attributes).where(
-            items.item_id.in_(wanted[start : start + 500])
+            items.item_id.in_(ids[start : start + 500])
         )
         for item_id, gone, attributes in connection.execute(query):
             by_id[item_id] = bool(gone), json.loads(attributes)

@@ -45,18 +45,18 @@ def by_other_kinds(
         return frame, []
     findings = list[Finding]()
     keys = {name: kinds.key(name) for name in frame["kind"].drop_nulls().unique().sort()}
-    for kind, (names, beside, words) in BESIDE.items():
-        given = [name for name, key in keys.items() if key in names]
-        others = {key for name, key in keys.items() if name not in given}
-        if not given or not others & beside or others & _BOUGHT:
+    for kind, (names, beside, meaning) in BESIDE.items():
+        ambiguous = [name for name, key in keys.items() if key in names]
+        others = {key for name, key in keys.items() if name not in ambiguous}
+        if not ambiguous or not others & beside or others & _BOUGHT:
             continue
-        is_one = frame["kind"].is_in(given)
+        is_one = frame["kind"].is_in(ambiguous)
         frame = frame.with_columns(
             pl.Series("kind", [kind]).zip_with(is_one.fill_null(False), frame["kind"])
         )
         why = (
-            f"events of {place} of kind {', '.join(map(repr, given))} {words}, beside others of "
-            f"kind {', '.join(map(repr, sorted(others & beside)))}"
+            f"events of {place} of kind {', '.join(map(repr, ambiguous))} {meaning}, beside others "
+            f"of kind {', '.join(map(repr, sorted(others & beside)))}"
         )
         rows = int(is_one.sum())
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
@@ -114,15 +114,15 @@ def unread_answers(frame: pl.DataFrame, columns: Sequence[str], place: str) -> l
     findings = list[Finding]()
     for column in columns:
         text = nothing(frame[column]) if frame[column].dtype == pl.Utf8 else pl.Series([None])
-        words = text.drop_nulls().unique().sort().to_list()
-        is_known = {word.strip().lower() for word in words} <= YESES | NOES
-        if len(words) != 2 or is_known or is_of_one(frame, column):
+        cells = text.drop_nulls().unique().sort().to_list()
+        is_known = {word.strip().lower() for word in cells} <= YESES | NOES
+        if len(cells) != 2 or is_known or is_of_one(frame, column):
             continue
         why = (
-            f"column {column!r} of {place} is called like an event, and {words[0]!r} and "
-            f"{words[1]!r} are not known as yes and no: all rows count as done; if one of them is "
+            f"column {column!r} of {place} is called like an event, and {cells[0]!r} and "
+            f"{cells[1]!r} are not known as yes and no: all rows count as done; if one of them is "
             f"a no, say so in a TOML file (columns = {{ kind = {column!r} }}, [kinds] "
-            f"{words[1]!r} = -1)"
+            f"{cells[1]!r} = -1)"
         )
         findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings

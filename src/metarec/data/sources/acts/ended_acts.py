@@ -60,31 +60,31 @@ def with_ended_kinds(
         context: names of context columns given by the user.
         named: names of the columns in the file, before renaming.
     """
-    frame, given = _given_back(frame, kinds, place)
+    frame, given_back = _given_back(frame, kinds, place)
     if "value" in frame.columns:  # a review that was removed was meant as it was
-        return frame, given
+        return frame, given_back
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     findings = list[Finding]()
     for column in free:
-        if (found := _end(frame, column, kinds, named)) is None or is_of_one(frame, column):
+        if (end := _end(frame, column, kinds, named)) is None or is_of_one(frame, column):
             continue
-        kind, ended = found
-        kinds_given = (
+        kind, ended = end
+        stated_kinds = (
             frame["kind"] if "kind" in frame.columns else pl.Series(["event"] * frame.height)
         )
-        ended &= kinds_given.is_in(
-            [k for k in kinds_given.unique() if kinds.of(k).sign == "positive"]
+        ended &= stated_kinds.is_in(
+            [k for k in stated_kinds.unique() if kinds.of(k).sign == "positive"]
         )
         if not ended.any() or ended.all():
             continue
-        kept = pl.Series("kind", [kind]).zip_with(ended, kinds_given.cast(pl.Utf8))
+        kept = pl.Series("kind", [kind]).zip_with(ended, stated_kinds.cast(pl.Utf8))
         frame = frame.drop(column).with_columns(kept.alias("kind"))  # known only after the event
         why = (
             f"column {column!r} of {place} says that events came to an end: they are of kind "
             f"{kind!r}; if it says something else, name it as context (context = [{column!r}])"
         )
         findings.append(Finding(rule="kinds", rows=int(ended.sum()), action="noted", why=why))
-    return frame, [*given, *findings]
+    return frame, [*given_back, *findings]
 
 
 def _end(
@@ -162,8 +162,8 @@ def _given_back(
     """Set returns of loans to kind `give_back`, and return a finding."""
     if "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, []
-    kinds_given = frame["kind"].drop_nulls().unique()
-    names = {name: act_of().get(plain(name)) or kinds.key(name) for name in kinds_given}
+    stated_kinds = frame["kind"].drop_nulls().unique()
+    names = {name: act_of().get(plain(name)) or kinds.key(name) for name in stated_kinds}
     keys = {*names.values()}
     is_library = "checkout" in keys and bool(keys & _OF_LIBRARIES)
     back = _RETURNS if is_library or keys & _LENT else frozenset()
@@ -173,8 +173,8 @@ def _given_back(
         return frame, []
     gone = frame["kind"].is_in(returned).fill_null(False)
     kept = pl.Series("kind", [GIVEN_BACK]).zip_with(gone, frame["kind"])
-    shown = ", ".join(map(repr, sorted(returned)))
-    why = f"{shown} of {place} end what was borrowed, and say nothing of it"
+    listed = ", ".join(map(repr, sorted(returned)))
+    why = f"{listed} of {place} end what was borrowed, and say nothing of it"
     note = Finding(rule="kinds", rows=int(gone.sum()), action="noted", why=why)
     return frame.with_columns(kept.alias("kind")), [note]
 
@@ -185,10 +185,10 @@ def with_ends(
     """Return the kind of each row, `unsubscribe` for a no of `subscribe` after a yes of the same
     user and item where the column holds a state; and findings.
     """
-    found = list[Finding]()
+    findings = list[Finding]()
     times = _times(frame)
     if times is None:
-        return kind, found
+        return kind, findings
     keys = frame.select("user_id", "item_id").with_columns(times.alias("time")).with_row_index()
     for name, truth in flags.items():
         end = f"un{name}"
@@ -210,8 +210,8 @@ def with_ends(
             f"{truth.name!r} of {place} is a state: a no after a yes of the same user and item was "
             f"read as {end!r}"
         )
-        found.append(Finding(rule="kinds", rows=len(ended), action="noted", why=why))
-    return kind, found
+        findings.append(Finding(rule="kinds", rows=len(ended), action="noted", why=why))
+    return kind, findings
 
 
 def _are_changes(rows: pl.DataFrame, pairs: pl.DataFrame) -> bool:

@@ -151,8 +151,8 @@ def _are_events(column: pl.Series, kinds: Kinds) -> bool:
     names = nothing(column).unique()
     if names.null_count() or not 2 <= len(names) <= MAX_KINDS:
         return False
-    known = sum(kinds.known(name) or words_of(name)[-1:] == ["event"] for name in names)
-    return 2 * known >= len(names)
+    n_known = sum(kinds.known(name) or words_of(name)[-1:] == ["event"] for name in names)
+    return 2 * n_known >= len(names)
 
 
 def with_kind(
@@ -172,13 +172,13 @@ def with_kind(
     outcomes = outcomes_of(frame, kinds, context)
     frame, traded = by_side(frame, place, context)
     if "kind" in frame.columns:
-        found = list[Finding]()
+        findings = list[Finding]()
     else:
-        frame, found = _kind_from_columns(frame, kinds, place, (*context, *outcomes))
+        frame, findings = _kind_from_columns(frame, kinds, place, (*context, *outcomes))
     frame, beside = by_other_kinds(frame, kinds, place)
     frame, of_states = with_outcomes(frame, outcomes, kinds, place)
     doubts = doubtful(frame, kinds, place, (*context, *outcomes))
-    found = [*traded, *found, *beside, *of_states, *doubts]
+    findings = [*traded, *findings, *beside, *of_states, *doubts]
     free = [c for c in frame.columns if c not in (*CANONICAL["interactions"], *context)]
     # Beside a rating `hidden` may say what became of a review.
     flags = FLAGS if "value" not in frame.columns else frozenset()
@@ -190,7 +190,7 @@ def with_kind(
         refused = [note]
     frame, ended = with_ended_kinds(frame, kinds, place, context, named)
     durations = dwell_time_findings(frame, place, context)
-    return frame, [*found, *refused, *ended, *durations]
+    return frame, [*findings, *refused, *ended, *durations]
 
 
 def _kind_from_columns(
@@ -217,17 +217,17 @@ def _kind_from_columns(
         flags = {NO_KIND: truths[0]}
     if any(kinds.of(name).sign == "positive" for name in flags):
         return _by_flags(frame, flags, kinds, place)
-    found = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
-    found = {c: names for c, names in found.items() if not is_of_feelings(c, names, kinds)}
-    chosen = _kinds_of_events(frame, found, kinds)
+    stated = {c: names for c in free if (names := _kinds_in(frame[c], kinds))}
+    stated = {c: names for c, names in stated.items() if not is_of_feelings(c, names, kinds)}
+    chosen = _kinds_of_events(frame, stated, kinds)
     if len(chosen) == 1:
         (column,) = chosen
         if "value" in frame.columns:
             return _unrated_by(frame, column, place)
-        why = f"column {column!r} of {place} was read as kind: it says {quoted(found[column])}"
+        why = f"column {column!r} of {place} was read as kind: it says {quoted(stated[column])}"
         return frame.rename({column: "kind"}), [noted("kinds", why)]
-    coded = [] if "value" in frame.columns or found else codes_of_acts(frame, free, place)
-    named = [c for c in free if c not in found and _act_named(c, kinds, FLAGS, done) is not None]
+    coded = [] if "value" in frame.columns or stated else codes_of_acts(frame, free, place)
+    named = [c for c in free if c not in stated and _act_named(c, kinds, FLAGS, done) is not None]
     coded += [] if "value" in frame.columns else unread_answers(frame, named, place)
     return frame, coded + [
         noted(
@@ -235,7 +235,7 @@ def _kind_from_columns(
             f"column {column!r} of {place} says {quoted(names)} and is kept as context; if it is "
             f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})",
         )
-        for column, names in found.items()
+        for column, names in stated.items()
     ]
 
 
@@ -285,30 +285,30 @@ def _flags(
     frame: pl.DataFrame,
     free: Sequence[str],
     kinds: Kinds,
-    wanted: Collection[str],
+    flag_kinds: Collection[str],
     done: Collection[str],
 ) -> dict[str, pl.Series]:
     """Return kind -> column of yes and no as booleans; empty unless some column holds both yes and
     no.
 
     Args:
-        wanted: kinds that may name such columns.
+        flag_kinds: kinds that may name such columns.
         done: further kinds, where the name states a finished event and the column does not describe
             users or items.
     """
-    found = {}
+    flags = {}
     for column in free:
-        key = _act_named(column, kinds, wanted, done)
-        if key is None or (key not in wanted and is_of_one(frame, column)):
+        key = _act_named(column, kinds, flag_kinds, done)
+        if key is None or (key not in flag_kinds and is_of_one(frame, column)):
             continue
         if (truth := as_yes_no(frame[column])) is not None:
-            found[key] = truth.alias(column)
-    varied = any(truth.drop_nulls().n_unique() == 2 for truth in found.values())
-    return found if varied else {}
+            flags[key] = truth.alias(column)
+    varied = any(truth.drop_nulls().n_unique() == 2 for truth in flags.values())
+    return flags if varied else {}
 
 
 def _act_named(
-    column: str, kinds: Kinds, wanted: Collection[str], done: Collection[str]
+    column: str, kinds: Kinds, flag_kinds: Collection[str], done: Collection[str]
 ) -> str | None:
     """Return the kind that a column of yes and no has the name of; None for other names."""
     called = {**IN_OTHER_WORDS, **act_of()}
@@ -318,7 +318,7 @@ def _act_named(
     key = called.get(plain(column)) or called.get(name) or kinds.key(name)
     key = key if kinds.known(key) else kinds.key(_ASKING.sub("", column))
     is_done = _DONE.search(column.strip(" ?？")) or plain(column) in called
-    accepted = {*wanted, *done} if is_done else wanted
+    accepted = {*flag_kinds, *done} if is_done else flag_kinds
     return next((k for k in (key, *forms(key)) if k in accepted), None)
 
 
@@ -339,13 +339,13 @@ def _by_flags(
     for name in sorted(flags, key=lambda name: kinds.of(name).strength):
         kind = pl.Series("kind", [name]).zip_with(flags[name].fill_null(False), kind)
     kind, ends = with_ends(frame, kind, flags, kinds, place)
-    shown = int((kind == IMPRESSION).sum())
+    n_shown = int((kind == IMPRESSION).sum())
     why = (
         f"columns of {place} say what was done ({', '.join(flags)}): the strongest of them is the "
         f"kind of a row, and rows without any are of kind {IMPRESSION!r}"
     )
     answers = [truth.name for truth in flags.values()]  # known only after the event
-    note = Finding(rule="kinds", rows=shown, action="noted", why=why)
+    note = Finding(rule="kinds", rows=n_shown, action="noted", why=why)
     return frame.drop(answers).with_columns(kind), [note, *of_noes, *ends]
 
 
@@ -373,19 +373,19 @@ def _need_the_column(names: Sequence[str], kinds: Kinds) -> bool:
 
 
 def _kinds_of_events(
-    frame: pl.DataFrame, found: Mapping[str, Sequence[str]], kinds: Kinds
+    frame: pl.DataFrame, by_column: Mapping[str, Sequence[str]], kinds: Kinds
 ) -> list[str]:
     """Return the columns of kinds that state what was done: those with a kind that is not positive,
     and sides of trades; without ratings and without such columns, also those named like kinds.
     Beside ratings, columns with states such as `to-read` are among them.
     """
-    speaking = [
-        c for c, names in found.items() if _need_the_column(names, kinds) or is_trade(c, names)
+    decisive = [
+        c for c, names in by_column.items() if _need_the_column(names, kinds) or is_trade(c, names)
     ]
     if "value" in frame.columns:
-        return [c for c in found if c in speaking or wishlist_states(frame[c])]
-    return speaking or [
-        c for c, names in found.items() if _is_named_like_kinds(frame, c, names, kinds)
+        return [c for c in by_column if c in decisive or wishlist_states(frame[c])]
+    return decisive or [
+        c for c, names in by_column.items() if _is_named_like_kinds(frame, c, names, kinds)
     ]
 
 
@@ -395,6 +395,6 @@ def _is_named_like_kinds(
     """Whether a column has a name for kinds (`type`, `op`) and at least three, and most, of its
     names are known kinds.
     """
-    known = len(names) - len(kinds.unknown(names))
+    n_known = len(names) - len(kinds.unknown(names))
     is_called = _ACTS.match(plain(column)) is not None
-    return is_called and 3 <= known >= len(names) * MIN_KNOWN and not is_of_one(frame, column)
+    return is_called and 3 <= n_known >= len(names) * MIN_KNOWN and not is_of_one(frame, column)

@@ -47,8 +47,8 @@ def is_opinion(column: pl.Series) -> bool:
     if column.dtype != pl.Utf8 and not column.dtype.is_integer():
         return False
     words = set(_thoughts(column).drop_nulls().unique())
-    said = _meanings(words)
-    return words <= {*said} and {"like", "dislike"} <= {said[word] for word in words}
+    meanings = _meanings(words)
+    return words <= {*meanings} and {"like", "dislike"} <= {meanings[word] for word in words}
 
 
 def _meanings(words: Collection[str]) -> Mapping[str, str]:
@@ -70,9 +70,9 @@ def _thoughts(column: pl.Series) -> pl.Series:
 def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kinds of events by a column of opinions, and return a finding."""
     words = _thoughts(frame[column])
-    said = _meanings(words.drop_nulls().unique().to_list())
-    kind = words.replace_strict(said, default=IMPRESSION, return_dtype=pl.Utf8)
-    no = next(word for word in words.drop_nulls() if said[word] == "dislike")
+    meanings = _meanings(words.drop_nulls().unique().to_list())
+    kind = words.replace_strict(meanings, default=IMPRESSION, return_dtype=pl.Utf8)
+    no = next(word for word in words.drop_nulls() if meanings[word] == "dislike")
     why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"
     rows = int((kind == "dislike").sum())
     note = Finding(rule="kinds", rows=rows, action="noted", why=why)

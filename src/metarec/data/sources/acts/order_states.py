@@ -44,20 +44,22 @@ def one_an_order(
     Args:
         context: names of context columns given by the user.
     """
-    own = {*CANONICAL["interactions"], *context}
+    reserved = {*CANONICAL["interactions"], *context}
     if "timestamp" not in frame.columns or {"kind", "value"} & {*frame.columns}:
         return frame, place, []
-    flat = [c for c, t in frame.schema.items() if c not in own and not t.is_nested()]
+    flat = [c for c, t in frame.schema.items() if c not in reserved and not t.is_nested()]
     orders = [c for c in flat if _ORDERS.search(plain(c))]
     states = [c for c in flat if NAMES.search(plain(c))]
     states = [c for c in states if c not in orders and frame.schema[c] == pl.Utf8]
-    some = {o: frame.filter(frame[o].is_in(frame[o].head(LOOKED_AT).implode())) for o in orders}
-    pairs = [(o, s) for o in orders for s in states if _are_states(some[o], o, s)]
-    found = next(((o, s) for o, s in pairs if _are_states(frame, o, s)), None)
-    times = seconds_of(frame["timestamp"]) if found is not None else None
-    if found is None or times is None or times.null_count():
+    first_rows = {
+        o: frame.filter(frame[o].is_in(frame[o].head(LOOKED_AT).implode())) for o in orders
+    }
+    pairs = [(o, s) for o in orders for s in states if _are_states(first_rows[o], o, s)]
+    order_and_state = next(((o, s) for o, s in pairs if _are_states(frame, o, s)), None)
+    times = seconds_of(frame["timestamp"]) if order_and_state is not None else None
+    if order_and_state is None or times is None or times.null_count():
         return frame, place, []
-    order, state = found
+    order, state = order_and_state
     refused = outcomes_of(frame, kinds, context).get(state, {})
     kept, first = _last_of(frame, times, order, state, refused)
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows

@@ -34,24 +34,24 @@ def by_steps(
     steps = {c: _step(c) for c in frame.columns}
     if {"kind", "value"} & {*frame.columns} or not any(_FIRST & {*_step(c)} for c in named):
         return frame, []
-    found = dict[str, str]()
+    acts = dict[str, str]()
     for column in (c for c, words in steps.items() if words and not _FIRST & {*words}):
         act = kinds.key("_".join(steps[column]))
         stated = is_stated(frame[column])
         if act in _THEN and stated.any() and not stated.all() and is_dated(frame[column]):
-            found[column] = act
-    if not found:
+            acts[column] = act
+    if not acts:
         return frame, []
     kind = pl.Series("kind", [IMPRESSION] * frame.height)
-    for column in sorted(found, key=lambda c: kinds.of(found[c]).strength):
-        kind = pl.Series("kind", [found[column]]).zip_with(is_stated(frame[column]), kind)
+    for column in sorted(acts, key=lambda c: kinds.of(acts[c]).strength):
+        kind = pl.Series("kind", [acts[column]]).zip_with(is_stated(frame[column]), kind)
     why = (
-        f"times of {place} say what was done ({', '.join(found)}): the strongest of them is the "
+        f"times of {place} say what was done ({', '.join(acts)}): the strongest of them is the "
         f"kind of a row, and rows without any are of kind {IMPRESSION!r}"
     )
     rows = int((kind == IMPRESSION).sum())
     note = Finding(rule="kinds", rows=rows, action="noted", why=why)
-    return frame.drop(found).with_columns(kind), [note]
+    return frame.drop(acts).with_columns(kind), [note]
 
 
 def _step(column: str) -> list[str]:

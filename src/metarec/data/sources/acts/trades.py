@@ -42,9 +42,9 @@ def by_side(
     """Set kinds to purchases and sales by a column of words or letters (`B` and `S`); its other
     values stay unchanged. Return the events and findings.
     """
-    found_columns = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
-    found_columns = [c for c in found_columns if c == "kind" or "kind" not in frame.columns]
-    for column in (c for c in found_columns if frame[c].dtype == pl.Utf8):
+    side_columns = [c for c in frame.columns if c not in context and SIDES.search(plain(c))]
+    side_columns = [c for c in side_columns if c == "kind" or "kind" not in frame.columns]
+    for column in (c for c in side_columns if frame[c].dtype == pl.Utf8):
         words = nothing(frame[column]).str.to_lowercase()
         words_used = {*words.drop_nulls().unique()}
         meant = _BETS if words_used == {*_BETS} and _HELD.search(plain(column)) else TRADED
@@ -55,14 +55,14 @@ def by_side(
             named if words_used == named else {w for w in named if len(w) > 2 or not w.isascii()}
         )
         named = named if words_used == named or column != "kind" else named - _KNOWN
-        found = {meant[word]: word for word in sorted(named)}
-        if len(found) < 2:
+        word_by_kind = {meant[word]: word for word in sorted(named)}
+        if len(word_by_kind) < 2:
             continue
         kind = words.replace(meant).alias("kind")
         kind = kind.zip_with(words.is_in([*named]).fill_null(False), frame[column].cast(pl.Utf8))
-        sale = next(k for k in found if k != "buy")
-        shown = frame[column].filter((words == found[sale]).fill_null(False))[0]
-        why = f"column {column!r} of {place} was read as who trades what: {shown!r} is {sale!r}"
+        sale = next(k for k in word_by_kind if k != "buy")
+        example = frame[column].filter((words == word_by_kind[sale]).fill_null(False))[0]
+        why = f"column {column!r} of {place} was read as who trades what: {example!r} is {sale!r}"
         rows = int((kind == sale).sum())
         note = Finding(rule="kinds", rows=rows, action="noted", why=why)
         return frame.drop(column).with_columns(kind.alias("kind")), [note]

@@ -43,8 +43,8 @@ def friends_within(
             continue
         ties = users.select("user_id", lists.alias("friend_id")).explode("friend_id").drop_nulls()
         ties = ties.with_columns(id_text(ties["friend_id"])).drop_nulls()
-        known = pl.concat([users["user_id"], events["user_id"]]).unique()
-        is_user = ties["friend_id"].is_in(known.implode())
+        user_ids = pl.concat([users["user_id"], events["user_id"]]).unique()
+        is_user = ties["friend_id"].is_in(user_ids.implode())
         if not ties.height or int(is_user.sum()) < MIN_KNOWN * ties.height:
             continue
         why = f"column {column!r} of users was read as their friends: {ties.height:,} ties"
@@ -73,8 +73,8 @@ def without_no_ties(friends: pl.DataFrame, place: str) -> tuple[pl.DataFrame, li
         gone = friends[column].str.strip_chars().str.to_lowercase().is_in([*NO_TIES])
         gone = gone.fill_null(False)
         if gone.any() and not gone.all():
-            shown = friends[column].filter(gone)[0]
-            why = f"ties of {place} such as {shown!r} are none"
+            example = friends[column].filter(gone)[0]
+            why = f"ties of {place} such as {example!r} are none"
             note = Finding(rule="friends", rows=int(gone.sum()), action="removed", why=why)
             return friends.filter(~gone), [note]
     return friends, []

@@ -107,34 +107,37 @@ def likely_ids(
     Args:
         mapped: canonical name -> column, as given by the user.
     """
-    some, found, more = frame.head(LOOKED_AT), dict[str, str](), list[Finding]()
+    head, column_by_key, doubts = frame.head(LOOKED_AT), dict[str, str](), list[Finding]()
     if "item_id" not in mapped:
-        chosen = _chosen(some, mapped, synonyms)
+        chosen = _chosen(head, mapped, synonyms)
         item, user = chosen.get("item_id"), chosen.get("user_id")
         if item is None and user is not None:
-            found |= _attended_event(some) or _shared_id(some, user, chosen)
-            found = found or _finest_title(some, user)
-        elif item is not None and (happening := _attended_event(some, within=item)):
-            found |= happening
-        elif (better := _not_of_rows(some, user, item, chosen, synonyms)) is not None:
-            found["item_id"] = better
-            more = [_not_items(some, str(item), better, place)]
-        elif user is not None and item is not None and (others := _as_likely(some, user, item)):
-            more = [_undecided(item, others[0], place)]
-        elif user is not None and item is not None and (goal := destination_column(some, item)):
-            more = [_undecided(item, goal, place)]
-        elif item is not None and _are_texts(some, item):
-            item = _within(some, item, chosen)
-            code = None if _is_id(item) else _code_of(some, item, chosen)
-            found |= {"item_id": code, "title": item} if code is not None else {}
+            column_by_key |= _attended_event(head) or _shared_id(head, user, chosen)
+            column_by_key = column_by_key or _finest_title(head, user)
+        elif item is not None and (happening := _attended_event(head, within=item)):
+            column_by_key |= happening
+        elif (better := _not_of_rows(head, user, item, chosen, synonyms)) is not None:
+            column_by_key["item_id"] = better
+            doubts = [_not_items(head, str(item), better, place)]
+        elif user is not None and item is not None and (others := _as_likely(head, user, item)):
+            doubts = [_undecided(item, others[0], place)]
+        elif user is not None and item is not None and (goal := destination_column(head, item)):
+            doubts = [_undecided(item, goal, place)]
+        elif item is not None and _are_texts(head, item):
+            item = _within(head, item, chosen)
+            code = None if _is_id(item) else _code_of(head, item, chosen)
+            column_by_key |= {"item_id": code, "title": item} if code is not None else {}
             if code is None and item != chosen["item_id"]:
-                found["item_id"] = item
-    findings = more or [
+                column_by_key["item_id"] = item
+    findings = doubts or [
         noted("columns", f"column {column!r} of {place} was read as {key}")
-        for key, column in found.items()
+        for key, column in column_by_key.items()
         if key != "title"
     ]
-    return {**synonyms, **{k: (c, *synonyms.get(k, ())) for k, c in found.items()}}, findings
+    return {
+        **synonyms,
+        **{k: (c, *synonyms.get(k, ())) for k, c in column_by_key.items()},
+    }, findings
 
 
 def _chosen(frame: pl.DataFrame, mapped: Mapping[str, str], synonyms: Synonyms) -> dict[str, str]:
@@ -145,8 +148,8 @@ def _chosen(frame: pl.DataFrame, mapped: Mapping[str, str], synonyms: Synonyms) 
     except BadInput:
         keys = {key: mapped.get(key) or key_of(columns, key, synonyms) for key in _KEYS}
         return {key: column for key, column in keys.items() if column is not None}
-    own = {n: n for n in CANONICAL["interactions"] if n in columns}
-    return {**own, **{name: column for column, name in names.items()}}
+    already_canonical = {n: n for n in CANONICAL["interactions"] if n in columns}
+    return {**already_canonical, **{name: column for column, name in names.items()}}
 
 
 _KEYS = ("user_id", "item_id")
@@ -188,15 +191,15 @@ def _shared_id(frame: pl.DataFrame, user: str, chosen: Mapping[str, str]) -> dic
     """Return `item_id` -> the only column with a name for ids that several users share; of several,
     the one that determines all others. Empty without one.
     """
-    found = list[str]()
+    shared = list[str]()
     for column in (c for c in _candidates(frame, chosen) if _is_id(c)):
         pairs = frame.select(column, user).drop_nulls()
         each = pairs.unique()
         ids, users = each[column].n_unique(), each[user].n_unique()
         if ids > 1 and each.height >= MIN_USERS * ids and each.height >= MIN_USERS * users:
-            found.append(column)
-    for column in found:
-        distinct = frame.select(found).unique()
+            shared.append(column)
+    for column in shared:
+        distinct = frame.select(shared).unique()
         if distinct.height == distinct[column].n_unique():
             return {"item_id": column}
     return {}
@@ -231,17 +234,17 @@ def without_row_ids(
     """Rename an `item_id` that is distinct in each row, such as that of order lines in Magento,
     where another column holds the ids of items. Return events and findings.
     """
-    some = frame.head(LOOKED_AT)
-    if "item_id" in mapped or "item_id" not in some.columns or some.height < MIN_ROWS:
+    head = frame.head(LOOKED_AT)
+    if "item_id" in mapped or "item_id" not in head.columns or head.height < MIN_ROWS:
         return frame, []
-    named = key_of([c for c in some.columns if c != "item_id"], "item_id", synonyms)
-    if named is None or not _is_id(named) or some[named].dtype.is_nested():
+    named = key_of([c for c in head.columns if c != "item_id"], "item_id", synonyms)
+    if named is None or not _is_id(named) or head[named].dtype.is_nested():
         return frame, []
-    again = some[named].n_unique() <= (1 - MIN_AGAIN) * some.height
-    if not again or some["item_id"].dtype.is_nested() or some["item_id"].n_unique() < some.height:
+    again = head[named].n_unique() <= (1 - MIN_AGAIN) * head.height
+    if not again or head["item_id"].dtype.is_nested() or head["item_id"].n_unique() < head.height:
         return frame, []
     kept = frame.rename({"item_id": f"item_id{AS_GIVEN}"})
-    return kept, [_not_items(some, "item_id", named, place)]
+    return kept, [_not_items(head, "item_id", named, place)]
 
 
 def _without_blanks(column: pl.Series) -> pl.Series:
@@ -257,7 +260,7 @@ def _as_likely(frame: pl.DataFrame, user: str, item: str) -> list[str]:
     likely = {plain(n) for n in LESS_LIKELY["item_id"]}
     if plain(item) not in likely or not _is_id(item):
         return []
-    found = list[str]()
+    rivals = list[str]()
     for column in frame.columns:
         if column in (user, item) or plain(column) not in likely or not _is_id(column):
             continue
@@ -268,8 +271,8 @@ def _as_likely(frame: pl.DataFrame, user: str, item: str) -> list[str]:
         apart = pairs.select(item, column).n_unique()
         is_shared = pairs.select(user, column).n_unique() >= MIN_USERS * ids
         if ids > 1 and is_shared and apart >= MIN_USERS * max(ids, pairs[item].n_unique()):
-            found.append(column)
-    return found
+            rivals.append(column)
+    return rivals
 
 
 def _undecided(item: str, other: str, place: str) -> Finding:
@@ -339,8 +342,8 @@ def _titles(frame: pl.DataFrame, user: str | None) -> list[str]:
 def _finest_title(frame: pl.DataFrame, user: str) -> dict[str, str]:
     """Return `item_id` -> the title that determines all other titles: a track, not its artist."""
     named = _titles(frame, user)
-    whole = frame.select(named).n_unique() if named else 0
-    finest = [c for c in named if frame[c].n_unique() == whole]
+    n_combinations = frame.select(named).n_unique() if named else 0
+    finest = [c for c in named if frame[c].n_unique() == n_combinations]
     return {"item_id": finest[0]} if finest and len(named) > 1 else {}
 
 

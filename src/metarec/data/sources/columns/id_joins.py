@@ -33,28 +33,30 @@ def better_key(
     """
     if side is None or not events.height or not side.height:
         return events, []
-    known = side[key].drop_nulls().unique()
-    share = _fit(events[key], known)
-    others = {c: _fit(id_text(events[c]), known) for c in _candidates(events, key)}
+    side_ids = side[key].drop_nulls().unique()
+    share = _fit(events[key], side_ids)
+    others = {c: _fit(id_text(events[c]), side_ids) for c in _candidates(events, key)}
     best = max(others, key=others.__getitem__, default=None)
     if best is None or others[best] < share + BETTER:
         return events, []
-    given = named.get(key, key)
+    file_column = named.get(key, key)
     fits = (
-        f"{best} of {others[best]:.0%} of the events is in the {_table(key)} table, {given} of "
-        f"{share:.0%}"
+        f"{best} of {others[best]:.0%} of the events is in the {_table(key)} table, {file_column} "
+        f"of {share:.0%}"
     )
-    if key in mapping or given == key:
+    if key in mapping or file_column == key:
         why = f"{fits}; to join on it, map it in a TOML file (columns = {{ {key} = {best!r} }})"
         return events, [_note(key, why)]
-    renamed = events.rename({key: given, best: key}).with_columns(id_text(events[best]).alias(key))
+    renamed = events.rename({key: file_column, best: key}).with_columns(
+        id_text(events[best]).alias(key)
+    )
     usable = renamed.drop_nulls(key)
-    return usable, [_note(key, f"{fits}; joined on {best}, and {given} is kept as context")]
+    return usable, [_note(key, f"{fits}; joined on {best}, and {file_column} is kept as context")]
 
 
-def _fit(ids: pl.Series, known: pl.Series) -> float:
+def _fit(ids: pl.Series, side_ids: pl.Series) -> float:
     """Return the share of ids that are known."""
-    return int(ids.is_in(known.implode()).fill_null(False).sum()) / max(len(ids), 1)
+    return int(ids.is_in(side_ids.implode()).fill_null(False).sum()) / max(len(ids), 1)
 
 
 def _candidates(events: pl.DataFrame, key: str) -> list[str]:
@@ -88,35 +90,35 @@ def unmatched_id_findings(
     for key, side in (("item_id", items), ("user_id", users)):
         if side is None or not side.height or not events.height:
             continue
-        ids, known = events[key].unique(), side[key].unique()
-        if ids.is_in(known.implode()).any():
-            findings += _more_would_meet(key, ids, known)
+        ids, side_ids = events[key].unique(), side[key].unique()
+        if ids.is_in(side_ids.implode()).any():
+            findings += _more_would_meet(key, ids, side_ids)
             continue
-        hint = next((how for how, f in HINTS.items() if _meet(f, ids, known)), None)
+        hint = next((how for how, f in HINTS.items() if _meet(f, ids, side_ids)), None)
         why = (
             f"none of the {_table(key)} table's ids is an id of the events (events say "
-            f"{ids.sort()[0]!r}, the table says {known.sort()[0]!r}), so nothing of it is used"
+            f"{ids.sort()[0]!r}, the table says {side_ids.sort()[0]!r}), so nothing of it is used"
             + (f"; they would meet {hint}" if hint else "")
         )
         findings.append(_note(key, why, side.height))
     return findings
 
 
-def _more_would_meet(key: str, ids: pl.Series, known: pl.Series) -> list[Finding]:
+def _more_would_meet(key: str, ids: pl.Series, side_ids: pl.Series) -> list[Finding]:
     """Return a finding where further ids of the events would match the table in another form."""
-    lone = ids.filter(~ids.is_in(known.implode()))
+    lone = ids.filter(~ids.is_in(side_ids.implode()))
     for how, form in FORMS.items() if len(lone) else ():
-        frame = pl.DataFrame({"id": known.filter(~known.is_in(ids.implode()))})
+        frame = pl.DataFrame({"id": side_ids.filter(~side_ids.is_in(ids.implode()))})
         theirs = frame.with_columns(form.alias("plain"))
         ours = pl.DataFrame({"id": lone}).with_columns(form.alias("plain"))
-        met = ours.join(theirs.filter(pl.col("plain") != ""), on="plain").sort("id")
-        if met.height >= MIN_MET * len(ids):
+        pairs = ours.join(theirs.filter(pl.col("plain") != ""), on="plain").sort("id")
+        if pairs.height >= MIN_MET * len(ids):
             why = (
-                f"{met.height:,} of {len(ids):,} ids of the events are in the {_table(key)} table "
-                f"only in another form ({met['id'][0]!r}, {met['id_right'][0]!r}) and are not "
-                f"joined; they would meet {how}"
+                f"{pairs.height:,} of {len(ids):,} ids of the events are in the {_table(key)} "
+                f"table only in another form ({pairs['id'][0]!r}, {pairs['id_right'][0]!r}) and "
+                f"are not joined; they would meet {how}"
             )
-            return [_note(key, why, met.height)]
+            return [_note(key, why, pairs.height)]
     return []
 
 
@@ -133,8 +135,8 @@ HINTS = {**FORMS, "without the letters before the number": pl.col("id").str.repl
 """Changes that may make ids match; the last is suggested only where no id matches as it is."""
 
 
-def _meet(how: pl.Expr, ids: pl.Series, known: pl.Series) -> bool:
+def _meet(how: pl.Expr, ids: pl.Series, side_ids: pl.Series) -> bool:
     """Whether some ids match after a change."""
-    ours, theirs = (pl.DataFrame({"id": s}).select(how)["id"] for s in (ids, known))
+    ours, theirs = (pl.DataFrame({"id": s}).select(how)["id"] for s in (ids, side_ids))
     theirs = theirs.filter(theirs != "")
     return bool(ours.is_in(theirs.implode()).any())

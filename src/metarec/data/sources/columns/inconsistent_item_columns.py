@@ -41,23 +41,23 @@ def nearly_of_items(
     columns, findings = list[str](), list[Finding]()
     for column in free_columns(events):
         is_list = events.schema[column].is_nested()
-        found = None if is_list else _agreement(events, "item_id", column)
-        if found is None or _agreement(events, "user_id", column) is not None:
+        agreement = None if is_list else _agreement(events, "item_id", column)
+        if agreement is None or _agreement(events, "user_id", column) is not None:
             continue
         is_text = events.schema[column] in TEXTS and not _is_number_or_date(events[column])
-        if is_text and found.reaches(AGREED):
-            events = events.with_columns(found.one_each(events))
+        if is_text and agreement.reaches(AGREED):
+            events = events.with_columns(agreement.one_each(events))
             columns.append(column)
-            findings.append(found.taken(place))
-        elif is_text or found.reaches(AGREED):
-            findings.append(found.kept(place))
+            findings.append(agreement.taken(place))
+        elif is_text or agreement.reaches(AGREED):
+            findings.append(agreement.kept(place))
     return events, columns, findings
 
 
 def _is_number_or_date(column: pl.Series) -> bool:
     """Whether nearly all first cells are numbers or dates."""
     text = column.cast(pl.Utf8).drop_nulls().head(LOOKED_AT)
-    read = max(len(found.drop_nulls()) for found in (as_numbers(text), as_seconds(text)))
+    read = max(len(parsed.drop_nulls()) for parsed in (as_numbers(text), as_seconds(text)))
     return read >= AGREED * len(text)
 
 
@@ -72,8 +72,8 @@ class _Agreement:
     """
     apart: float
     """Rate at which two events of one item differ, relative to any two events."""
-    said: pl.DataFrame
-    """`item_id`, the text (`given`), its normalized form (`said`), and `timestamp`."""
+    cells: pl.DataFrame
+    """`item_id`, the text (`given`), its normalized form (`plain`), and `timestamp`."""
 
     def reaches(self, share: float) -> bool:
         """Whether the share of agreement is reached, and not only because all events agree."""
@@ -91,26 +91,26 @@ class _Agreement:
         """Return the text of each item: what its newest events agree on, else the most frequent, in
         its most frequent spelling.
         """
-        said = self.said.sort("timestamp", nulls_last=False, maintain_order=True)
-        ends = pl.col("said").tail(NEWEST)
-        newest = said.group_by("item_id").agg(ends.n_unique().alias("ends"), ends.last())
-        changed = newest.filter(pl.col("ends") == 1).select("item_id", pl.col("said").alias("new"))
-        kept = _most(said, "said").join(changed, on="item_id", how="left")
-        kept = kept.select("item_id", pl.coalesce("new", "said").alias("said"))
-        own = said.join(kept, on=["item_id", "said"], how="semi", maintain_order="left")
-        return _most(own, "given").rename({"given": "chosen"})
+        cells = self.cells.sort("timestamp", nulls_last=False, maintain_order=True)
+        ends = pl.col("plain").tail(NEWEST)
+        newest = cells.group_by("item_id").agg(ends.n_unique().alias("ends"), ends.last())
+        changed = newest.filter(pl.col("ends") == 1).select("item_id", pl.col("plain").alias("new"))
+        kept = _most_frequent(cells, "plain").join(changed, on="item_id", how="left")
+        kept = kept.select("item_id", pl.coalesce("new", "plain").alias("plain"))
+        agreeing = cells.join(kept, on=["item_id", "plain"], how="semi", maintain_order="left")
+        return _most_frequent(agreeing, "given").rename({"given": "chosen"})
 
     def taken(self, place: str) -> Finding:
         """Return the finding on a column that is read as the items'."""
-        told = self.said.join(self._chosen(), on="item_id", maintain_order="left")
-        odd = told.filter(pl.col("given") != pl.col("chosen"))
+        events = self.cells.join(self._chosen(), on="item_id", maintain_order="left")
+        odd = events.filter(pl.col("given") != pl.col("chosen"))
         why = (
-            f"{odd.height:,} of {told.height:,} events of {place} name another {self.column!r} of "
-            f"their item; what its newest events agree on is taken, else what most name, and the "
-            f"column is read as one of items"
+            f"{odd.height:,} of {events.height:,} events of {place} name another "
+            f"{self.column!r} of their item; what its newest events agree on is taken, else what "
+            f"most name, and the column is read as one of items"
         )
-        shown = odd.select("item_id", "given", "chosen").unique(maintain_order=True).head(3)
-        examples = [f"{item}: {given!r} -> {chosen!r}" for item, given, chosen in shown.rows()]
+        first = odd.select("item_id", "given", "chosen").unique(maintain_order=True).head(3)
+        examples = [f"{item}: {given!r} -> {chosen!r}" for item, given, chosen in first.rows()]
         return Finding(
             rule="columns",
             rows=odd.height,
@@ -130,47 +130,47 @@ class _Agreement:
         return Finding(rule="columns", rows=0, action="noted", why=why)
 
 
-def _most(said: pl.DataFrame, column: str) -> pl.DataFrame:
+def _most_frequent(cells: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return the most frequent cell of each item; of several, the last."""
-    counts = said.with_row_index("row").group_by("item_id", column).agg(pl.len(), pl.max("row"))
+    counts = cells.with_row_index("row").group_by("item_id", column).agg(pl.len(), pl.max("row"))
     return counts.sort("len", "row").group_by("item_id").agg(pl.col(column).last())
 
 
 def _agreement(events: pl.DataFrame, key: str, column: str) -> _Agreement | None:
     """Return the agreement in a column; None where it is too low, or too few events show it."""
-    said = _said(events.head(LOOKED_AT), key, column)
-    if said.height >= MIN_SAMPLE and _share(said, key) < NOTED:
+    cells = _stated_cells(events.head(LOOKED_AT), key, column)
+    if cells.height >= MIN_SAMPLE and _share(cells, key) < NOTED:
         return None
-    stated = _said(events, key, column) if events.height > LOOKED_AT else said
-    if stated["said"].n_unique() < 2:  # a constant describes no item
+    stated = _stated_cells(events, key, column) if events.height > LOOKED_AT else cells
+    if stated["plain"].n_unique() < 2:  # a constant describes no item
         return None
     several = stated.filter(pl.len().over(key) > 1)
     if several[key].n_unique() < MIN_OWNERS or several.height < MIN_REPEATED * stated.height:
         return None
     apart = _differing(several, [key]) / max(_differing(several, []), 1e-9)
-    found = _Agreement(column=column, share=_share(several, key), apart=apart, said=stated)
-    return found if found.reaches(NOTED) else None
+    agreement = _Agreement(column=column, share=_share(several, key), apart=apart, cells=stated)
+    return agreement if agreement.reaches(NOTED) else None
 
 
-def _said(events: pl.DataFrame, key: str, column: str) -> pl.DataFrame:
+def _stated_cells(events: pl.DataFrame, key: str, column: str) -> pl.DataFrame:
     """Return the stated cells of a column, normalized: without case and surplus spaces."""
     time = pl.col("timestamp") if "timestamp" in events.columns else pl.lit(0.0)
     stated = events.select(key, pl.col(column).cast(pl.Utf8).alias("given"), timestamp=time)
     plain = pl.col("given").str.normalize("NFKC").str.strip_chars(BLANK).str.to_lowercase()
     return stated.drop_nulls([key, "given"]).with_columns(
-        plain.str.replace_all(r"\s+", " ").alias("said")
+        plain.str.replace_all(r"\s+", " ").alias("plain")
     )
 
 
-def _share(said: pl.DataFrame, key: str) -> float:
+def _share(cells: pl.DataFrame, key: str) -> float:
     """Return the share of events with the most frequent cell of their item (or user)."""
-    counts = said.group_by(key, "said").len().group_by(key).agg(pl.col("len").max())
-    return int(counts["len"].sum()) / max(said.height, 1)
+    counts = cells.group_by(key, "plain").len().group_by(key).agg(pl.col("len").max())
+    return int(counts["len"].sum()) / max(cells.height, 1)
 
 
-def _differing(said: pl.DataFrame, keys: list[str]) -> float:
+def _differing(cells: pl.DataFrame, keys: list[str]) -> float:
     """Return the rate at which two events of one item, or any two events without keys, differ."""
-    counts = said.with_columns(pl.lit(0).alias("all")).group_by(*keys, "all", "said").len()
+    counts = cells.with_columns(pl.lit(0).alias("all")).group_by(*keys, "all", "plain").len()
     pairs = counts.group_by(*keys, "all").agg(
         pl.col("len").sum().alias("events"),
         (pl.col("len") * (pl.col("len") - 1)).cast(pl.Float64).sum().alias("same"),

@@ -42,8 +42,8 @@ def _is_deep(dtype: pl.DataType) -> bool:
 
 def _is_of(events: pl.DataFrame, key: str, column: str) -> bool:
     """Whether a column describes the items (or users) in `key`."""
-    some = events.select(key, column).head(LOOKED_AT).drop_nulls()
-    if some.n_unique() > some[key].n_unique():  # which tells most columns of a long table
+    head = events.select(key, column).head(LOOKED_AT).drop_nulls()
+    if head.n_unique() > head[key].n_unique():  # which tells most columns of a long table
         return False
     stated = events.select(key, column).drop_nulls()
     if not stated.height or stated[column].n_unique() < 2:
@@ -62,8 +62,8 @@ def is_of_one(events: pl.DataFrame, column: str) -> bool:
     that has several, but not the same for all.
     """
     for key in ("user_id", "item_id"):
-        some = events.select(key, column).drop_nulls()
-        several = some.filter(pl.len().over(key) > 1)
+        stated = events.select(key, column).drop_nulls()
+        several = stated.filter(pl.len().over(key) > 1)
         owners = several[key].n_unique()
         if several[column].n_unique() > 1 and MIN_OWNERS <= owners == several.n_unique():
             return True
@@ -75,16 +75,16 @@ def moved_to_table(
     key: str,
     columns: Sequence[str],
     place: str,
-    told: Collection[str] = (),
+    reported: Collection[str] = (),
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[Finding]]:
     """Move columns of events to a table of items or users. Return events, that table and findings.
 
     Args:
-        told: columns on which there is another finding.
+        reported: columns on which there is another finding.
     """
     first = [pl.col(c).drop_nulls().first() for c in columns]
     side = events.group_by(key, maintain_order=True).agg(first)
-    others = [c for c in columns if c not in told]
+    others = [c for c in columns if c not in reported]
     what, listed = "items" if key == "item_id" else "users", ", ".join(map(repr, others))
     why = (
         f"columns of {place} that say the same at every event of an item are read as columns of "

@@ -40,14 +40,14 @@ def relation_of(
     """
     if raw is None:
         return None, []
-    frame, place, found = raw
+    frame, place, reading_findings = raw
     mapping = {name: column for name, column in mapped.items() if column in frame.columns}
     frame = frame.rename(rename(frame.columns, table, place.name, mapping, synonyms))
     ids = [c for c in ("user_id", "friend_id") if c in frame.columns]
     frame = frame.with_columns(id_text(frame[c]) for c in ids)
     frame, ended = without_no_ties(frame, place.name) if table == "friends" else (frame, [])
     frame, incomplete = _complete(frame, NEEDED[table], place.name)
-    findings = [*found, *ended, *incomplete, *_unread_times(frame, table, place.name)]
+    findings = [*reading_findings, *ended, *incomplete, *_unread_times(frame, table, place.name)]
     return frame, [replace(finding, table=table) for finding in findings]
 
 
@@ -73,6 +73,8 @@ def _unread_times(frame: pl.DataFrame, table: str, place: str) -> list[Finding]:
     unread = as_seconds(times).is_null() & is_stated(times)
     if not unread.any():
         return []
-    shown = str(times.filter(unread)[0])
-    why = f"times of {place} such as {shown!r} cannot be read: when these searches were is unknown"
+    example = str(times.filter(unread)[0])
+    why = (
+        f"times of {place} such as {example!r} cannot be read: when these searches were is unknown"
+    )
     return [Finding(rule="dates", rows=int(unread.sum()), action="noted", why=why)]

@@ -41,8 +41,8 @@ def with_signed_out(
     pairs = pl.DataFrame({"by": frame[column].cast(pl.Utf8), "user": who})
     signed_in = pairs.drop_nulls().group_by("by").agg(pl.col("user").unique())
     one = signed_in.filter(pl.col("user").list.len() == 1).with_columns(pl.col("user").list.first())
-    known = pairs.select("by").join(one, on="by", how="left", maintain_order="left")["user"]
-    filled = who.fill_null(known).fill_null(pairs["by"]).alias(user)
+    owners = pairs.select("by").join(one, on="by", how="left", maintain_order="left")["user"]
+    filled = who.fill_null(owners).fill_null(pairs["by"]).alias(user)
     why = (
         f"rows of {place} without {user!r} go by {column!r}: as the one user who was signed in "
         f"with it, else as a user of its own"
@@ -58,18 +58,20 @@ def signed_in_elsewhere(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding
     column = next((c for c in frame.columns if plain(c) in _STAND_INS), None)
     if column is None or frame.schema[column].is_nested():
         return frame, []
-    by, user = frame[column].cast(pl.Utf8), frame["user_id"]
-    is_alone = (by == user).fill_null(False)
-    known = pl.DataFrame({"by": by, "user": user}).filter(~is_alone).drop_nulls()
-    known = known.group_by("by").agg(pl.col("user").unique())
-    known = known.filter(pl.col("user").list.len() == 1).explode("user")
-    found = by.replace_strict(known["by"], known["user"], default=None, return_dtype=pl.Utf8)
-    changed = is_alone & found.is_not_null()
+    stand_in, user = frame[column].cast(pl.Utf8), frame["user_id"]
+    is_alone = (stand_in == user).fill_null(False)
+    user_by_stand_in = pl.DataFrame({"by": stand_in, "user": user}).filter(~is_alone).drop_nulls()
+    user_by_stand_in = user_by_stand_in.group_by("by").agg(pl.col("user").unique())
+    user_by_stand_in = user_by_stand_in.filter(pl.col("user").list.len() == 1).explode("user")
+    signed_in_user = stand_in.replace_strict(
+        user_by_stand_in["by"], user_by_stand_in["user"], default=None, return_dtype=pl.Utf8
+    )
+    changed = is_alone & signed_in_user.is_not_null()
     if not changed.any():
         return frame, []
     why = f"rows that go by {column!r} are of the one user who was signed in with it elsewhere"
     note = Finding(rule="columns", rows=int(changed.sum()), action="noted", why=why)
-    return frame.with_columns(found.zip_with(changed, user).alias("user_id")), [note]
+    return frame.with_columns(signed_in_user.zip_with(changed, user).alias("user_id")), [note]
 
 
 def _is_full(column: pl.Series) -> bool:

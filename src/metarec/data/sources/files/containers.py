@@ -56,11 +56,11 @@ def unpacked_tables(path: Path) -> Iterator[tuple[Path, list[Finding]]]:
     with TemporaryDirectory(prefix="metarec-") as scratch:
         folder = Path(scratch) / (path.name.split(".")[0] or "tables")
         folder.mkdir()
-        lay = {"workbook": _of_workbook, "archive": _of_archive, "dump": write_tables}[form]
-        found = lay(path, folder)
+        unpack = {"workbook": _of_workbook, "archive": _of_archive, "dump": write_tables}[form]
+        findings = unpack(path, folder)
         where = innermost_folder(folder)
         try:
-            yield where, found
+            yield where, findings
         except BadInput as error:
             raise BadInput(str(error).replace(str(where), str(path))) from error
 
@@ -106,18 +106,20 @@ def _of_workbook(path: Path, folder: Path) -> list[Finding]:
     except (fastexcel.FastExcelError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BadInput(f"{path} cannot be read as a workbook ({reason}); {AS_CSV}") from error
-    found = {name: cells for name, cells in sheets.items() if cells is not None and cells.height}
-    if not found:
+    filled_sheets = {
+        name: cells for name, cells in sheets.items() if cells is not None and cells.height
+    }
+    if not filled_sheets:
         raise BadInput(f"{path} has no sheet with rows")
-    for name, cells in found.items():
-        stem = re.sub(r"[^\w .-]", "_", name) if len(found) > 1 else folder.name
+    for name, cells in filled_sheets.items():
+        stem = re.sub(r"[^\w .-]", "_", name) if len(filled_sheets) > 1 else folder.name
         text = cells.write_csv(include_header=False).encode()
         text = re.sub(rb"(?m)^,+$", b"", text)  # rows without cells
         lower = stem.lower()
         (folder / f"{lower if lower in _TABLES else stem}.csv").write_bytes(text)
-    if len(found) == 1:
+    if len(filled_sheets) == 1:
         return []
-    why = f"each sheet of {path.name} was read as a table: {', '.join(found)}"
+    why = f"each sheet of {path.name} was read as a table: {', '.join(filled_sheets)}"
     return [Finding(rule="columns", rows=0, action="noted", why=why)]
 
 

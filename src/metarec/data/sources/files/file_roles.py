@@ -42,14 +42,14 @@ _LAYER = re.compile(r"^(app|tbl|dim|fact|raw|stg|dbo|public|db|export)[_\W]+", r
 @cache
 def _nouns(table: str) -> frozenset[str]:
     """Return the names of files of users or items, as `plain` returns them."""
-    known = {
+    names = {
         "items": (
             *(*ITEM_NOUNS, *CHINESE_ITEM_NOUNS, *SYNONYMS["item_id"]),
             *("bookmark", "catalog", "catalogue", "目录"),
         ),
         "users": (*USER_NOUNS, *STAND_INS, *CHINESE_USER_NOUNS, *SYNONYMS["user_id"]),
     }
-    return names_in_languages(table) | {plain(n) for n in known[table]}
+    return names_in_languages(table) | {plain(n) for n in names[table]}
 
 
 def table_file(folder: Path, stem: str) -> Path | None:
@@ -58,12 +58,12 @@ def table_file(folder: Path, stem: str) -> Path | None:
     Raises:
         BadInput: if there are two.
     """
-    found = sorted(
+    files = sorted(
         p for s in (*SUFFIXES, *WORKBOOK_SUFFIXES) if (p := folder / f"{stem}{s}").is_file()
     )
-    if len(found) > 1:
-        raise BadInput(f"{folder} holds {' and '.join(p.name for p in found)}; keep one of them")
-    return found[0] if found else None
+    if len(files) > 1:
+        raise BadInput(f"{folder} holds {' and '.join(p.name for p in files)}; keep one of them")
+    return files[0] if files else None
 
 
 class Files(NamedTuple):
@@ -126,8 +126,8 @@ def files_of(
     if events is not None and _holds_events(events, synonyms):
         notes = _note_on_other_events(events, others, synonyms)
         return Files(named, None, notes, (), refusals, legends)
-    found = _by_columns(folder, named, others, synonyms, encoding, are_acts)
-    return found._replace(refusals=refusals, legends=legends)
+    files = _by_columns(folder, named, others, synonyms, encoding, are_acts)
+    return files._replace(refusals=refusals, legends=legends)
 
 
 def _by_columns(
@@ -167,20 +167,22 @@ def _with_all(
     named: Mapping[str, Path],
     others: Sequence[Path],
     guessed: Mapping[str, list[Path]],
-    known: tuple[Mapping[str, Sequence[str]], str | None, Callable[[str], object]],
+    reading_options: tuple[Mapping[str, Sequence[str]], str | None, Callable[[str], object]],
 ) -> Files:
     """Return the files of tables where some file has both users and items, and further events."""
-    synonyms, encoding, are_acts = known
+    synonyms, encoding, are_acts = reading_options
     acts = guessed["interactions"]
-    found, further = _beside(guessed, [p for p in others if p not in acts], synonyms, encoding)
+    files_by_table, further = _beside(
+        guessed, [p for p in others if p not in acts], synonyms, encoding
+    )
     acts = acts if len(acts) > 1 and all(are_acts(name_of(p)) for p in acts) else []
-    several = next((fs for t, fs in found.items() if len(fs) > 1 and fs is not acts), None)
+    several = next((fs for t, fs in files_by_table.items() if len(fs) > 1 and fs is not acts), None)
     if several is not None:
         raise BadInput(
             f"{folder}: {' and '.join(p.name for p in several)} may each be the table; name one "
             f"of them interactions, items or users, or say in a TOML file which is which"
         )
-    tables = {table: files[0] for table, files in found.items()}
+    tables = {table: files[0] for table, files in files_by_table.items()}
     parts = [] if further is None else [further.many, further.one, further.between]
     left = [p for p in others if p not in (*tables.values(), *acts, *parts)]
     beside = {t: path for t, path in tables.items() if path not in acts}
@@ -203,8 +205,8 @@ def _beside(
     if further is None:
         return {**guessed}, None
     parts = (further.many, further.one, further.between)
-    rest = {t: [p for p in files if p not in parts] for t, files in guessed.items()}
-    return {t: files for t, files in rest.items() if files}, further
+    remaining = {t: [p for p in files if p not in parts] for t, files in guessed.items()}
+    return {t: files for t, files in remaining.items() if files}, further
 
 
 def _further(
@@ -257,12 +259,12 @@ def _with_joined(
 ) -> Files:
     """Return the files of tables where several files hold the events together."""
     parts = (joined.many, joined.one, joined.between)
-    rest = {p: t - set(named) for p, t in can_be.items() if p not in parts}
-    tables = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
+    remaining = {p: t - set(named) for p, t in can_be.items() if p not in parts}
+    tables = {t: ps[0] for t, ps in _guessed(remaining).items() if len(ps) == 1}
     tables.pop("interactions", None)
-    found = {**named, **tables, "interactions": joined.many}
-    left = [p for p in rest if p not in tables.values()]
-    return Files(found, joined, _notes_on(tables, left))
+    file_by_table = {**named, **tables, "interactions": joined.many}
+    left = [p for p in remaining if p not in tables.values()]
+    return Files(file_by_table, joined, _notes_on(tables, left))
 
 
 def _note_on_kinds(acts: Sequence[Path]) -> list[Finding]:
@@ -286,11 +288,13 @@ def _note_on_other_events(
     return [Finding(rule="columns", rows=0, action="noted", why=why)] if left else []
 
 
-def _notes_on(found: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
+def _notes_on(file_by_table: Mapping[str, Path], left: Sequence[Path]) -> list[Finding]:
     """Return findings on files chosen by their columns, and on files that were not read."""
     whys = []
-    if found:
-        listed_tables = ", ".join(f"{path.name} as {table}" for table, path in found.items())
+    if file_by_table:
+        listed_tables = ", ".join(
+            f"{path.name} as {table}" for table, path in file_by_table.items()
+        )
         whys.append(f"read by their columns, since no file is called interactions: {listed_tables}")
     if left:
         listed = ", ".join(path.name for path in left)
@@ -323,16 +327,16 @@ def _guessed(can_be: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
     do, those named like users or items hold these.
     """
     both = [path for path, tables in can_be.items() if "interactions" in tables]
-    found: dict[str, list[Path]] = {}
+    files_by_table: dict[str, list[Path]] = {}
     for path, tables in can_be.items():
-        own = tables - {"interactions"}
-        table = "interactions" if path in both else next(iter(own)) if len(own) == 1 else None
+        sides = tables - {"interactions"}
+        table = "interactions" if path in both else next(iter(sides)) if len(sides) == 1 else None
         called = _called(path)
-        if (len(own) == 2 and path not in both) or (len(both) > 1 and called in own):
+        if (len(sides) == 2 and path not in both) or (len(both) > 1 and called in sides):
             table = called
         if table is not None:
-            found.setdefault(table, []).append(path)
-    return found
+            files_by_table.setdefault(table, []).append(path)
+    return files_by_table
 
 
 def _called(path: Path) -> str | None:
@@ -351,10 +355,10 @@ def _can_be(path: Path, synonyms: Mapping[str, Sequence[str]]) -> set[str]:
     except BadInput:
         return set()
     has = {table for table in TABLES if _has_keys(columns, table, synonyms)}
-    own = has & {"friends", "searches"}
-    if own and "interactions" not in has and _called(path) != "users":
-        return own if len(own) == 1 else set()
-    return has - own
+    relations = has & {"friends", "searches"}
+    if relations and "interactions" not in has and _called(path) != "users":
+        return relations if len(relations) == 1 else set()
+    return has - relations
 
 
 def _has_keys(columns: Sequence[str], table: str, synonyms: Mapping[str, Sequence[str]]) -> bool:

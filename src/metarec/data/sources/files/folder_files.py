@@ -23,9 +23,9 @@ def tables_in(folder: Path) -> list[Path]:
     """Return the files that may be tables, sorted; beside other files, workbooks only where the
     reader for them is installed.
     """
-    found = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
-    books = [p for p in found if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
-    others = [p for p in found if p.is_file() and suffix_of(p) in SUFFIXES]
+    visible = [p for p in sorted(folder.iterdir()) if not p.name.startswith((".", "_", "~$"))]
+    books = [p for p in visible if p.is_file() and suffix_of(p) in WORKBOOK_SUFFIXES]
+    others = [p for p in visible if p.is_file() and suffix_of(p) in SUFFIXES]
     can_read = not others or find_spec("fastexcel") is not None
     return sorted([*others, *books]) if can_read else others
 
@@ -50,14 +50,14 @@ def _schema(path: Path) -> list[str]:
         raise BadInput(f"{path} cannot be read: {error}") from error
 
 
-def listing(folder: Path, most: int = 8) -> str:
+def listing(folder: Path, max_names: int = 8) -> str:
     """Return the first names of files and folders in a folder, for a message."""
     names = sorted(p.name for p in folder.iterdir())
     return (
         "nothing"
         if not names
-        else ", ".join(names[:most])
-        + (f" and {len(names) - most} more" if len(names) > most else "")
+        else ", ".join(names[:max_names])
+        + (f" and {len(names) - max_names} more" if len(names) > max_names else "")
     )
 
 
@@ -66,11 +66,11 @@ def advice_on_folder(folder: Path, files: Sequence[Path]) -> str:
     tables or XML files; else empty.
     """
     advice = list[str]()
-    own = [path.name for path in files if _names_no_user(path)]
-    if len(own) > 1:
+    without_users = [path.name for path in files if _names_no_user(path)]
+    if len(without_users) > 1:
         advice.append(
-            f"; {own[0]} and {own[1]} name items, but no users: if each is of one user, add a "
-            f"column user_id that says which, and put them into one table"
+            f"; {without_users[0]} and {without_users[1]} name items, but no users: if each is of "
+            f"one user, add a column user_id that says which, and put them into one table"
         )
     within = sorted(path for path in folder.iterdir() if path.is_dir())
     holding = [path.name for path in within if tables_in(path)]

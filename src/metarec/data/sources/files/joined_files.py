@@ -80,17 +80,17 @@ class Part:
         """
         noun, last = nouns_of(self.path)
         for column in self.raw[0].columns:
-            own = plain(column)
+            key = plain(column)
             if names_a_moment(column):  # two orders of one moment are two
                 continue
-            if own in _OWN:
+            if key in _OWN:
                 yield noun, column
                 if last != noun:
                     yield last, column  # `order` of `sales_order`
-            elif own and column not in (self.item, None if self.has_stand_in else self.user):
+            elif key and column not in (self.item, None if self.has_stand_in else self.user):
                 of = noun_of(column)
                 yield of, column
-                if _KEY.search(own) and not of.startswith(noun):  # `barcode` of copies
+                if _KEY.search(key) and not of.startswith(noun):  # `barcode` of copies
                     yield f"{noun}{of}", column
 
 
@@ -119,13 +119,13 @@ def joined_events(
     """
     parts = [part for file in files if (part := _part(file, synonyms, encoding)) is not None]
     pairs = [(a, b) for a, b in product(parts, parts) if a.says_who and b.says_what]
-    found = [joined for who, what in pairs for joined in joins(who, what)]
-    if not found:
-        found = _joined_over(parts)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(f"{one.many.name} with {one.one.name}" for one in found)
+    candidates = [joined for who, what in pairs for joined in joins(who, what)]
+    if not candidates:
+        candidates = _joined_over(parts)
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        listed = ", ".join(f"{one.many.name} with {one.one.name}" for one in candidates)
         raise BadInput(
             f"{files[0].parent}: events may be joined of several pairs of files or by several "
             f"keys ({listed}); {_HOW}"
@@ -158,15 +158,15 @@ def _joined_over(parts: Sequence[Part]) -> list[Joined]:
     have a visit, visits a card, and cards a member. Joins with the same users in the same order
     count once.
     """
-    found = list[Joined]()
+    candidates = list[Joined]()
     betweens = [p for p in parts if p.item is None and (p.user is None or p.has_stand_in)]
     for what, between in product((p for p in parts if p.says_what), betweens):
         for first in (j for j in joins(between, what) if j.many == what.path):
             longer = replace(what, raw=first.raw)
             for who in (p for p in parts if p.says_who):
                 joined = (j for j in joins(who, longer) if j.many == what.path)
-                found += [(replace(j, between=between.path)) for j in joined]
-    events = {_events_of(joined, parts): joined for joined in reversed(found)}
+                candidates += [(replace(j, between=between.path)) for j in joined]
+    events = {_events_of(joined, parts): joined for joined in reversed(candidates)}
     return list(events.values())
 
 

@@ -30,11 +30,11 @@ def legend_of(path: Path, are_acts: Callable[[str], object]) -> dict[str, str]:
     if frame.width != 2 or not 1 < frame.height <= MAX_CODES:
         return {}
     code, name = (frame[c].cast(pl.Utf8) for c in frame.columns)
-    known = sum(bool(are_acts(word)) for word in name.drop_nulls())
+    n_kinds = sum(bool(are_acts(word)) for word in name.drop_nulls())
     is_legend = (
         not name.null_count()
         and code.n_unique() == frame.height
-        and known >= max(2, MIN_KNOWN * frame.height)
+        and n_kinds >= max(2, MIN_KNOWN * frame.height)
     )
     return dict(zip(id_text(frame.to_series(0)).to_list(), name, strict=True)) if is_legend else {}
 
@@ -57,19 +57,19 @@ def with_legend(raw: RawTable, legends: Legends) -> RawTable:
 
 def coded_by(frame: pl.DataFrame, legend: Path) -> str | None:
     """Return the column that may hold the codes of a legend, by its name; None without one."""
-    own = _stem(read_table(legend)[0].columns[0])
-    called = {plain(legend.name.split(".")[0]).removesuffix("s"), own} - {""}
-    found = [c for c in frame.columns if _stem(c) in called and _ACTS.search(plain(c))]
-    found = [c for c in found if not frame.schema[c].is_nested() and c not in _OTHERS]
-    return found[0] if len(found) == 1 else None
+    key_stem = _stem(read_table(legend)[0].columns[0])
+    called = {plain(legend.name.split(".")[0]).removesuffix("s"), key_stem} - {""}
+    columns = [c for c in frame.columns if _stem(c) in called and _ACTS.search(plain(c))]
+    columns = [c for c in columns if not frame.schema[c].is_nested() and c not in _OTHERS]
+    return columns[0] if len(columns) == 1 else None
 
 
 def named_by(codes: pl.Series, meant: Mapping[str, str]) -> pl.Series | None:
     """Return the name of each of the distinct codes; None where a code is not in the legend."""
-    given = id_text(codes)
-    if not {*given.drop_nulls()} <= {*meant}:
+    code_texts = id_text(codes)
+    if not {*code_texts.drop_nulls()} <= {*meant}:
         return None
-    return given.replace_strict(meant, default=None, return_dtype=pl.Utf8)
+    return code_texts.replace_strict(meant, default=None, return_dtype=pl.Utf8)
 
 
 def name_of_acts(columns: Sequence[str], coded: str) -> str:

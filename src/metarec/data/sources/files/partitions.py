@@ -61,12 +61,12 @@ def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> 
     """
     tables, findings = list[pl.DataFrame](), list[Finding]()
     for path in pieces:
-        table, _, found = read_table(path, encoding)
+        table, _, notes = read_table(path, encoding)
         values = {c: v for c, v in values_of(folder, path).items() if c not in table.columns}
         tables.append(
             table.with_columns(pl.lit(v, dtype=pl.Utf8).alias(c) for c, v in values.items())
         )
-        findings += found
+        findings += notes
     _refuse_copies(tables, pieces)
     name = _without_numbers(pieces[0].name)
     why = f"{len(pieces)} files of {folder.name} were read as one table ({pieces[0].name}, ...)"
@@ -79,16 +79,16 @@ def put_together(folder: Path, pieces: Sequence[Path], encoding: str | None) -> 
 
 def _refuse_copies(tables: Sequence[pl.DataFrame], pieces: Sequence[Path]) -> None:
     """Refuse files nearly all rows of which are in other files: versions of a table, not parts."""
-    own = list[pl.DataFrame]()
+    row_hashes = list[pl.DataFrame]()
     for number, table in enumerate(tables):
         flat = table.select(c for c, t in sorted(table.schema.items()) if not t.is_nested())
         rows = flat.hash_rows().unique() if flat.width else pl.Series(dtype=pl.UInt64)
-        own.append(pl.DataFrame({"row": rows}).with_columns(piece=pl.lit(number)))
-    both = pl.concat(own).with_columns(same=pl.col("row").is_duplicated())
-    share = both.group_by("piece", maintain_order=True).agg(pl.len(), pl.col("same").mean())
-    found = share.filter(pl.col("len") >= MIN_ROWS, pl.col("same") > MAX_SAME)
-    if found.height:
+        row_hashes.append(pl.DataFrame({"row": rows}).with_columns(piece=pl.lit(number)))
+    hashes = pl.concat(row_hashes).with_columns(same=pl.col("row").is_duplicated())
+    share = hashes.group_by("piece", maintain_order=True).agg(pl.len(), pl.col("same").mean())
+    copies = share.filter(pl.col("len") >= MIN_ROWS, pl.col("same") > MAX_SAME)
+    if copies.height:
         raise BadInput(
-            f"nearly all rows of {pieces[found[0, 'piece']].name} stand in files beside it too, as "
-            "in versions of one table; keep one, or name the file of events interactions"
+            f"nearly all rows of {pieces[copies[0, 'piece']].name} stand in files beside it too, "
+            "as in versions of one table; keep one, or name the file of events interactions"
         )

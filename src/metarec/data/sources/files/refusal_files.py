@@ -38,21 +38,21 @@ def refused_events(
     acts = acts.with_columns(id_text(acts[k]) for k in keys.values()).unique([*keys.values()])
     rows = frame.with_columns(id_text(frame[c]) for c in keys).with_row_index("__row")
     rows = rows.with_columns(_amount(frame).alias("__back"))
-    found = rows.join(
+    joined = rows.join(
         acts, left_on=[*keys], right_on=[*keys.values()], how="inner", maintain_order="left"
     )
-    if found.height < MIN_FIT * frame.height:
+    if joined.height < MIN_FIT * frame.height:
         return None
-    whole = found.filter((pl.col("__back") >= pl.col("__bought")).fill_null(True))
+    in_full = joined.filter((pl.col("__back") >= pl.col("__bought")).fill_null(True))
     why = (
         f"rows of {path.name} were joined to those of {events[1].name} by "
         f"{' and '.join(map(repr, keys))}"
     )
-    if part := found.height - whole.height:
+    if part := joined.height - in_full.height:
         why += f"; {part:,} of them took back a part of what was bought, and say nothing"
-    note = Finding(rule="joins", rows=whole.height, action="noted", why=why)
-    at = whole["__row"] if place.rows is None else place.rows.gather(whole["__row"])
-    kept = whole.drop("__row", "__back", "__bought")
+    note = Finding(rule="joins", rows=in_full.height, action="noted", why=why)
+    at = in_full["__row"] if place.rows is None else place.rows.gather(in_full["__row"])
+    kept = in_full.drop("__row", "__back", "__bought")
     return kept, replace(place, rows=at), [*findings, note]
 
 

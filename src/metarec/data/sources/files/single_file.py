@@ -97,10 +97,10 @@ def _only_table(path: Path, encoding: str | None, columns: Sequence[str] | None)
     Raises:
         BadInput: if it holds several.
     """
-    with unpacked_tables(path) as (where, found):
+    with unpacked_tables(path) as (where, findings):
         if where.is_file():
-            table, place, more = read_table(where, encoding, columns)
-            return table, place, [*found, *more]
+            table, place, notes = read_table(where, encoding, columns)
+            return table, place, [*findings, *notes]
         listed = ", ".join(sorted(p.name.split(".")[0] for p in where.iterdir()))
     raise BadInput(
         f"{path} holds several tables ({listed}); give it by itself, or by path = in a TOML file, "
@@ -130,30 +130,30 @@ def _read_json(path: Path, encoding: str | None, *, is_lines: bool) -> RawTable:
     except pl.exceptions.PolarsError:
         pass  # some line is no object, or a column mixes types: read line by line and say which
     text = (content if content is not None else path.read_bytes()).decode("utf-8", errors="replace")
-    table, place, more = _object_lines(text, path)
-    return table, place, [*findings, *more]
+    table, place, notes = _object_lines(text, path)
+    return table, place, [*findings, *notes]
 
 
 def _array(content: bytes, place: str) -> list[dict[str, Any]] | None:
     """Return the objects of one array, or of the only array within an object; None for other
     documents, such as one per line.
     """
-    found = _loaded(content.decode("utf-8-sig", errors="replace"))
-    if isinstance(found, dict):
-        if (rows := _of_pandas(found) or _by_key(found, place)) is not None:
+    document = _loaded(content.decode("utf-8-sig", errors="replace"))
+    if isinstance(document, dict):
+        if (rows := _of_pandas(document) or _by_key(document, place)) is not None:
             return rows
-        arrays = [v for v in found.values() if isinstance(v, list) and v]
-        inner = [v for v in found.values() if isinstance(v, dict)]
+        arrays = [v for v in document.values() if isinstance(v, list) and v]
+        inner = [v for v in document.values() if isinstance(v, dict)]
         if not arrays and len(inner) == 1:  # an answer of a service, within an object of its own
             return _array(json.dumps(inner[0]).encode(), place)
         if len(arrays) != 1 or not isinstance(arrays[0][0], dict):
             return None
-        found = arrays[0]
-    if not isinstance(found, list) or not found:
+        document = arrays[0]
+    if not isinstance(document, list) or not document:
         return None
-    if (rows := _of_lists(found)) is not None:
+    if (rows := _of_lists(document)) is not None:
         return rows
-    return found if all(isinstance(row, dict) for row in found) else None
+    return document if all(isinstance(row, dict) for row in document) else None
 
 
 _ASSIGNED = re.compile(r"^\s*(?:(?:var|let|const|export|window\.)[^=\[{]*=|\w+\s*\()\s*")
@@ -171,13 +171,13 @@ def _loaded(text: str) -> Any:
     return None
 
 
-def _of_lists(found: list[Any]) -> list[dict[str, Any]] | None:
+def _of_lists(array: list[Any]) -> list[dict[str, Any]] | None:
     """Return the rows of an array of arrays, the first of which holds the names; None for
     others.
     """
-    if not all(isinstance(row, list) and len(row) == len(found[0]) for row in found):
+    if not all(isinstance(row, list) and len(row) == len(array[0]) for row in array):
         return None
-    names, *rows = found
+    names, *rows = array
     is_named = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
     if not rows or not is_named or not {plain(name) for name in names} & _NAMES:
         return None
@@ -199,22 +199,24 @@ def _with_named_keys(rows: list[dict[str, Any]], place: str) -> list[Finding]:
     return [Finding(rule="columns", rows=0, action="noted", why=why)]
 
 
-def _of_pandas(found: dict[str, Any]) -> list[dict[str, Any]] | None:
+def _of_pandas(document: dict[str, Any]) -> list[dict[str, Any]] | None:
     """Return the rows of JSON in the default layout of pandas, `{"user": {"0": "u1", ...}, ...}`,
     or in its layout `split`; None for others.
     """
-    if {"columns", "data"} <= found.keys() and isinstance(found["data"], list):
-        return [dict(zip(found["columns"], row, strict=False)) for row in found["data"]] or None
-    columns = [v for v in found.values() if isinstance(v, dict)]
-    if len(columns) < max(2, len(found)) or not {plain(key) for key in found} & _NAMES:
+    if {"columns", "data"} <= document.keys() and isinstance(document["data"], list):
+        return [
+            dict(zip(document["columns"], row, strict=False)) for row in document["data"]
+        ] or None
+    columns = [v for v in document.values() if isinstance(v, dict)]
+    if len(columns) < max(2, len(document)) or not {plain(key) for key in document} & _NAMES:
         return None
     keys = columns[0].keys()
     if not keys or any(column.keys() != keys for column in columns):
         return None
-    return [{name: column[key] for name, column in found.items()} for key in keys]
+    return [{name: column[key] for name, column in document.items()} for key in keys]
 
 
-def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
+def _by_key(document: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
     """Return the rows of an object of lists of objects, `{"u1": [{...}, ...], ...}`, with a column
     of its keys: users where the objects have items and no users, items in the contrary case.
     Objects of rows by number are read too; None for others.
@@ -223,24 +225,26 @@ def _by_key(found: dict[str, Any], place: str) -> list[dict[str, Any]] | None:
         BadInput: if the values are lists of ids or flat objects, and nothing states what the keys
             are.
     """
-    if len(found) < 2 or {plain(key) for key in found} & _NAMES:
+    if len(document) < 2 or {plain(key) for key in document} & _NAMES:
         return None
-    if all(isinstance(v, dict) and v for v in found.values()):
-        names = list(dict.fromkeys(name for row in found.values() for name in row))
+    if all(isinstance(v, dict) and v for v in document.values()):
+        names = list(dict.fromkeys(name for row in document.values() for name in row))
         if key_of(names, "user_id") is not None and key_of(names, "item_id") is not None:
-            return list(found.values())  # a number of the row, as Firebase and pandas have it
-    if all(isinstance(v, list) and v and isinstance(v[0], dict) for v in found.values()):
-        columns = list(dict.fromkeys(name for v in found.values() for row in v for name in row))
+            return list(document.values())  # a number of the row, as Firebase and pandas have it
+    if all(isinstance(v, list) and v and isinstance(v[0], dict) for v in document.values()):
+        columns = list(dict.fromkeys(name for v in document.values() for row in v for name in row))
         user, item = key_of(columns, "user_id"), key_of(columns, "item_id")
         if (user is None) == (item is None):
             return None
         key = "user_id" if user is None else "item_id"
-        return [{KEYS[key]: name, **row} for name, rows in found.items() for row in rows]
-    if all(isinstance(v, list) and v and not isinstance(v[0], list) for v in found.values()) or all(
+        return [{KEYS[key]: name, **row} for name, rows in document.items() for row in rows]
+    if all(
+        isinstance(v, list) and v and not isinstance(v[0], list) for v in document.values()
+    ) or all(
         isinstance(v, dict) and v and not any(isinstance(c, dict | list) for c in v.values())
-        for v in found.values()
+        for v in document.values()
     ):
-        first = next(iter(found))
+        first = next(iter(document))
         raise BadInput(
             f"{place} holds an object by key ({first!r}, ...), and does not say whether the keys "
             f'are users; write a row for each: {{"user_id": {json.dumps(first)}, "item_id": "50"}}'
@@ -273,8 +277,8 @@ def _object_lines(text: str, path: Path) -> RawTable:
         elif line.strip():
             bad.append(lines)
     if not rows or len(bad) > 0.2 * lines:
-        if (found := _one_after_another(text)) is not None:
-            return _mixed_frame(found), Place(path.name, "object"), []
+        if (objects := _one_after_another(text)) is not None:
+            return _mixed_frame(objects), Place(path.name, "object"), []
         raise BadInput(
             f"{path}: {len(bad):,} of {lines:,} lines are no JSON objects (first: line "
             f"{bad[0] if bad else 1}); "

@@ -53,12 +53,12 @@ def write_tables(path: Path, folder: Path) -> list[Finding]:
     source, findings = as_utf8(path)
     text = content_of(source).decode("utf-8", errors="replace").replace("\r\n", "\n")
     names, rows = dict[str, list[str]](), dict[str, list[Row]]()
-    for table, columns, found in _statements(text):
+    for table, columns, new_rows in _statements(text):
         if columns:
             names.setdefault(table, columns)
         held = rows.setdefault(table, [])
         order = _order(columns, names.get(table, []), path, table)
-        for row in found:
+        for row in new_rows:
             if len(row) != len(order):
                 raise BadInput(
                     f"{path}: a row of {table} has {len(row)} values and {len(order)} columns; "
@@ -87,20 +87,20 @@ def _not_carried_out(text: str, tables: Collection[str], name: str) -> list[Find
     for start in _STARTS.finditer(text):
         if not start["create"]:
             first.setdefault(_bare(re.findall(_PART, start["name"])[-1]), start.start())
-    found = [
+    changes = [
         match
         for match in _CHANGES.finditer(text)
         if (table := _bare(re.findall(_PART, match["name"])[-1])) in tables
         and first.get(table, len(text)) < match.start()
     ]
-    if not found:
+    if not changes:
         return []
-    shown = " ".join(found[0][0].split())
+    example = " ".join(changes[0][0].split())
     why = (
-        f"statements of {name} that delete or change rows were not carried out ({shown} ...); load "
-        f"the dump into a database and give its address"
+        f"statements of {name} that delete or change rows were not carried out ({example} ...); "
+        f"load the dump into a database and give its address"
     )
-    return [Finding(rule="columns", rows=len(found), action="noted", why=why)]
+    return [Finding(rule="columns", rows=len(changes), action="noted", why=why)]
 
 
 def _order(columns: list[str], first: list[str], path: Path, table: str) -> list[int]:

@@ -72,17 +72,17 @@ def _refused(
     """Return events from files of refusals, such as `refunds.csv`, and a finding on the files whose
     rows cannot be joined to the events.
     """
-    found = {
+    joined = {
         path: refused_events(_raw_of(path, reading), path, events, reading.synonyms)
         for path in files
     }
-    listed = ", ".join(path.name for path, rows in found.items() if rows is None)
+    listed = ", ".join(path.name for path, rows in joined.items() if rows is None)
     why = (
         f"not read, since no key of theirs names events: {listed}; put the users into them, or say "
         "of each event in a column of its own what became of it"
     )
     left = [Finding(rule="columns", rows=0, action="noted", why=why)]
-    return [(p, rows) for p, rows in found.items() if rows is not None], left if listed else []
+    return [(p, rows) for p, rows in joined.items() if rows is not None], left if listed else []
 
 
 def _raw_of(path: Path, reading: Reading) -> RawTable:

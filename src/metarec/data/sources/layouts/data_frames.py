@@ -22,15 +22,15 @@ def read_frames(frames: Any, reading: Reading) -> Tables:
     Raises:
         BadInput: if a name is none of these, or there are no interactions.
     """
-    given = dict(frames) if isinstance(frames, Mapping) else {"interactions": frames}
-    odd = [n for n in given if n not in NAMES]
-    if odd or "interactions" not in given:
-        raise BadInput(f"frames are named {', '.join(NAMES)}, got {', '.join(map(str, given))}")
-    if given["interactions"] is None:
+    by_name = dict(frames) if isinstance(frames, Mapping) else {"interactions": frames}
+    odd = [n for n in by_name if n not in NAMES]
+    if odd or "interactions" not in by_name:
+        raise BadInput(f"frames are named {', '.join(NAMES)}, got {', '.join(map(str, by_name))}")
+    if by_name["interactions"] is None:
         raise BadInput("interactions must be a polars or pandas frame, got NoneType")
     raw: dict[str, RawTable] = {
         name: (as_polars(frame, name), Place(name), [])
-        for name, frame in given.items()
+        for name, frame in by_name.items()
         if frame is not None
     }
     return tables_of(

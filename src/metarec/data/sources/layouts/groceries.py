@@ -127,10 +127,10 @@ def _items(goods: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 def _sentence(column: str) -> pl.Expr:
     """Expression of a column with single spaces and only the first letter in upper case."""
-    words = (
+    text = (
         pl.col(column)
         .str.strip_chars()
         .str.replace_all(r"\s*([/:;,])\s*", "$1 ")
         .str.replace_all(r"\s+", " ")
     )
-    return words.str.slice(0, 1).str.to_uppercase() + words.str.slice(1).str.to_lowercase()
+    return text.str.slice(0, 1).str.to_uppercase() + text.str.slice(1).str.to_lowercase()

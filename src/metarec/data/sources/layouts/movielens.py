@@ -192,8 +192,8 @@ def _utf8_or_latin(path: Path, separator: str, columns: tuple[str, ...]) -> RawT
 
 def _double_colon(path: Path, columns: tuple[str, ...]) -> RawTable:
     """Read a table with cells separated by `::`; polars separates by single characters only."""
-    whole = pl.Series("line", _text(path).splitlines())
-    parts = whole.filter(whole.str.len_chars() > 0).str.splitn("::", len(columns)).struct.unnest()
+    lines = pl.Series("line", _text(path).splitlines())
+    parts = lines.filter(lines.str.len_chars() > 0).str.splitn("::", len(columns)).struct.unnest()
     return (
         parts.rename(dict(zip(parts.columns, columns, strict=True))),
         Place(path.name, "line"),

@@ -44,13 +44,13 @@ def _only(folder: Path, suffix: str) -> Path | None:
     Raises:
         BadInput: if several files have it.
     """
-    found = sorted(folder.glob(f"*{suffix}"))
-    if len(found) > 1:
+    files = sorted(folder.glob(f"*{suffix}"))
+    if len(files) > 1:
         raise BadInput(
-            f"{folder} holds {len(found)} {suffix} files ({', '.join(p.name for p in found[:4])}); "
+            f"{folder} holds {len(files)} {suffix} files ({', '.join(p.name for p in files[:4])}); "
             "give a folder with one of them"
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def _atomic(path: Path) -> RawTable:

@@ -58,18 +58,19 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
         BadInput: if the database cannot be reached, or has no table of events.
     """
     sqlalchemy = require("sqlalchemy", "postgres" if url.startswith("postgres") else "sql")
-    shown, engine = _engine(sqlalchemy, url)
+    safe_url, engine = _engine(sqlalchemy, url)
     try:
         with engine.connect() as connection:
-            found = dict(queries) if queries else _usual_tables(sqlalchemy, connection)
-            if not found:
-                return _tables_by_columns(sqlalchemy, connection, shown, reading)
+            query_by_table = dict(queries) if queries else _usual_tables(sqlalchemy, connection)
+            if not query_by_table:
+                return _tables_by_columns(sqlalchemy, connection, safe_url, reading)
             raw = {
-                what: _rows(sqlalchemy, connection, query, shown) for what, query in found.items()
+                what: _rows(sqlalchemy, connection, query, safe_url)
+                for what, query in query_by_table.items()
             }
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise BadInput(
-            f"{shown}: {str(getattr(error, 'orig', None) or error).strip().splitlines()[0]}"
+            f"{safe_url}: {str(getattr(error, 'orig', None) or error).strip().splitlines()[0]}"
         ) from error
     finally:
         engine.dispose()
@@ -78,7 +79,7 @@ def read_sql(url: str, reading: Reading, queries: Mapping[str, str] | None = Non
         raw.get("items"),
         raw.get("users"),
         reading,
-        _name_in_url(shown),
+        _name_in_url(safe_url),
         friends=raw.get("friends"),
         searches=raw.get("searches"),
     )
@@ -95,18 +96,18 @@ def _engine(sqlalchemy: Any, url: str) -> tuple[str, sa.Engine]:
         parsed = sqlalchemy.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):  # which may hold the password
         raise BadInput(f"cannot read the database URL; {forms}") from None
-    shown = parsed.render_as_string(hide_password=True)
+    safe_url = parsed.render_as_string(hide_password=True)
     if parsed.get_backend_name() == "sqlite":
         file = Path(parsed.database or "")
         if not file.is_file():
             raise BadInput(f"{file} does not exist; {forms}")
         # Read-only: opening a database must never create or change it.
-        return shown, sqlalchemy.create_engine(
+        return safe_url, sqlalchemy.create_engine(
             f"sqlite:///file:{file.resolve().as_posix()}?mode=ro&uri=true"
         )
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         require("psycopg", "postgres")
-        return shown, sqlalchemy.create_engine(
+        return safe_url, sqlalchemy.create_engine(
             parsed.set(drivername="postgresql+psycopg"), hide_parameters=True
         )
     raise BadInput(f"no reader for databases of kind {parsed.drivername!r}; {forms}")
@@ -121,14 +122,16 @@ def _table_names(sqlalchemy: Any, connection: sa.Connection) -> list[str]:
 def _usual_tables(sqlalchemy: Any, connection: sa.Connection) -> dict[str, str]:
     """Return table -> database table of a common name; empty where there is none for the events."""
     names = _table_names(sqlalchemy, connection)
-    found = {what: next((n for n in usual if n in names), None) for what, usual in TABLES.items()}
-    if found["interactions"] is None:
+    name_by_table = {
+        what: next((n for n in usual if n in names), None) for what, usual in TABLES.items()
+    }
+    if name_by_table["interactions"] is None:
         return {}
-    return {what: name for what, name in found.items() if name is not None}
+    return {what: name for what, name in name_by_table.items() if name is not None}
 
 
 def _tables_by_columns(
-    sqlalchemy: Any, connection: sa.Connection, shown: str, reading: Reading
+    sqlalchemy: Any, connection: sa.Connection, safe_url: str, reading: Reading
 ) -> Tables:
     """Read the tables of a database of other names by their columns, as the files of a folder.
 
@@ -139,24 +142,24 @@ def _tables_by_columns(
     why = f"it has {', '.join(names[:12]) or 'none'}"
     if 0 < len(names) <= MAX_FILES:
         with TemporaryDirectory(prefix="metarec-") as scratch:
-            folder = Path(scratch) / _name_in_url(shown)
+            folder = Path(scratch) / _name_in_url(safe_url)
             folder.mkdir()
             for name in names:
-                table = _rows(sqlalchemy, connection, name, shown)[0]
+                table = _rows(sqlalchemy, connection, name, safe_url)[0]
                 table.write_parquet(folder / f"{re.sub(r'[^0-9A-Za-z_]', '_', name)}.parquet")
             try:
                 return read_folder(folder, reading)
             except BadInput as error:
                 if "holds no interactions" not in str(error):
-                    why += f"; {str(error).replace(str(folder), shown)}"
+                    why += f"; {str(error).replace(str(folder), safe_url)}"
     raise BadInput(
-        f"{shown} has no table interactions, events or ratings ({why}); "
+        f"{safe_url} has no table interactions, events or ratings ({why}); "
         "name a table or a SELECT in a TOML file, such as interactions = 'SELECT * FROM "
         "order_lines JOIN orders USING (order_id)'"
     )
 
 
-def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) -> RawTable:
+def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, safe_url: str) -> RawTable:
     """Return all rows of a table or a SELECT as a raw table."""
     is_select = _is_select(query)
     text = query if is_select else f"SELECT * FROM {_quoted(sqlalchemy, connection, query.strip())}"
@@ -178,7 +181,7 @@ def _rows(sqlalchemy: Any, connection: sa.Connection, query: str, shown: str) ->
     frame = _without_objects(pl.concat(portions, how="vertical_relaxed"))
     return (
         _open_json(_without_store_columns(frame)),
-        Place(query if not is_select else f"the query of {shown}"),
+        Place(query if not is_select else f"the query of {safe_url}"),
         findings,
     )
 
@@ -272,6 +275,6 @@ def _open_json(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _name_in_url(shown: str) -> str:
+def _name_in_url(safe_url: str) -> str:
     """Return the name of the database from its URL."""
-    return Path(shown.split("?")[0]).stem or "database"
+    return Path(safe_url.split("?")[0]).stem or "database"

@@ -98,14 +98,14 @@ def read_config(
     policy = policy_named(settings.get("domain"), domain_asked, own_policy, path)
     named = settings.get("domain", domain_asked)
     pack = domain(named) if named is not None else NO_DOMAIN
-    own = CleaningConfig.of(tables["cleaning"], str(path)) if "cleaning" in settings else None
+    stated = CleaningConfig.of(tables["cleaning"], str(path)) if "cleaning" in settings else None
     place = f"{path}, [kinds]"
     kinds = pack_kinds(pack).over(tables["kinds"], place)
     sources = _sources(settings, path)
     reading = Reading(
         synonyms=pack.synonyms,
         kinds=kinds,
-        rules=rules or own or CleaningConfig(),
+        rules=rules or stated or CleaningConfig(),
         is_whole=len(sources) == 1,
     )
     parts = [
@@ -117,7 +117,7 @@ def read_config(
         raise BadInput(f"{path}: none of its {len(parts)} sources has interactions")
     return replace(
         read,
-        rules=rules or own,
+        rules=rules or stated,
         kinds=_kinds_of_all(kinds, parts, tables["kinds"], place),
         policy=_policy_of_all(policy, parts, path),
         models=_models(settings, parts, path),
@@ -126,7 +126,7 @@ def read_config(
 
 
 def _kinds_of_all(
-    kinds: Kinds, parts: Sequence[Tables], own: Mapping[str, Any], place: str
+    kinds: Kinds, parts: Sequence[Tables], file_kinds: Mapping[str, Any], place: str
 ) -> Kinds:
     """Return the kinds of the file, over those of its sources that are TOML files themselves."""
     further = {
@@ -135,19 +135,19 @@ def _kinds_of_all(
         for name, kind in part.kinds.entries.items()
         if kinds.entries.get(name) != kind
     }
-    return Kinds({**kinds.entries, **further}).over(own, place)
+    return Kinds({**kinds.entries, **further}).over(file_kinds, place)
 
 
 def _unused(
-    own: Mapping[str, Any], tables: Tables, path: Path, sources: Sequence[Mapping[str, Any]]
+    file_kinds: Mapping[str, Any], tables: Tables, path: Path, sources: Sequence[Mapping[str, Any]]
 ) -> list[Finding]:
     """Return findings on kinds of the file without events, and on tables beside it that it does not
     name.
     """
-    return [*_unused_kinds(own, tables, path.name), *_unread_tables(path, sources)]
+    return [*_unused_kinds(file_kinds, tables, path.name), *_unread_tables(path, sources)]
 
 
-def _unused_kinds(own: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
+def _unused_kinds(file_kinds: Mapping[str, Any], tables: Tables, place: str) -> list[Finding]:
     """Return findings on kinds in `[kinds]` without events and with a similar name among the
     events' kinds.
     """
@@ -155,13 +155,13 @@ def _unused_kinds(own: Mapping[str, Any], tables: Tables, place: str) -> list[Fi
     there = events["kind"].unique().to_list() if "kind" in events.columns else []
     by_plain = {plain_kind(kind): kind for kind in there}
     findings = []
-    for name in own:
-        other = [k for k in by_plain if k not in {plain_kind(n) for n in own}]
-        near = get_close_matches(plain_kind(name), other, n=1, cutoff=0.7)
-        if plain_kind(name) not in by_plain and near and not Kinds.default().known(name):
+    for name in file_kinds:
+        other = [k for k in by_plain if k not in {plain_kind(n) for n in file_kinds}]
+        similar = get_close_matches(plain_kind(name), other, n=1, cutoff=0.7)
+        if plain_kind(name) not in by_plain and similar and not Kinds.default().known(name):
             why = (
                 f"[kinds] of {place} names {name!r}, and no event is of that kind; is "
-                f"{by_plain[near[0]]!r} meant?"
+                f"{by_plain[similar[0]]!r} meant?"
             )
             findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
@@ -176,13 +176,13 @@ def _models(
     Raises:
         BadInput: if a value in `[models]` is not a table.
     """
-    own = _table(settings, "models", path)
-    for name, values in own.items():
+    file_models = _table(settings, "models", path)
+    for name, values in file_models.items():
         if not isinstance(values, Mapping):
             raise BadInput(
                 f"{path}: [models] holds a table for each model, got {name} = {values!r}"
             )
-    return {name: values for part in parts for name, values in part.models.items()} | own
+    return {name: values for part in parts for name, values in part.models.items()} | file_models
 
 
 def _policy_of_all(policy: Policy | None, parts: Sequence[Tables], path: Path) -> Policy | None:

@@ -64,7 +64,7 @@ def one_row_an_event(
     """
     who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     frame = with_written_lists(frame, _columns_of_items(frame, mapped, synonyms))
-    frame, place, asked = with_questions(frame, place)
+    frame, place, survey_findings = with_questions(frame, place)
     frame, place, findings = of_impressions(frame, who, place)
     frame, place, spread = _without_lists(frame, place, mapped, synonyms, kinds)
     findings += spread
@@ -73,7 +73,7 @@ def one_row_an_event(
     if item is None and not findings:
         answers = of_questions(frame, place, user)
         answers = answers if answers[2] else _from_matrix(frame, place, user)
-        return answers[0], answers[1], [*asked, *answers[2]]
+        return answers[0], answers[1], [*survey_findings, *answers[2]]
     if item in frame.columns and not frame.schema[item].is_nested():
         frame, place, beside = _with_lists_beside(frame, str(item), place, synonyms)
         findings += beside
@@ -81,7 +81,7 @@ def one_row_an_event(
         frame, filled = _filled(frame, str(user), str(item), place)
         frame, states = _filled_states(frame, str(user), place)
         findings += [*filled, *states]
-    return frame, place, [*asked, *findings]
+    return frame, place, [*survey_findings, *findings]
 
 
 def _without_lists(
@@ -96,11 +96,11 @@ def _without_lists(
         if column is None:
             break
         before = {*frame.columns}
-        frame, place, found = _exploded(frame, column, place, synonyms)
-        findings.append(found)
+        frame, place, finding = _exploded(frame, column, place, synonyms)
+        findings.append(finding)
         if (item := key_of(frame.columns, "item_id", synonyms)) is not None:
-            frame, shown = of_shown(frame, column, item, place, kinds, before)
-            findings += shown
+            frame, of_impressions = of_shown(frame, column, item, place, kinds, before)
+            findings += of_impressions
         named = {*mapped, *map(plain, frame.columns)}
         if kinds.of(column).sign in ("negative", "neutral") and not _KINDS & named:
             frame = frame.with_columns(pl.lit(kinds.key(column)).alias("kind"))
@@ -113,13 +113,13 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     """Return the only column of lists of items, or of objects with such a list; of several, the
     lines of an order. Lists of text are none where another column holds the title of the item.
     """
-    found = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
-    found = [c for c in found if (frame[c].list.len() > 0).any()]
+    columns = [c for c, t in frame.schema.items() if _holds_items(c, t, synonyms)]
+    columns = [c for c in columns if (frame[c].list.len() > 0).any()]
     if any(plain(c) in _TITLES for c in frame.columns):
-        found = [c for c in found if frame.schema[c] != pl.List(pl.Utf8)]
-    lines = [c for c in found if plain(c) == "lineitems"]
-    found = lines or found
-    return found[0] if len(found) == 1 else None
+        columns = [c for c in columns if frame.schema[c] != pl.List(pl.Utf8)]
+    lines = [c for c in columns if plain(c) == "lineitems"]
+    columns = lines or columns
+    return columns[0] if len(columns) == 1 else None
 
 
 def _list_of_pages(frame: pl.DataFrame) -> str | None:
@@ -128,14 +128,14 @@ def _list_of_pages(frame: pl.DataFrame) -> str | None:
     """
     if _PAGES & {plain(c) for c in frame.columns}:
         return None
-    found = [
+    columns = [
         name
         for name, dtype in frame.schema.items()
         if isinstance(dtype, pl.List)
         and isinstance(dtype.inner, pl.Struct)
         and _PAGES & {plain(field.name) for field in dtype.inner.fields}
     ]
-    return found[0] if len(found) == 1 else None
+    return columns[0] if len(columns) == 1 else None
 
 
 def _holds_items(column: str, dtype: object, synonyms: Synonyms) -> bool:
@@ -166,9 +166,9 @@ def _columns_of_items(
 
 def _item_of(column: str, fields: Sequence[str], synonyms: Synonyms) -> str | None:
     """Return the field of a list's objects that identifies the item; None without one."""
-    found = key_of(fields, "item_id", synonyms)
+    field = key_of(fields, "item_id", synonyms)
     is_called = plain(column) in LINES or _singular(column) in ITEM_NOUNS
-    return found or ("id" if "id" in fields and is_called else None)
+    return field or ("id" if "id" in fields and is_called else None)
 
 
 def _singular(column: str) -> str:
@@ -199,17 +199,17 @@ def _exploded(
         item, taken = _item_of(column, names, synonyms), set(spread.columns)
         new = {n: f"{column}_{n}" if n in taken else n for n in names}
         new |= {item: "item_id"} if item == "id" else {}
-        own = spread[column].struct.unnest().rename(new)
-        spread = spread.drop(column).hstack(own)
+        fields_of_element = spread[column].struct.unnest().rename(new)
+        spread = spread.drop(column).hstack(fields_of_element)
     else:
         spread = spread.rename({column: _singular(column)})
     why = (
         f"{column} of {place.name} holds lists of items: each of them is a row of its own; "
         f"{empty:,} rows have none"
     )
-    found = Finding(rule="lists", rows=frame.height, action="changed", why=why)
+    finding = Finding(rule="lists", rows=frame.height, action="changed", why=why)
     place = replace(place, rows=spread["__row"])
-    return flat(spread.drop("__row")), place, found
+    return flat(spread.drop("__row")), place, finding
 
 
 def _with_lists_beside(
@@ -227,10 +227,10 @@ def _with_lists_beside(
     if field is None or not blank.any():
         return frame, place, []
     fields = {f.name: f.dtype for f in inner.fields}
-    own = {n: n for n, dtype in fields.items() if frame.schema.get(n) == dtype} | {item: field}
+    field_of = {n: n for n, dtype in fields.items() if frame.schema.get(n) == dtype} | {item: field}
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     lists = dict[str, pl.Expr]()
-    for name, within in own.items():
+    for name, within in field_of.items():
         kind = fields[within] if frame.schema[name] == fields[within] else pl.Utf8
         listed = pl.col(column).list.eval(pl.element().struct.field(within).cast(kind))
         alone = pl.concat_list(pl.col(name).cast(kind))
@@ -317,21 +317,21 @@ def _from_matrix(frame: pl.DataFrame, place: Place, user: str | None) -> RawTabl
     ratings, or 1 and 0; their places and a finding. Other tables stay unchanged.
     """
     user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
-    own = [c for c in frame.columns if c in ("kind", "timestamp")]
-    others = [c for c in frame.columns if c not in (user, *own)]
+    event_columns = [c for c in frame.columns if c in ("kind", "timestamp")]
+    others = [c for c in frame.columns if c not in (user, *event_columns)]
     if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
         return frame, place, []
     numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
     gaps = [nothing(frame[c]).null_count() for c in others]
     marks = {x for c in others for x in numbers[c].drop_nulls().unique().to_list()}
-    is_said = [numbers[c].null_count() for c in others] == gaps and 0 < len(marks) <= MAX_MARKS
+    are_marks = [numbers[c].null_count() for c in others] == gaps and 0 < len(marks) <= MAX_MARKS
     empty = sum(gaps) + sum(int((numbers[c] == 0).sum()) for c in others)
     is_sparse = empty >= MIN_GAPS * frame.height * len(others)
-    if not is_said or not is_sparse or not _are_items(numbers):
+    if not are_marks or not is_sparse or not _are_items(numbers):
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
-    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in own)]
-    wide, index = numbers.with_columns(beside), ["user_id", "__row", *own]
+    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in event_columns)]
+    wide, index = numbers.with_columns(beside), ["user_id", "__row", *event_columns]
     cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
     cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
     if not sum(gaps) or marks <= {0.0, 1.0}:  # 0 is then a missing cell
@@ -342,8 +342,8 @@ def _from_matrix(frame: pl.DataFrame, place: Place, user: str | None) -> RawTabl
     why = f"{place.name} was read as a matrix of users and items of {len(others):,} columns: " + (
         "each number but 0 is an event" if has_zeros else "each number is an event"
     )
-    found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
-    return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
+    finding = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
+    return cells.drop("__row"), replace(place, rows=cells["__row"]), [finding]
 
 
 def _are_items(numbers: pl.DataFrame) -> bool:
@@ -357,10 +357,10 @@ def _are_items(numbers: pl.DataFrame) -> bool:
     tops = sorted(float(str(top)) for top in numbers.max().row(0) if top is not None)
     rows = numbers.sum_horizontal()
     for column in numbers:
-        known = column.drop_nulls()
-        if (column.fill_null(0) * 2 == rows).all() and known.n_unique() > 1:
+        stated = column.drop_nulls()
+        if (column.fill_null(0) * 2 == rows).all() and stated.n_unique() > 1:
             return False
         others = tops[-2] if column.max() == tops[-1] and len(tops) > 1 else tops[-1]
-        if known.n_unique() > 1 and float(str(known.min())) > others:
+        if stated.n_unique() > 1 and float(str(stated.min())) > others:
             return False
     return True

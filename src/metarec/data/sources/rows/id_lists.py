@@ -45,16 +45,16 @@ def one_row_each(frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table
     spread = frame.with_columns(rows.alias("__row")).explode(beside)
     place = replace(place, rows=spread["__row"])
     why = f"{key} of {place.name} holds lists: each id in them is a row of its own"
-    found = Finding(rule="lists", rows=frame.height, action="changed", why=why, table=table)
-    return _checked(spread.drop("__row"), place, keys), place, [found]
+    finding = Finding(rule="lists", rows=frame.height, action="changed", why=why, table=table)
+    return _checked(spread.drop("__row"), place, keys), place, [finding]
 
 
 def with_written_lists(frame: pl.DataFrame, keys: Collection[str]) -> pl.DataFrame:
     """Return the table with lists in place of texts that print them (`['i1', 'i2']`, `[1 2]`,
     `{i1,i2}`), where one of the columns `keys` holds such texts.
     """
-    found = {c: s for c in frame.columns if (s := _lists_in(frame[c])) is not None}
-    return frame.with_columns(**found) if any(key in found for key in keys) else frame
+    lists = {c: s for c in frame.columns if (s := _lists_in(frame[c])) is not None}
+    return frame.with_columns(**lists) if any(key in lists for key in keys) else frame
 
 
 def _lists_in(column: pl.Series) -> pl.Series | None:
@@ -136,12 +136,12 @@ def _looks_like_counts(frame: pl.DataFrame, column: str, place: str) -> list[Fin
     numbers = as_numbers(frame["user_id"])
     is_small = numbers.null_count() == 0 and (numbers.is_between(0, MAX_COUNT)).all()
     stand_ins = [c for c in frame.columns if plain(c) in STAND_IN_COLUMNS]
-    own = next((c for c in stand_ins if frame[c].n_unique() == frame.height), None)
-    if not is_small or own is None or frame.height < 2 or numbers.n_unique() == frame.height:
+    session = next((c for c in stand_ins if frame[c].n_unique() == frame.height), None)
+    if not is_small or session is None or frame.height < 2 or numbers.n_unique() == frame.height:
         return []
     why = (
         f"column {column!r} of {place} was read as user_id; if it counts users, say who acted in a "
-        f'TOML file (columns = {{ user_id = "{own}" }})'
+        f'TOML file (columns = {{ user_id = "{session}" }})'
     )
     return [Finding(rule="columns", rows=0, action="noted", why=why)]
 

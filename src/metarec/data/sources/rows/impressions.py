@@ -117,8 +117,8 @@ def _is_within(frame: pl.DataFrame, column: str, item: str, rows: pl.Series) -> 
     if taken is None or taken.null_count() == len(taken):
         return False
     by_row = pl.DataFrame({"row": rows, "taken": taken}).group_by("row").agg(pl.col("taken").any())
-    said = pl.DataFrame({"row": rows, "said": taken.is_not_null()}).group_by("row").first()
-    both = by_row.join(said, on="row").filter("said")
+    stated = pl.DataFrame({"row": rows, "said": taken.is_not_null()}).group_by("row").first()
+    both = by_row.join(stated, on="row").filter("said")
     return float(both["taken"].mean() or 0) >= MIN_WITHIN  # type: ignore[arg-type]  # a number
 
 

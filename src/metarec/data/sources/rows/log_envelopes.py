@@ -53,8 +53,8 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
             taken = {*frame.columns}
             bare = {f: f if f not in taken else f"{name}_{f}" for f in fields.columns}
             kept = [f for f in fields.columns if bare[f] == f or bare[f] not in taken]
-            own = fields.select(kept).rename({f: bare[f] for f in kept})
-            frame = frame.drop(name).hstack(own)
+            opened_fields = fields.select(kept).rename({f: bare[f] for f in kept})
+            frame = frame.drop(name).hstack(opened_fields)
     return _with_health_records(frame)
 
 
@@ -115,14 +115,14 @@ def _with_health_records(frame: pl.DataFrame) -> pl.DataFrame:
         fields = {field.name: field.dtype for field in dtype.fields}
         parts = frame[name].struct.unnest()
         if fields.get("reference") == pl.Utf8:
-            found = {f"{name}_id": parts["reference"].str.replace(r"^.*[/:]", "")}
+            columns = {f"{name}_id": parts["reference"].str.replace(r"^.*[/:]", "")}
         elif (coded := _codings(parts, fields)) is not None:
             stem = name.removesuffix("CodeableConcept").removesuffix("Code")
-            found = coded if stem == "code" else {f"{stem}_{n}": s for n, s in coded.items()}
+            columns = coded if stem == "code" else {f"{stem}_{n}": s for n, s in coded.items()}
         else:
             continue
-        if not {*found} & {*frame.columns} - {name}:
-            frame = frame.drop(name).with_columns(s.alias(n) for n, s in found.items())
+        if not {*columns} & {*frame.columns} - {name}:
+            frame = frame.drop(name).with_columns(s.alias(n) for n, s in columns.items())
     return frame
 
 
@@ -139,8 +139,8 @@ def _codings(parts: pl.DataFrame, fields: Mapping[str, object]) -> dict[str, pl.
     names = [parts[c] for c in ("text",) if c in parts.columns]
     names += [first[c] for c in ("display",) if c in first.columns]
     text = pl.DataFrame([s.alias(str(n)) for n, s in enumerate(names)])
-    found = {"code": first["code"]}
-    return found | ({"name": text.select(pl.coalesce(pl.all())).to_series()} if names else {})
+    columns = {"code": first["code"]}
+    return columns | ({"name": text.select(pl.coalesce(pl.all())).to_series()} if names else {})
 
 
 def _without_paths(frame: pl.DataFrame) -> pl.DataFrame:
@@ -149,10 +149,10 @@ def _without_paths(frame: pl.DataFrame) -> pl.DataFrame:
     """
     renamed = dict[str, str]()
     for column in frame.columns:
-        head, _, own = column.rpartition("/") if "/" in column else column.rpartition(".")
+        head, _, bare = column.rpartition("/") if "/" in column else column.rpartition(".")
         is_known = plain(head) in ENVELOPES or plain(head) in LINES
-        if is_known and plain(own) not in ("", "id") and own not in frame.columns:
-            renamed[column] = own
+        if is_known and plain(bare) not in ("", "id") and bare not in frame.columns:
+            renamed[column] = bare
     return frame.rename(renamed if len({*renamed.values()}) == len(renamed) else {})
 
 
@@ -169,11 +169,11 @@ def _decoded(column: pl.Series) -> pl.Series | None:
         return None
     try:
         cells: list[dict[str, Any] | None] = [c if c is None else json.loads(c) for c in text]
-        found = pl.Series(column.name, cells, strict=False)
+        decoded = pl.Series(column.name, cells, strict=False)
     except (ValueError, TypeError, pl.exceptions.PolarsError, RecursionError):
         return None
-    is_opened = isinstance(found.dtype, pl.Struct) and 0 < len(found.dtype.fields) <= MAX_KEYS
-    return found if is_opened else None
+    is_opened = isinstance(decoded.dtype, pl.Struct) and 0 < len(decoded.dtype.fields) <= MAX_KEYS
+    return decoded if is_opened else None
 
 
 def _partly_decoded(column: pl.Series) -> list[pl.Series] | None:
@@ -187,8 +187,8 @@ def _partly_decoded(column: pl.Series) -> list[pl.Series] | None:
     if 2 * int(are_objects.sum()) <= len(text) - text.null_count():
         return None
     decoded = _decoded(text.set(~are_objects, None))
-    rest = text.set(are_objects, None).alias(f"{column.name}_text")
-    return None if decoded is None else [decoded, rest]
+    other_text = text.set(are_objects, None).alias(f"{column.name}_text")
+    return None if decoded is None else [decoded, other_text]
 
 
 def _pair_of(dtype: pl.DataType) -> tuple[str, str] | None:
@@ -212,16 +212,16 @@ def _by_keys(frame: pl.DataFrame, name: str, key: str, value: str) -> pl.DataFra
     if values.dtype.is_nested() or not pairs.height or pairs[key].n_unique() > MAX_KEYS:
         return frame
     pairs = pl.DataFrame({"row": pairs["row"], "key": pairs[key], "value": values.cast(pl.Utf8)})
-    is_own, rows = plain(name) in ENVELOPES, pl.DataFrame({"row": range(frame.height)})
-    found = list[pl.Series]()
+    is_envelope, rows = plain(name) in ENVELOPES, pl.DataFrame({"row": range(frame.height)})
+    columns = list[pl.Series]()
     for one in pairs["key"].drop_nulls().unique(maintain_order=True):
         cells = pairs.filter(pl.col("key") == one).unique("row", keep="first")
         cells = rows.with_columns(pl.col("row").cast(pl.UInt32)).join(
             cells, on="row", how="left", maintain_order="left"
         )
-        bare = str(one) if is_own and str(one) not in frame.columns else f"{name}_{one}"
-        found.append(cells["value"].alias(bare))
-    return frame.drop(name).with_columns(found)
+        bare = str(one) if is_envelope and str(one) not in frame.columns else f"{name}_{one}"
+        columns.append(cells["value"].alias(bare))
+    return frame.drop(name).with_columns(columns)
 
 
 _SENT_ONCE = frozenset(
@@ -245,10 +245,10 @@ def _without_resent(
     if not again.any():
         return raw
     why = f"{named[0]} of {place.name} says that the event was sent before"
-    found = Finding(rule="resent", rows=int(again.sum()), action="removed", why=why)
+    finding = Finding(rule="resent", rows=int(again.sum()), action="removed", why=why)
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     kept = Place(place.name, place.unit, place.first, rows.filter(~again))
-    return frame.filter(~again), kept, [*findings, found]
+    return frame.filter(~again), kept, [*findings, finding]
 
 
 def without_itemless(frame: pl.DataFrame, place: Place) -> RawTable:
@@ -270,6 +270,6 @@ def without_itemless(frame: pl.DataFrame, place: Place) -> RawTable:
     names = itemless.unique().sort().to_list()
     listed = ", ".join(map(repr, names[:4])) + (", ..." if len(names) > 4 else "")
     why = f"no event of these kinds names an item: {listed}"
-    found = Finding(rule="itemless_kinds", rows=int(gone.sum()), action="removed", why=why)
+    finding = Finding(rule="itemless_kinds", rows=int(gone.sum()), action="removed", why=why)
     kept = Place(place.name, place.unit, place.first, rows.filter(~gone))
-    return frame.filter(~gone), kept, [found]
+    return frame.filter(~gone), kept, [finding]

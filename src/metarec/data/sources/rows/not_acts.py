@@ -30,43 +30,43 @@ def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
     findings.
     """
     signed = [c for c in frame.columns if _NAMES.search(plain(c)) and frame.schema[c] == pl.Utf8]
-    asked = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
-    asked += [(c, _says_yes(frame[c]), _flagged) for c in frame.columns if plain(c) in _FLAGS]
+    checks = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
+    checks += [(c, _says_yes(frame[c]), _flagged) for c in frame.columns if plain(c) in _FLAGS]
     supplements = [c for c in frame.columns if _TRAILERS.search(plain(c))]
-    asked += [(c, _says_yes(frame[c]), _trailer) for c in supplements]
+    checks += [(c, _says_yes(frame[c]), _trailer) for c in supplements]
     gone, findings = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True), list[Finding]()
-    for column, said, why in asked:
-        rows = said.fill_null(False) & ~gone
+    for column, is_other, reason_of in checks:
+        rows = is_other.fill_null(False) & ~gone
         if not rows.any() or (gone | rows).all():
             continue
         gone |= rows
-        shown = nothing(frame[column].cast(pl.Utf8)).filter(rows)[0]
-        told = why(column, place.name, shown)
-        findings.append(Finding(rule="no_acts", rows=int(rows.sum()), action="removed", why=told))
+        example = nothing(frame[column].cast(pl.Utf8)).filter(rows)[0]
+        why = reason_of(column, place.name, example)
+        findings.append(Finding(rule="no_acts", rows=int(rows.sum()), action="removed", why=why))
     if not findings:
         return frame, place, []
     at = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     return frame.filter(~gone), replace(place, rows=at.filter(~gone)), findings
 
 
-def _signed(column: str, place: str, shown: str) -> str:
+def _signed(column: str, place: str, example: str) -> str:
     return (
-        f"users such as {shown!r} in column {column!r} of {place} sign as bots; to keep them, give "
-        f"the table without that column"
-    )
-
-
-def _flagged(column: str, place: str, shown: str) -> str:
-    return (
-        f"column {column!r} of {place} says that a bot acted ({shown!r}); to keep such rows, give "
-        f"the table without that column"
-    )
-
-
-def _trailer(column: str, place: str, shown: str) -> str:
-    return (
-        f"column {column!r} of {place} says that it was a trailer ({shown!r}); to keep such rows, "
+        f"users such as {example!r} in column {column!r} of {place} sign as bots; to keep them, "
         f"give the table without that column"
+    )
+
+
+def _flagged(column: str, place: str, example: str) -> str:
+    return (
+        f"column {column!r} of {place} says that a bot acted ({example!r}); to keep such rows, "
+        f"give the table without that column"
+    )
+
+
+def _trailer(column: str, place: str, example: str) -> str:
+    return (
+        f"column {column!r} of {place} says that it was a trailer ({example!r}); to keep such "
+        f"rows, give the table without that column"
     )
 
 

@@ -77,9 +77,9 @@ def _queries_apart(
     is_search = has_query & ~has_item
     if not is_search.any() or not has_item.any():
         return raw, None
-    own = {of["user_id"]: "user_id", query: "query"}
-    own |= {of["timestamp"]: "timestamp"} if "timestamp" in of else {}
-    queries = frame.filter(has_query).select(list(own)).rename(own)
+    query_columns = {of["user_id"]: "user_id", query: "query"}
+    query_columns |= {of["timestamp"]: "timestamp"} if "timestamp" in of else {}
+    queries = frame.filter(has_query).select(list(query_columns)).rename(query_columns)
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     why = (
         f"rows of {place.name} that name no item hold queries ({query!r}): they are read as "

@@ -30,8 +30,8 @@ def of_questions(frame: pl.DataFrame, place: Place, user: str | None) -> RawTabl
         return frame, place, []
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     others = [c for c in frame.columns if not _ASKED.match(c)]
-    own = [c for c in others if IDS.search(c) and frame[c].n_unique() == frame.height]
-    who = user or next(iter(own), None)
+    id_columns = [c for c in others if IDS.search(c) and frame[c].n_unique() == frame.height]
+    who = user or next(iter(id_columns), None)
     numbers = (rows + place.first).cast(pl.Utf8)
     wide = frame.select(
         *others, *(nothing(frame[c].cast(pl.Utf8, strict=False)) for c in columns)
@@ -49,8 +49,8 @@ def of_questions(frame: pl.DataFrame, place: Place, user: str | None) -> RawTabl
         f"{place.name} asks one question of {len(columns)} items, a column each: each answer is an "
         f"event, of the user that {of_whom} is"
     )
-    found = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
-    return cells.drop("__row"), replace(place, rows=cells["__row"]), [found]
+    finding = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
+    return cells.drop("__row"), replace(place, rows=cells["__row"]), [finding]
 
 
 _IMPORT_ID = r"^\s*\{\s*[\"']?ImportId"
@@ -71,9 +71,9 @@ def with_questions(frame: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, Pla
         return frame, place, []
     names = {}
     for column, text in zip(frame.columns, frame.row(0), strict=True):
-        if text and (asked := _OF_ITEM.match(" ".join(text.split()))) is not None:
-            item = re.sub(r"[\[\]［］【】]", "", asked["item"]).strip()
-            names[column] = f"{asked['question']} [{item}]"
+        if text and (match := _OF_ITEM.match(" ".join(text.split()))) is not None:
+            item = re.sub(r"[\[\]［］【】]", "", match["item"]).strip()
+            names[column] = f"{match['question']} [{item}]"
     is_apart = len({*names.values()}) == len(names)
     rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     status = next((c for c in frame.columns if c.lower() == "status"), None)
@@ -82,9 +82,9 @@ def with_questions(frame: pl.DataFrame, place: Place) -> tuple[pl.DataFrame, Pla
         trials = frame[status].str.to_lowercase().is_in(_TRIALS).fill_null(False)
     kept = (pl.int_range(frame.height, eager=True) > 1) & ~trials
     why = f"{place.name} has three lines of names, as Qualtrics writes them: the second asks"
-    found = [Finding(rule="columns", rows=0, action="noted", why=why)]
+    findings = [Finding(rule="columns", rows=0, action="noted", why=why)]
     if trials.any():
         why = f"{status!r} of {place.name} says that these answers were a preview, a test or spam"
-        found.append(Finding(rule="no_acts", rows=int(trials.sum()), action="removed", why=why))
+        findings.append(Finding(rule="no_acts", rows=int(trials.sum()), action="removed", why=why))
     frame = frame.rename(names if is_apart else {})
-    return frame.filter(kept), replace(place, rows=rows.filter(kept)), found
+    return frame.filter(kept), replace(place, rows=rows.filter(kept)), findings

@@ -38,9 +38,9 @@ def fields_of(start: str) -> list[str] | None:
     """Return the names of columns from the comment `#Fields:`, as in W3C logs of web servers; else
     None.
     """
-    if (found := _FIELDS.search(start)) is None:
+    if (match := _FIELDS.search(start)) is None:
         return None
-    names = found[1].split()
+    names = match[1].split()
     bare = [_FROM_TO.sub("", name) for name in names]
     return [b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)]
 
@@ -55,16 +55,16 @@ def without_comments(
         return source, 0, []
     content = source if isinstance(source, bytes) else source.read_bytes()
     lines = content.split(b"\n")
-    found = _comments(lines, separators)
-    if not found:
+    comments = _comments(lines, separators)
+    if not comments:
         return source, 0, []
-    why = f"lines of {name} that begin with '#' are comments: {_shown(lines[found[0]])}"
-    shown = [f"line {n + 1:,} of {name}: {_shown(lines[n])}" for n in found[:EXAMPLES]]
+    why = f"lines of {name} that begin with '#' are comments: {_shown(lines[comments[0]])}"
+    examples = [f"line {n + 1:,} of {name}: {_shown(lines[n])}" for n in comments[:EXAMPLES]]
     finding = Finding(
-        rule="comments", rows=len(found), action="removed", why=why, examples=[*shown]
+        rule="comments", rows=len(comments), action="removed", why=why, examples=[*examples]
     )
-    above = next(n for n, at in enumerate([*found, -1]) if n != at)
-    for at in found:
+    above = next(n for n, at in enumerate([*comments, -1]) if n != at)
+    for at in comments:
         lines[at] = b""
     return b"\n".join(lines[above:]), above, [finding]
 
@@ -91,7 +91,7 @@ def _comments(lines: Sequence[bytes], separators: Sequence[str]) -> list[int]:
     return [n for n in marked if _BEGINS.match(lines[n])] if first else []
 
 
-def _shown(line: bytes, most: int = 40) -> str:
+def _shown(line: bytes, max_chars: int = 40) -> str:
     """Return a line as quoted text for a message, shortened."""
     text = line.decode("utf-8", errors="replace").strip()
-    return repr(text if len(text) <= most else text[:most] + "...")
+    return repr(text if len(text) <= max_chars else text[:max_chars] + "...")

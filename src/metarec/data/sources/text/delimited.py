@@ -76,8 +76,8 @@ def read_delimited(
     _refuse_other_forms(start_of(path), path.name)
     source, findings = as_utf8(path, encoding)
     if separator is None and columns is None and are_blocks(source):
-        rows, place, more = read_blocks(source, path.name)
-        return rows, place, [*findings, *more]
+        rows, place, notes = read_blocks(source, path.name)
+        return rows, place, [*findings, *notes]
     text = _text_of(source, path.name, separator, columns)
     source, separator, columns = text.source, text.separator, text.columns
     findings = [*findings, *text.findings]
@@ -89,8 +89,8 @@ def read_delimited(
     table = _by_polars(source, separator, columns)
     by_lines = table is None
     if table is None:
-        table, place, more = read_lines(source, separator, columns, path.name)
-        findings += more
+        table, place, notes = read_lines(source, separator, columns, path.name)
+        findings += notes
     place = replace(place, first=place.first + text.before)
     names = [c.strip().strip('"\ufeff').strip() for c in table.columns]
     table = table.rename(dict(zip(table.columns, unique(names), strict=True)))
@@ -222,9 +222,9 @@ def _without_formula_signs(
     odd = [c for c in table.columns if table[c].str.contains(_FORMULA).any()]
     if not odd:
         return table, []
-    shown = table[odd[0]].filter(table[odd[0]].str.contains(_FORMULA).fill_null(False))[0]
+    example = table[odd[0]].filter(table[odd[0]].str.contains(_FORMULA).fill_null(False))[0]
     table = table.with_columns(pl.col(c).str.replace(_FORMULA, "$1") for c in odd)
-    why = f"cells of {name} such as {shown!r} are read without the sign and the quotes"
+    why = f"cells of {name} such as {example!r} are read without the sign and the quotes"
     return table, [Finding(rule="quotes", rows=0, action="noted", why=why)]
 
 

@@ -38,21 +38,21 @@ def as_utf8(path: Path, encoding: str | None = None) -> tuple[Path | bytes, list
     Raises:
         BadInput: if the encoding is unknown, or the file cannot be decoded by it.
     """
-    found = encoding_of(path) if encoding is None else _named(path, encoding)
-    if found == "utf-8":
+    source_encoding = encoding_of(path) if encoding is None else _named(path, encoding)
+    if source_encoding == "utf-8":
         return (all_bytes(path) if is_packed(path) else path), []
     content = all_bytes(path)
-    if encoding is None and (mixed := _by_lines(path, content, found)) is not None:
+    if encoding is None and (mixed := _by_lines(path, content, source_encoding)) is not None:
         return mixed
     try:
-        text = content.decode(found)
+        text = content.decode(source_encoding)
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{path} is not written in {found.removesuffix('-sig')} (byte {error.start:,}); "
-            f"name another encoding"
+            f"{path} is not written in {source_encoding.removesuffix('-sig')} "
+            f"(byte {error.start:,}); name another encoding"
         ) from error
-    return text.removeprefix("\ufeff").encode(), [] if found == "utf-8-sig" else [
-        _finding(path, found)
+    return text.removeprefix("\ufeff").encode(), [] if source_encoding == "utf-8-sig" else [
+        _finding(path, source_encoding)
     ]
 
 
@@ -85,12 +85,12 @@ def _by_lines(path: Path, content: bytes, other: str) -> tuple[bytes, list[Findi
     is_marked = other == "utf-8-sig"
     if not odd or not (is_marked or len(surely) >= MIN_UTF8 * len(high)):
         return None
-    found = written_in(b"\n".join(lines[number] for number in odd))
+    legacy = written_in(b"\n".join(lines[number] for number in odd))
     for number in odd:
-        lines[number] = lines[number].decode(found, errors="replace").encode()
+        lines[number] = lines[number].decode(legacy, errors="replace").encode()
     why = (
-        f"{path.name} is UTF-8 but for {len(odd):,} of its lines, which were read as {found} (e.g. "
-        f"line {odd[0] + 1:,}); if letters are wrong there, write all lines in one encoding"
+        f"{path.name} is UTF-8 but for {len(odd):,} of its lines, which were read as {legacy} "
+        f"(e.g. line {odd[0] + 1:,}); if letters are wrong there, write all lines in one encoding"
     )
     return b"\n".join(lines), [Finding(rule="encoding", rows=0, action="noted", why=why)]
 

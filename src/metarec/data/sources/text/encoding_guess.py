@@ -95,8 +95,8 @@ def written_in(content: bytes) -> str:
 
 def _distinct_cells(content: bytes) -> bytes:
     """Return the distinct cells with non-ASCII bytes, up to `LOOKED_AT` bytes."""
-    found = re.findall(rb"[^\n\r,;\t]*[\x80-\xff][^\n\r,;\t]*", content)
-    cells, held = dict.fromkeys(found), 0
+    matches = re.findall(rb"[^\n\r,;\t]*[\x80-\xff][^\n\r,;\t]*", content)
+    cells, held = dict.fromkeys(matches), 0
     for number, cell in enumerate(cells):
         held += len(cell)
         if held > LOOKED_AT:
@@ -107,7 +107,7 @@ def _distinct_cells(content: bytes) -> bytes:
 def _likely(cells: bytes) -> list[str]:
     """Return likely encodings, the best first."""
     scripts = [(_script(cells, *one), one[0]) for one in _SCRIPTS]
-    found = [max(scripts)[1]] if max(scripts)[0] >= MIN_FREQUENT else []
+    encodings = [max(scripts)[1]] if max(scripts)[0] >= MIN_FREQUENT else []
     for encoding, is_common, is_wide in _OF_PAIRS:
         text = cells.decode(encoding, errors="replace")
         runs = set(re.findall(r"[^\x00-\x7f]+", text))
@@ -117,11 +117,11 @@ def _likely(cells: bytes) -> list[str]:
         beside = sum(len(run) for run in runs if len(run) > 1)
         is_beside = is_wide or beside >= MIN_BESIDE * len(high)
         if high and is_beside and sum(map(is_common, high)) >= MIN_COMMON * len(high):
-            found.append(_neighbor(cells, high) if encoding == "gb18030" else encoding)
+            encodings.append(_neighbor(cells, high) if encoding == "gb18030" else encoding)
     shares = [_share(cells, *one) for one in _LETTERS]
     best = _LETTERS[shares.index(max(shares))][0]
     is_other = max(shares) >= MIN_OTHER and max(shares[:2]) < MAX_WESTERN
-    return [*found, best] if is_other else found
+    return [*encodings, best] if is_other else encodings
 
 
 def _neighbor(cells: bytes, high: list[str]) -> str:
@@ -187,6 +187,6 @@ def _share(cells: bytes, encoding: str, letters: str) -> float:
     except UnicodeDecodeError:
         return 0.0
     high = [c for c in text if ord(c) > 127 and c not in _SIGNS]
-    known = {*letters, *letters.upper(), *("İ" if "ı" in letters else "")}
-    odd = sum(c.isupper() and c in known for c in _BEHIND_SMALL.findall(text))
-    return (sum(c in known for c in high) - odd) / len(high) if high else 1.0
+    alphabet = {*letters, *letters.upper(), *("İ" if "ı" in letters else "")}
+    odd = sum(c.isupper() and c in alphabet for c in _BEHIND_SMALL.findall(text))
+    return (sum(c in alphabet for c in high) - odd) / len(high) if high else 1.0

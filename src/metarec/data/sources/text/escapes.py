@@ -37,10 +37,10 @@ class Escapes:
             if not any(b"\\" in part for part in iter(lambda: file.read(AT_ONCE), b"")):
                 return False
             file.seek(0)
-            width, shown = file.readline().count(self._part), 0
+            width, balance = file.readline().count(self._part), 0
             for line in file:
-                shown += self._shown(line.rstrip(b"\r\n"), width) if b"\\" in line else 0
-        return shown > 0
+                balance += self._shown(line.rstrip(b"\r\n"), width) if b"\\" in line else 0
+        return balance > 0
 
     def _shown(self, line: bytes, width: int) -> int:
         """Return 1 for a line that shows escapes by backslashes, -1 for the contrary, else 0."""
@@ -62,8 +62,8 @@ class Escapes:
         correctly.
         """
         content = content.replace(b"\\\\", b"\x01")
-        known = _ESCAPES + self._part
-        is_all = not re.search(rb"\\[^" + re.escape(known) + rb"]", content)
+        escapable = _ESCAPES + self._part
+        is_all = not re.search(rb"\\[^" + re.escape(escapable) + rb"]", content)
         content = content.replace(b'\\"', b"\x02").replace(b"\\'", b"'")
         content = content.replace(b"\\" + self._part, _PARTS)
         content = content.replace(b"\\\r\n", b"\x04").replace(b"\\\n", b"\x04")

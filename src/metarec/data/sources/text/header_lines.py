@@ -47,8 +47,8 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
         # a cell goes over several lines, or quotes are text
         return _without_names(every, ("\t",), place) if separator == "\t" else None
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
-    found = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
-    return found or _without_names(every, separators, place)
+    headings = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
+    return headings or _without_names(every, separators, place)
 
 
 def _separator_in(lines: Sequence[str], separators: Sequence[str]) -> str:
@@ -57,9 +57,9 @@ def _separator_in(lines: Sequence[str], separators: Sequence[str]) -> str:
     """
     filled = [line for line in lines if line.strip()]
     counts = {s: filled[0].count(s) for s in separators} if filled else {}
-    own = max(counts, key=counts.__getitem__, default="")
-    if counts.get(own) and all(line.count(own) >= counts[own] for line in filled):
-        return own
+    candidate = max(counts, key=counts.__getitem__, default="")
+    if counts.get(candidate) and all(line.count(candidate) >= counts[candidate] for line in filled):
+        return candidate
     return max(separators, key=lambda s: max(line.count(s) for line in lines))
 
 

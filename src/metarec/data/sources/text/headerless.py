@@ -78,8 +78,8 @@ def _events(columns: Sequence[list[str]]) -> list[str] | None:
         return None
     if len({*second}) < 2 or any(map(_are_times, (first, second))):
         return None
-    own = {0: "user_id", 1: "item_id", acts[0]: "kind", **dict.fromkeys(times, "timestamp")}
-    return [own.get(n, f"column_{n + 1}") for n in range(len(columns))]
+    names = {0: "user_id", 1: "item_id", acts[0]: "kind", **dict.fromkeys(times, "timestamp")}
+    return [names.get(n, f"column_{n + 1}") for n in range(len(columns))]
 
 
 def _shown(columns: Sequence[list[str]]) -> list[str] | None:
@@ -92,8 +92,8 @@ def _shown(columns: Sequence[list[str]]) -> list[str] | None:
     if len(times) != 1 or times[0] == 0:
         return None
     before = {times[0] + 1: "history"} if times[0] + 1 < len(columns) - 1 else {}
-    own = {times[0] - 1: "user_id", times[0]: "timestamp", len(columns) - 1: "item_id", **before}
-    return [own.get(n, f"column_{n + 1}") for n in range(len(columns))]
+    names = {times[0] - 1: "user_id", times[0]: "timestamp", len(columns) - 1: "item_id", **before}
+    return [names.get(n, f"column_{n + 1}") for n in range(len(columns))]
 
 
 def _plays(columns: Sequence[list[str]]) -> list[str] | None:
@@ -115,8 +115,12 @@ def _plays(columns: Sequence[list[str]]) -> list[str] | None:
     ids = [n for n, cells in enumerate(others) if _are_ids(cells) and not _are_decimals(cells)]
     if not ids or "" in others[ids[0]] or len({*others[ids[0]]}) == len(users):
         return None
-    own = {ids[0]: "item_id", **_degrees(others)}
-    return ["user_id", "timestamp", *(own.get(n, name) for n, name in enumerate(further))]
+    names_by_place = {ids[0]: "item_id", **_degrees(others)}
+    return [
+        "user_id",
+        "timestamp",
+        *(names_by_place.get(n, name) for n, name in enumerate(further)),
+    ]
 
 
 def _visits(columns: Sequence[list[str]]) -> list[str] | None:
@@ -127,20 +131,20 @@ def _visits(columns: Sequence[list[str]]) -> list[str] | None:
         return None
     if "" in (*columns[0], *columns[1]) or any(n in degrees for n in (0, 1)):
         return None
-    own = {0: "user_id", 1: "item_id", times[0]: "timestamp", **degrees}
-    return [own.get(n, f"column_{n + 1}") for n in range(len(columns))]
+    names = {0: "user_id", 1: "item_id", times[0]: "timestamp", **degrees}
+    return [names.get(n, f"column_{n + 1}") for n in range(len(columns))]
 
 
 def _degrees(columns: Sequence[list[str]]) -> dict[int, str]:
     """Return the positions of latitude and longitude, if exactly one pair of adjacent columns of
     decimals can be coordinates in degrees; else empty.
     """
-    near = [n for n in range(len(columns) - 1) if all(map(_are_decimals, columns[n : n + 2]))]
-    if len(near) != 1 or any(abs(float(cell)) > 90 for cell in columns[near[0]]):
+    pairs = [n for n in range(len(columns) - 1) if all(map(_are_decimals, columns[n : n + 2]))]
+    if len(pairs) != 1 or any(abs(float(cell)) > 90 for cell in columns[pairs[0]]):
         return {}
-    if any(abs(float(cell)) > 180 for cell in columns[near[0] + 1]):
+    if any(abs(float(cell)) > 180 for cell in columns[pairs[0] + 1]):
         return {}
-    return {near[0]: "latitude", near[0] + 1: "longitude"}
+    return {pairs[0]: "latitude", pairs[0] + 1: "longitude"}
 
 
 def _are_decimals(cells: Sequence[str]) -> bool:
@@ -159,13 +163,13 @@ def _items(columns: Sequence[list[str]]) -> list[str] | None:
     if not texts or len(_WORD.findall(columns[texts[0]][0])) < MIN_WORDS:
         return None
     tags = [n for n in range(1, texts[0]) if len({*columns[n]}) < len(ids)]
-    own = {
+    names = {
         0: "item_id",
         **{n: "subcategory" for n in tags[1:2]},
         **{n: "categories" for n in tags[:1]},
     }
-    own |= dict(zip(texts, ("title", "text"), strict=False))
-    return [own.get(n, f"column_{n + 1}") for n in range(len(columns))]
+    names |= dict(zip(texts, ("title", "text"), strict=False))
+    return [names.get(n, f"column_{n + 1}") for n in range(len(columns))]
 
 
 def _n_words(cells: Sequence[str]) -> float:

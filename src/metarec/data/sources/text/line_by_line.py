@@ -24,13 +24,13 @@ MAX_ROWS_IN_A_CELL = 20
 
 def unique(names: Sequence[str]) -> list[str]:
     """Return names with a number where a name recurs."""
-    found: list[str] = []
+    distinct: list[str] = []
     for name in names:
         number, free = 2, name
-        while free in found:
+        while free in distinct:
             free, number = f"{name}_{number}", number + 1
-        found.append(free)
-    return found
+        distinct.append(free)
+    return distinct
 
 
 @dataclass
@@ -66,22 +66,22 @@ def read_lines(
     content = content_of(source)
     lines = re.split("\r\n|\n|\r", content.decode("utf-8", errors="replace"))
     names = list(columns) if columns else _cells(lines[0], separator)[0]
-    found = _Lines(len(names))
+    parsed = _Lines(len(names))
     for row, line, has_lone_quote in _rows(lines, int(columns is None), separator, len(names)):
-        found.add(row, line + 1)
-        found.lone_quotes += has_lone_quote
-    if not found.cells and found.surplus:
+        parsed.add(row, line + 1)
+        parsed.lone_quotes += has_lone_quote
+    if not parsed.cells and parsed.surplus:
         raise BadInput(
             f"{name}: every row has more cells than there are names ({len(names)}; line "
-            f"{found.surplus[0][0]:,} has {found.surplus[0][1]}); is a name missing in the first "
+            f"{parsed.surplus[0][0]:,} has {parsed.surplus[0][1]}); is a name missing in the first "
             f"line, or are cells with {separator!r} not quoted?"
         )
     data: dict[str, Any] = {
-        n: [row[place] for row in found.cells] for place, n in enumerate(unique(names))
+        n: [row[place] for row in parsed.cells] for place, n in enumerate(unique(names))
     }
     table = pl.DataFrame(data, schema=dict.fromkeys(data, pl.Utf8))
-    place = Place(name, "line", 0, pl.Series(found.at, dtype=pl.Int64))
-    return table, place, _line_findings(found, name)
+    place = Place(name, "line", 0, pl.Series(parsed.at, dtype=pl.Int64))
+    return table, place, _line_findings(parsed, name)
 
 
 def _rows(
@@ -143,12 +143,12 @@ def _cells(
         blanks = re.compile(" *").match(line, position)
         opened = blanks.end()  # type: ignore[union-attr]  # no blank is a match, too
         if line.startswith('"', opened) and opened != is_text_from:
-            whole = next((m for q in quoted if (m := q.match(line, opened))), None)
-            if whole is not None:
-                cells.append(whole[1].replace('""', '"'))
-                if whole.end() == len(line):
+            closed = next((m for q in quoted if (m := q.match(line, opened))), None)
+            if closed is not None:
+                cells.append(closed[1].replace('""', '"'))
+                if closed.end() == len(line):
                     return cells, unclosed
-                position = whole.end() + 1
+                position = closed.end() + 1
                 continue
             unclosed = opened if unclosed is None else unclosed
         end = line.find(separator, position)
@@ -171,24 +171,24 @@ def _quoted(separator: str) -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _line_findings(found: _Lines, name: str) -> list[Finding]:
+def _line_findings(parsed: _Lines, name: str) -> list[Finding]:
     """Return findings on rows with surplus cells and on unpaired quotes."""
     findings = []
-    if found.surplus:
+    if parsed.surplus:
         findings.append(
             Finding(
                 rule="unreadable_rows",
-                rows=len(found.surplus),
+                rows=len(parsed.surplus),
                 action="removed",
-                why=f"more cells than the {found.width} names; quote cells that hold a separator",
-                examples=[f"line {n:,} of {name}: {k} cells" for n, k in found.surplus[:EXAMPLES]],
+                why=f"more cells than the {parsed.width} names; quote cells that hold a separator",
+                examples=[f"line {n:,} of {name}: {k} cells" for n, k in parsed.surplus[:EXAMPLES]],
             )
         )
-    if found.lone_quotes:
+    if parsed.lone_quotes:
         findings.append(
             Finding(
                 rule="unclosed_quotes",
-                rows=found.lone_quotes,
+                rows=parsed.lone_quotes,
                 action="noted",
                 why=f"quotes in {name} do not pair up and were read as text",
             )

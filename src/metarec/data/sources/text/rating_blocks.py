@@ -37,14 +37,14 @@ def read_blocks(source: Path | bytes, name: str) -> RawTable:
         "row", "item_id", *(cells.list.get(n).alias(c) for n, c in enumerate(NAMES))
     )
     why = f"a number and a colon alone in {name}, such as '1:', are the item of the rows below"
-    found = [Finding(rule="blocks", rows=0, action="noted", why=why)]
+    findings = [Finding(rule="blocks", rows=0, action="noted", why=why)]
     if odd := lines.filter(~is_row)["row"].to_list():
         why = f"the row of {name} has not {len(NAMES)} cells"
-        shown = [f"line {n:,} of {name}" for n in odd[:EXAMPLES]]
-        found.append(
+        examples = [f"line {n:,} of {name}" for n in odd[:EXAMPLES]]
+        findings.append(
             Finding(
-                rule="unreadable_rows", rows=len(odd), action="removed", why=why, examples=shown
+                rule="unreadable_rows", rows=len(odd), action="removed", why=why, examples=examples
             )
         )
     place = Place(name, "line", 0, rows["row"].cast(pl.Int64))
-    return rows.select("user_id", "item_id", "value", "timestamp"), place, found
+    return rows.select("user_id", "item_id", "value", "timestamp"), place, findings

@@ -50,7 +50,7 @@ def _are_even(lines: Sequence[str], separator: str) -> bool:
 
 def _quoted(line: str, separator: str) -> set[int]:
     """Return the positions of the cells of a line that are in single quotes."""
-    found, at, number = set[int](), 0, 0
+    quoted, at, number = set[int](), 0, 0
     while at <= len(line):
         end = line.find(separator, at)
         if line.startswith("'", at):
@@ -59,7 +59,7 @@ def _quoted(line: str, separator: str) -> set[int]:
                 end += 2
             end = len(line) if end < 0 else end + 1
             if line.startswith(separator, end) or not line[end:].strip():
-                found.add(number)
+                quoted.add(number)
             end = line.find(separator, end)
         at, number = (end if end >= 0 else len(line)) + 1, number + 1
-    return found
+    return quoted

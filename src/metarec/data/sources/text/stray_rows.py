@@ -47,46 +47,46 @@ def without_strays(table: pl.DataFrame, names: Sequence[str], place: Place) -> R
     is_names = table.select(_are_names(table.columns, names)).to_series()
     is_sum = _are_sums(table)
     is_part = _are_subtotals(table, is_sum)
-    found = []
+    findings = []
     if is_names.any():
         why = f"the line of names stands again within {place.name}"
         rows = int(is_names.sum())
-        found.append(Finding(rule="names_again", rows=rows, action="removed", why=why))
+        findings.append(Finding(rule="names_again", rows=rows, action="removed", why=why))
     if is_sum.any():
         first_cell = table.filter(is_sum)[table.columns[0]][0]
         why = f"{first_cell!r} at the end of {place.name} is a sum of the rows above"
         rows = int(is_sum.sum())
-        found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
+        findings.append(Finding(rule="sums", rows=rows, action="removed", why=why))
     if is_part.any():
         first_cell = table.filter(is_part)[table.columns[0]][0]
         why = f"{first_cell!r} within {place.name} is a sum of other rows"
         rows = int(is_part.sum())
-        found.append(Finding(rule="sums", rows=rows, action="removed", why=why))
+        findings.append(Finding(rule="sums", rows=rows, action="removed", why=why))
     is_empty = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     if is_empty.any():
-        shown = [f"{place.at(n)} of {place.name}" for n in is_empty.arg_true().head(EXAMPLES)]
+        examples = [f"{place.at(n)} of {place.name}" for n in is_empty.arg_true().head(EXAMPLES)]
         why, rows = "no cell of the row says anything", int(is_empty.sum())
-        found.append(
-            Finding(rule="empty_rows", rows=rows, action="removed", why=why, examples=shown)
+        findings.append(
+            Finding(rule="empty_rows", rows=rows, action="removed", why=why, examples=examples)
         )
-    if not found:
+    if not findings:
         return table, place, []
     is_row = ~(is_names | is_sum | is_part | is_empty)
     kept = is_row.arg_true().cast(pl.Int64)
     numbers = kept if place.rows is None else place.rows.gather(kept)
-    return table.filter(is_row), replace(place, rows=numbers), found
+    return table.filter(is_row), replace(place, rows=numbers), findings
 
 
 def without_another(table: pl.DataFrame, names: Sequence[str], place: Place) -> RawTable:
     """Remove a second table below the first, which begins with a header of other names. Return the
     table, its places and findings.
     """
-    known = {*_KNOWN_IDS, *map(plain, names)}
+    first_table_names = {*_KNOWN_IDS, *map(plain, names)}
     first = table[table.columns[0]].str.to_lowercase().str.replace_all(r"[\W_]+", "")
     for at in first.is_in([*_KNOWN_IDS]).fill_null(False).arg_true():
         cells = [cell for cell in table.row(at) if cell is not None]
         is_named = all(re.fullmatch(r"[^\W\d][\w .#-]*", cell) for cell in cells)
-        if len(cells) < 2 or not is_named or {*map(plain, cells)} <= known:
+        if len(cells) < 2 or not is_named or {*map(plain, cells)} <= first_table_names:
             continue
         why = (
             f"what stands below {', '.join(cells[:3])!r} in {place.name} is another table, and "
@@ -126,8 +126,8 @@ def _are_subtotals(table: pl.DataFrame, is_sum: pl.Series) -> pl.Series:
     if not says.any() or says.all():
         return nothing
     blank = table.with_columns(pl.all().is_null())
-    whole = [c for c in table.columns if not blank.filter(~says & ~is_sum)[c].any()]
-    lacking = blank.select(pl.any_horizontal(pl.col(whole))).to_series() if whole else nothing
+    full = [c for c in table.columns if not blank.filter(~says & ~is_sum)[c].any()]
+    lacking = blank.select(pl.any_horizontal(pl.col(full))).to_series() if full else nothing
     return says & lacking
 
 
@@ -156,21 +156,21 @@ def short_rows(
     if not names or not table.select(pl.col(names[-1]).null_count()).collect().item():
         return []
     least, cut = len(names) - 1, separator.encode()
-    count, shown = 0, list[str]()
+    count, examples = 0, list[str]()
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as lines:
         rows = (row for row in _rows(lines) if row.strip())
         for row in itertools.islice(rows, int(has_names), None):
             if (cuts := row.count(cut)) < least:
                 count += 1
-                if len(shown) < EXAMPLES:
+                if len(examples) < EXAMPLES:
                     start = row.decode(errors="replace").strip()[:SHOWN]
-                    shown.append(f"{cuts + 1} in {start!r}")
+                    examples.append(f"{cuts + 1} in {start!r}")
     why = (
         f"fewer cells than the {len(names)} names of {name}; the rest was read as empty, so what "
         f"lacks a cell in its middle is shifted"
     )
-    found = Finding(rule="short_rows", rows=count, action="noted", why=why, examples=shown)
-    return [found] if count else []
+    finding = Finding(rule="short_rows", rows=count, action="noted", why=why, examples=examples)
+    return [finding] if count else []
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -187,7 +187,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def unnamed_columns(table: pl.LazyFrame) -> list[str]:
     """Return the columns without a name that hold a single value, nothing, or row numbers."""
-    found = []
+    unnamed = []
     for name in table.collect_schema().names():
         if re.fullmatch(r"(_duplicated_\d+|_\d+|Unnamed: \d+)?", name) is None:
             continue
@@ -195,5 +195,5 @@ def unnamed_columns(table: pl.LazyFrame) -> list[str]:
         numbers = column.cast(pl.Int64, strict=False)
         counts = len(column) > 1 and bool((numbers.diff().drop_nulls() == 1).all())
         if column.n_unique() == 1 or (counts and not numbers.null_count()):
-            found.append(name)
-    return found
+            unnamed.append(name)
+    return unnamed

@@ -78,7 +78,7 @@ def with_types(
     table: pl.DataFrame,
     what: str = "interactions",
     keep_text: Sequence[str] = (),
-    given: Sequence[str] = (),
+    file_columns: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Convert text columns to numbers or truth values where every stated cell is one; a few
     distinct words among many numbers become missing. Ids and codes such as `01234` stay text.
@@ -87,30 +87,30 @@ def with_types(
     Args:
         what: `interactions`, `items` or `users`.
         keep_text: columns that stay text.
-        given: names of the columns in the file.
+        file_columns: names of the columns in the file.
     """
-    found: dict[str, pl.Series] = {}
+    typed: dict[str, pl.Series] = {}
     findings: list[Finding] = []
-    table, points = _with_points(table, what, given)
+    table, points = _with_points(table, what, file_columns)
     findings += points
     for name, dtype in table.schema.items():
         if dtype != pl.Utf8:
             continue
         column = nothing(table[name], ("",))
         if name in keep_text or name.endswith("_id"):
-            found[name] = column
+            typed[name] = column
         elif name in PROSE:
-            found[name] = column
+            typed[name] = column
         elif what == "items" and name in TAG_NAMES:
-            found[name] = nothing(column, NO_TEXT)
+            typed[name] = nothing(column, NO_TEXT)
         else:
-            found[name], finding = _typed(column, what)
+            typed[name], finding = _typed(column, what)
             findings += [finding] if finding else []
-    return table.with_columns(**found) if found else table, findings
+    return table.with_columns(**typed) if typed else table, findings
 
 
 def _with_points(
-    table: pl.DataFrame, what: str, given: Sequence[str]
+    table: pl.DataFrame, what: str, file_columns: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Replace the comma in numbers such as `1,659` by a point, where other columns or the language
     of the table show that it is a decimal comma. One such number alone is ambiguous. Return the
@@ -123,7 +123,7 @@ def _with_points(
     if any(holds(text, r"\.").any() for text in numbers):
         return table, []
     is_shown = any(holds(text, r",(\d{1,2}|\d{4,})$").any() for text in numbers)
-    if not is_shown and spoken([*table.columns, *given]) not in COMMA_LANGUAGES:
+    if not is_shown and spoken([*table.columns, *file_columns]) not in COMMA_LANGUAGES:
         return table, []
     changed, findings = list[pl.Series](), list[Finding]()
     for text in (t for t in numbers if holds(t, r"^[+-]?\d{1,3},\d{3}$").all()):
@@ -152,8 +152,8 @@ def _typed(column: pl.Series, what: str) -> tuple[pl.Series, Finding | None]:
     numbers = as_numbers(text)
     numbers = numbers.zip_with(numbers.is_finite(), pl.Series([None], dtype=pl.Float64))
     read = len(numbers) - numbers.null_count()
-    if read < stated and (found := measured(text)) is not None:
-        return _with_unit(column, text, *found, what)
+    if read < stated and (measure := measured(text)) is not None:
+        return _with_unit(column, text, *measure, what)
     if read < stated:
         return _nearly_numbers(column, text, numbers, what)
     finding = None
@@ -177,8 +177,8 @@ def _ticked(column: pl.Series, text: pl.Series, what: str) -> tuple[pl.Series, F
 
 def _whole(numbers: pl.Series) -> pl.Series:
     """Convert numbers to integers if all are whole."""
-    whole = bool((numbers == numbers.round()).all()) and bool((numbers.abs() < 2**53).all())
-    return numbers.cast(pl.Int64) if whole else numbers
+    are_whole = bool((numbers == numbers.round()).all()) and bool((numbers.abs() < 2**53).all())
+    return numbers.cast(pl.Int64) if are_whole else numbers
 
 
 def _with_unit(
@@ -200,9 +200,9 @@ def _with_unit(
     if text.drop_nulls().str.contains(rf"^\d+(\.\d+)? ?{re.escape(units[0])}$").all():
         return _whole(numbers), None
     odd = text.is_not_null() & text.cast(pl.Float64, strict=False).is_null()
-    shown, first = str(text.filter(odd)[0]), float(numbers.filter(odd)[0])
+    example, first = str(text.filter(odd)[0]), float(numbers.filter(odd)[0])
     return _whole(numbers), noted(
-        "number_form", f"{name} such as {shown!r} was read as {first:.15g}", what
+        "number_form", f"{name} such as {example!r} was read as {first:.15g}", what
     )
 
 
@@ -212,20 +212,20 @@ def _in_unit_of_name(
     """Convert numbers to the unit at the end of the column's name (`sodium_mg`), where cells have
     other units of the same dimension (`1.2 g`); None where none must or not all can be converted.
     """
-    wanted, named = unit_in(name), [unit.casefold() for unit in units]
-    if wanted is None or set(named) <= {wanted, ""}:
+    unit_of_name, named = unit_in(name), [unit.casefold() for unit in units]
+    if unit_of_name is None or set(named) <= {unit_of_name, ""}:
         return None
     if len(named) == 1:
-        found = numbers * converted(1.0, named[0], wanted)
-        return None if named[0] not in UNITS else _if_read(found, text)
-    in_unit = pl.Series(name, numbers_of(text.to_list(), wanted), pl.Float64)
+        in_unit_of_name = numbers * converted(1.0, named[0], unit_of_name)
+        return None if named[0] not in UNITS else _if_read(in_unit_of_name, text)
+    in_unit = pl.Series(name, numbers_of(text.to_list(), unit_of_name), pl.Float64)
     return None if not {*named} <= {*UNITS, ""} else _if_read(in_unit, text)
 
 
 def _if_read(numbers: pl.Series, text: pl.Series) -> pl.Series | None:
     """Return the numbers if every stated cell is one; else None."""
-    found = numbers.fill_nan(None).alias(text.name)
-    return found if found.null_count() == text.null_count() else None
+    without_nan = numbers.fill_nan(None).alias(text.name)
+    return without_nan if without_nan.null_count() == text.null_count() else None
 
 
 def _nearly_numbers(
@@ -236,11 +236,11 @@ def _nearly_numbers(
     cells are numbers.
     """
     name, looks = column.name, numbers.is_not_null() | holds(text, LIKE_NUMBERS)
-    odd, known = text.filter(~looks & text.is_not_null()), text.filter(looks)
-    are_many = known.n_unique() > MIN_NUMBERS
+    odd, numeric = text.filter(~looks & text.is_not_null()), text.filter(looks)
+    are_many = numeric.n_unique() > MIN_NUMBERS
     least = HALF if are_many else MOSTLY
-    n_stated = len(odd) + len(known)
-    if not len(odd) or len(known) < least * n_stated:
+    n_stated = len(odd) + len(numeric)
+    if not len(odd) or len(numeric) < least * n_stated:
         return nothing(column, NO_TEXT), None
     are_words = odd.n_unique() <= MAX_WORDS and not odd.str.contains(r"\d").any()
     if are_words and are_many and numbers.count() >= MANY * n_stated:

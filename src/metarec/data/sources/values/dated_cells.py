@@ -58,9 +58,9 @@ def all_are(column: pl.Series, pattern: str) -> bool:
     return len(cells) > 0 and bool(cells.str.contains(pattern).all())
 
 
-def are_seconds(column: pl.Series, *, some: bool = False) -> bool:
+def are_seconds(column: pl.Series, *, allow_zeros: bool = False) -> bool:
     """Whether a column holds seconds or milliseconds from 2000 to 2050, and its name is not that of
-    an id. With `some`, up to half of its cells may be 0 for no time.
+    an id. With `allow_zeros`, up to half of its cells may be 0 for no time.
     """
     if _A_NUMBER.search(column.name) or not (column.dtype.is_numeric() or column.dtype == pl.Utf8):
         return False
@@ -68,7 +68,7 @@ def are_seconds(column: pl.Series, *, some: bool = False) -> bool:
     stated = numbers.drop_nulls().to_numpy()
     if len(stated) < len(nothing(column.cast(pl.Utf8)).drop_nulls()) or len(set(stated[:1000])) < 2:
         return False
-    if some:
+    if allow_zeros:
         at_all = stated[stated != 0]
         if 2 * len(at_all) < len(stated):
             return False

@@ -28,30 +28,30 @@ _KINDS |= {"退货": "退货", "退款": "退款", "取消": "取消"}
 
 
 def with_amounts(
-    frame: pl.DataFrame, given: Mapping[str, str], place: str
+    frame: pl.DataFrame, named: Mapping[str, str], place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set `value` to the quantity where there is no other value and some quantities are negative,
     or are 0 in a table without kinds: such events are negative. Events with such values, or with a
     quantity as value, are of kind `purchase` where no kind is stated. Return events and findings.
 
     Args:
-        given: canonical name -> column in the file.
+        named: canonical name -> column in the file.
     """
     amounts = [c for c in frame.columns if is_amount(c)]
-    found = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
-    if "value" not in frame.columns and found is not None:
-        how_many = as_numbers(frame[found])
+    amount = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
+    if "value" not in frame.columns and amount is not None:
+        how_many = as_numbers(frame[amount])
         refused, none = int((how_many < 0).sum()), int((how_many == 0).sum())
         # Beside a kind, no quantity may be that of a view.
         if not refused and ("kind" in frame.columns or not 0 < none <= MAX_NONE * frame.height):
             return frame, []
-        frame = frame.with_columns(pl.col(found).alias("value"))
-        why = f"{found} of {place} is below 0 there: such purchases came back and say no"
+        frame = frame.with_columns(pl.col(amount).alias("value"))
+        why = f"{amount} of {place} is below 0 there: such purchases came back and say no"
         if not refused:
-            why = f"{found} of {place} is 0 there: of such nothing was bought, and they say no"
+            why = f"{amount} of {place} is 0 there: of such nothing was bought, and they say no"
             refused = none
         findings = [Finding(rule="amounts", rows=refused, action="noted", why=why)]
-    elif is_amount(given.get("value", "")):
+    elif is_amount(named.get("value", "")):
         findings = []
     else:
         return frame, [] if "value" in frame.columns else _sums(frame, place)
@@ -72,22 +72,24 @@ def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Fi
         back = (as_numbers(frame[column]) > 0).fill_null(False) if named is not None else None
         if back is None or named is None or not back.any() or back.all():
             continue
-        found = next((c for c in frame.columns if _BOUGHT.search(plain(c))), None)
-        bought = None if found is None else as_numbers(frame[found])
-        some = (
+        sold = next((c for c in frame.columns if _BOUGHT.search(plain(c))), None)
+        bought = None if sold is None else as_numbers(frame[sold])
+        in_part = (
             pl.Series([False] * frame.height)
             if bought is None
             else as_numbers(frame[column]) < bought
         )
-        some = back & some.fill_null(False)  # the others were kept
-        back = back & ~some
+        in_part = back & in_part.fill_null(False)  # the others were kept
+        back = back & ~in_part
         kind = _KINDS[next(start for start in _KINDS if start in named[0])]
-        given = frame["kind"] if "kind" in frame.columns else pl.Series(["purchase"] * frame.height)
-        kinds = pl.Series("kind", [kind]).zip_with(back, given.cast(pl.Utf8))
+        stated_kinds = (
+            frame["kind"] if "kind" in frame.columns else pl.Series(["purchase"] * frame.height)
+        )
+        kinds = pl.Series("kind", [kind]).zip_with(back, stated_kinds.cast(pl.Utf8))
         frame = frame.drop(column).with_columns(kinds.alias("kind"))
         why = f"{column} of {place} is above 0 there: such purchases came back and say no"
-        if some.any():
-            why += f"; in {int(some.sum()):,} rows it is less than {found}, and they say yes"
+        if in_part.any():
+            why += f"; in {int(in_part.sum()):,} rows it is less than {sold}, and they say yes"
         findings.append(Finding(rule="amounts", rows=int(back.sum()), action="noted", why=why))
     return frame, findings
 
@@ -98,15 +100,15 @@ def without_emptied(
     """Set changes of a cart to a quantity of 0 to `remove_from_cart`, and other changes of unknown
     kinds to `cart`. Return events and findings.
     """
-    found = next((c for c in frame.columns if is_amount(c)), None)
-    if found is None or "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
+    amount = next((c for c in frame.columns if is_amount(c)), None)
+    if amount is None or "kind" not in frame.columns or frame["kind"].dtype != pl.Utf8:
         return frame, []
-    how_many = as_numbers(frame[found])
+    how_many = as_numbers(frame[amount])
     in_cart = frame["kind"].str.to_lowercase().str.contains(_CARTS).fill_null(False)
     out = in_cart & (how_many == 0).fill_null(False)
     if not out.any() or (how_many.filter(in_cart) == 0).fill_null(True).all():
         return frame, []
-    why = f"{found} of {place} is 0 there: the item was taken out of the cart"
+    why = f"{amount} of {place} is 0 there: the item was taken out of the cart"
     odd = kinds.unknown(frame["kind"].filter(in_cart).unique().to_list())
     kind = pl.Series("kind", ["cart"]).zip_with(frame["kind"].is_in(odd), frame["kind"])
     kind = pl.Series("kind", ["remove_from_cart"]).zip_with(out, kind)

@@ -42,18 +42,20 @@ def with_aspects(
     Args:
         context: names of context columns given by the user.
     """
-    own = {*CANONICAL["interactions"], *context} - {"value"}
-    marks = {c: as_numbers(frame[c]) for c in frame.columns if c not in own and _may_be(frame, c)}
+    reserved = {*CANONICAL["interactions"], *context} - {"value"}
+    marks = {
+        c: as_numbers(frame[c]) for c in frame.columns if c not in reserved and _may_be(frame, c)
+    }
     marks = {c: numbers for c, numbers in marks.items() if _are_marks(frame, c, numbers)}
     aspects = [c for c in marks if plain(c) in ASPECTS]
-    whole = [c for c in marks if plain(c) in WHOLE]
+    overall = [c for c in marks if plain(c) in WHOLE]
     has_own = "value" in frame.columns and "value" not in aspects
-    if len(aspects) < MIN_ASPECTS - len(whole) or len(whole) > 1 or has_own:
+    if len(aspects) < MIN_ASPECTS - len(overall) or len(overall) > 1 or has_own:
         return frame, []
     listed = ", ".join(map(repr, sorted(aspects)))
-    if whole:
-        value = marks[whole[0]]
-        why = f"{whole[0]!r} of {place} is the rating; {listed} are of aspects of it"
+    if overall:
+        value = marks[overall[0]]
+        why = f"{overall[0]!r} of {place} is the rating; {listed} are of aspects of it"
     else:
         mean = pl.mean_horizontal([pl.col(c) for c in aspects]).alias("value")
         value = pl.DataFrame([marks[c].alias(c) for c in aspects]).select(mean).to_series()
@@ -61,7 +63,7 @@ def with_aspects(
             f"{listed} of {place} rate aspects, and none says the whole: their mean is the rating; "
             f"if one does, say so in a TOML file (columns = {{ value = {aspects[0]!r} }})"
         )
-    frame = frame.drop(whole).rename({"value": f"value{AS_GIVEN}"}, strict=False)
+    frame = frame.drop(overall).rename({"value": f"value{AS_GIVEN}"}, strict=False)
     note = Finding(rule="columns", rows=0, action="noted", why=why)
     return frame.with_columns(value.alias("value")), [note]
 

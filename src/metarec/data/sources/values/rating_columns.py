@@ -79,7 +79,7 @@ WITHDRAWN = ("W", "WD", "退课")
 def with_grades(
     frame: pl.DataFrame,
     place: str,
-    given: Sequence[str],
+    file_columns: Sequence[str],
     context: Sequence[str] = (),
     mapped: Collection[str] = (),
 ) -> tuple[pl.DataFrame, list[Finding]]:
@@ -87,34 +87,34 @@ def with_grades(
     measured in a unit is renamed to `measured`. Return events and findings.
 
     Args:
-        given: names of the columns in the file.
+        file_columns: names of the columns in the file.
         context: names of context columns given by the user.
         mapped: canonical names whose columns were given by the user.
     """
-    if "value" not in mapped and (unit := _unit_of(frame, given)) is not None:
+    if "value" not in mapped and (unit := _unit_of(frame, file_columns)) is not None:
         why = f"values of {place} are measured in what {unit!r} says, and are no ratings"
         return frame.rename({"value": "measured"}), [noted("columns", why)]
-    return _graded(frame, place, given, context)
+    return _graded(frame, place, file_columns, context)
 
 
 def _graded(
-    frame: pl.DataFrame, place: str, given: Sequence[str], context: Sequence[str]
+    frame: pl.DataFrame, place: str, file_columns: Sequence[str], context: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Set `value` to the only column with a name for grades or ratings, also in other languages;
     letters and words become grade points. A column that describes users or items, such as the grade
     of a pupil, is left. Return events and findings.
     """
-    language = spoken(given)
+    language = spoken(file_columns)
     called = ratings_in(language)
     if not any(map(is_amount, frame.columns)):  # what is bought has grades of its own
         called |= NAMES
-    own = {*CANONICAL["interactions"], *context}
-    named = [c for c in frame.columns if plain(c) in called and c not in own]
-    named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, own)
-    found = ["value"] if "value" in frame.columns else named or _surely_rated(frame, own)
-    if len(found) != 1 or frame[found[0]].dtype.is_nested():
-        return frame, _undecided(found, place) or _unknown_words(frame, called, own, place)
-    (column,) = found
+    reserved = {*CANONICAL["interactions"], *context}
+    named = [c for c in frame.columns if plain(c) in called and c not in reserved]
+    named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, reserved)
+    rated = ["value"] if "value" in frame.columns else named or _surely_rated(frame, reserved)
+    if len(rated) != 1 or frame[rated[0]].dtype.is_nested():
+        return frame, _undecided(rated, place) or _unknown_words(frame, called, reserved, place)
+    (column,) = rated
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
         return frame, []
@@ -129,8 +129,8 @@ def _graded(
         findings.append(noted("columns", f"column {column!r} of {place} was read as value"))
     if points is not None:
         cells = frame[column].str.strip_chars()
-        shown, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
-        why = f"grades of {place} such as {shown!r} were read as {read:.15g}"
+        example, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
+        why = f"grades of {place} such as {example!r} were read as {read:.15g}"
         findings.append(noted("columns", why))
         unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
         if len(unmarked):
@@ -143,11 +143,11 @@ def _graded(
     return frame.rename({column: "value"}), findings
 
 
-def _unit_of(frame: pl.DataFrame, given: Sequence[str]) -> str | None:
+def _unit_of(frame: pl.DataFrame, file_columns: Sequence[str]) -> str | None:
     """Return the column of units of values; None where `value` has another name in the file or no
     units.
     """
-    is_plain = "value" in {plain(c) for c in given} and "value" in frame.columns
+    is_plain = "value" in {plain(c) for c in file_columns} and "value" in frame.columns
     if not is_plain or "measured" in frame.columns:
         return None
     units = [c for c in frame.columns if OF_MEASURES.search(plain(c)) and c != "value"]
@@ -175,40 +175,40 @@ def _withdrawn(
     return frame, [Finding(rule="kinds", rows=rows, action="noted", why=why)]
 
 
-def _called_ratings(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
+def _called_ratings(frame: pl.DataFrame, reserved: Collection[str]) -> list[str]:
     """Return columns with names for ratings that hold ratings and vary within users and items; only
     the user's own one where exactly one name states so.
     """
     candidates = [c for c in frame.columns if RATED.search(plain(c)) or ON_A_SCALE.search(c)]
-    candidates = [c for c in candidates if c not in own]
+    candidates = [c for c in candidates if c not in reserved]
     candidates = [c for c in candidates if not OF_OTHERS.search(plain(c)) and _is_rated(frame[c])]
-    found = [c for c in candidates if not is_of_one(frame, c)]
-    given = [c for c in found if OWN.search(plain(c))]
-    return given if len(given) == 1 else found
+    varied = [c for c in candidates if not is_of_one(frame, c)]
+    users_own = [c for c in varied if OWN.search(plain(c))]
+    return users_own if len(users_own) == 1 else varied
 
 
-def _surely_rated(frame: pl.DataFrame, own: Collection[str]) -> list[str]:
+def _surely_rated(frame: pl.DataFrame, reserved: Collection[str]) -> list[str]:
     """Return columns of ratings in words, whatever their names."""
-    found = [c for c in frame.columns if c not in own and has_rating_words(frame[c])]
-    return [c for c in found if not is_of_one(frame, c)]
+    worded = [c for c in frame.columns if c not in reserved and has_rating_words(frame[c])]
+    return [c for c in worded if not is_of_one(frame, c)]
 
 
 def _unknown_words(
-    frame: pl.DataFrame, called: Collection[str], own: Collection[str], place: str
+    frame: pl.DataFrame, called: Collection[str], reserved: Collection[str], place: str
 ) -> list[Finding]:
     """Return findings on columns with names for ratings that hold a few unknown words."""
     findings = list[Finding]()
-    for column in (c for c in frame.columns if c not in own and frame.schema[c] == pl.Utf8):
+    for column in (c for c in frame.columns if c not in reserved and frame.schema[c] == pl.Utf8):
         name = plain(column)
         if not (RATED.search(name) or name in called) or OF_OTHERS.search(name):
             continue
         cells = nothing(frame[column]).drop_nulls()
-        words = cells.unique().sort().to_list()
-        if not 2 <= len(words) <= MAX_WORDS or 2 * len(words) > len(cells):
+        distinct = cells.unique().sort().to_list()
+        if not 2 <= len(distinct) <= MAX_WORDS or 2 * len(distinct) > len(cells):
             continue
         if is_of_one(frame, column) or as_truth(frame[column]) is not None:
             continue
-        listed = ", ".join(map(repr, words[:4])) + (", ..." if len(words) > 4 else "")
+        listed = ", ".join(map(repr, distinct[:4])) + (", ..." if len(distinct) > 4 else "")
         findings.append(
             noted(
                 "columns",
@@ -219,14 +219,14 @@ def _unknown_words(
     return findings
 
 
-def _undecided(found: Sequence[str], place: str) -> list[Finding]:
+def _undecided(candidates: Sequence[str], place: str) -> list[Finding]:
     """Return a finding where several columns may be the rating."""
-    if len(found) < 2:
+    if len(candidates) < 2:
         return []
-    listed = ", ".join(map(repr, found))
+    listed = ", ".join(map(repr, candidates))
     why = (
         f"columns {listed} of {place} may be ratings, and none of them is taken; say which in a "
-        f"TOML file (columns = {{ value = {found[0]!r} }})"
+        f"TOML file (columns = {{ value = {candidates[0]!r} }})"
     )
     return [noted("columns", why)]
 
@@ -266,11 +266,11 @@ def _is_rated(column: pl.Series) -> bool:
 def _varies_little(frame: pl.DataFrame, column: str) -> bool:
     """Whether numbers vary little within the events of each user, or of each item."""
     for key in ("user_id", "item_id"):
-        known = frame.select(key, column).drop_nulls()
-        free = known.height - known[key].n_unique()
+        stated = frame.select(key, column).drop_nulls()
+        free = stated.height - stated[key].n_unique()
         if free < MIN_FREE:
             continue
-        within = (known[column] - known.select(pl.col(column).mean().over(key)).to_series()) ** 2
-        if float(within.sum()) / free < MAX_WITHIN * float(str(known[column].var())):
+        within = (stated[column] - stated.select(pl.col(column).mean().over(key)).to_series()) ** 2
+        if float(within.sum()) / free < MAX_WITHIN * float(str(stated[column].var())):
             return True
     return False

@@ -17,14 +17,16 @@ BY_COMMA = r"\s*[,，、]\s*"
 """Pattern of commas between tags."""
 
 
-def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFrame, list[Finding]]:
+def with_tags(
+    table: pl.DataFrame, name_in_file: Mapping[str, str]
+) -> tuple[pl.DataFrame, list[Finding]]:
     """Write columns of tags as `a|b`. A bar, a semicolon, a comma or a list may separate them; a
     slash, an arrow, a plus, a hash or a space does where the parts recur in other cells. Other
     columns are split where short parts recur. Return the table and findings.
 
     Args:
-        given: column -> its name in the file; one without a final `s` (`category`) is taken as
-            naming one tag per cell.
+        name_in_file: column -> its name in the file; one without a final `s` (`category`) is taken
+            as naming one tag per cell.
     """
     columns: dict[str, pl.Series] = {}
     findings: list[Finding] = []
@@ -32,10 +34,10 @@ def with_tags(table: pl.DataFrame, given: Mapping[str, str]) -> tuple[pl.DataFra
         if isinstance(dtype, pl.List):
             columns[name] = _texts(table[name])
         elif dtype == pl.Utf8 and name not in PROSE and not name.endswith("_id"):
-            if _are_lists(table[name], some=name in TAG_NAMES):
+            if _are_lists(table[name], any_suffices=name in TAG_NAMES):
                 columns[name] = table[name].map_elements(_listed, return_dtype=pl.Utf8)
                 continue
-            called = given.get(name, name).lower()
+            called = name_in_file.get(name, name).lower()
             is_named = name in TAG_NAMES
             bars = _by_bars(table[name], not called.endswith("s")) if is_named else table[name]
             if is_named and not bars.equals(table[name]):
@@ -78,8 +80,8 @@ def _texts(column: pl.Series) -> pl.Series:
         inner = dtype.inner
         if isinstance(inner, pl.Struct):
             texts = (f.name for f in inner.fields if f.dtype == pl.Utf8)
-            own = {f.name for f in inner.fields}
-            field = "name" if "name" in own else next(texts, inner.fields[0].name)
+            names = {f.name for f in inner.fields}
+            field = "name" if "name" in names else next(texts, inner.fields[0].name)
             column = column.list.eval(pl.element().struct.field(field))
         else:
             column = column.list.eval(pl.element().explode())
@@ -149,10 +151,10 @@ def _bars(column: pl.Series, pattern: str) -> pl.Series:
     return column.str.strip_chars("<># ").str.replace_all(pattern, "|").str.strip_chars("|")
 
 
-def _are_lists(column: pl.Series, *, some: bool = False) -> bool:
-    """Whether every cell is a list, or, with `some`, any cell is."""
+def _are_lists(column: pl.Series, *, any_suffices: bool = False) -> bool:
+    """Whether every cell is a list, or, with `any_suffices`, any cell is."""
     are = column.drop_nulls().str.contains(_LIST)
-    return len(are) > 0 and bool(are.any() if some else are.all())
+    return len(are) > 0 and bool(are.any() if any_suffices else are.all())
 
 
 _LIST = r"""^(\[.*\]|\((['"]).*['"],?\)|\{("[^"]*"|[^:"])*\})$"""
@@ -180,18 +182,18 @@ def _listed(cell: str) -> str:
     return "|".join(t for t in re.split(BY_COMMA, cell.strip("[]").replace("'", "")) if t)
 
 
-def _named(found: object) -> Iterator[str]:
+def _named(cell: object) -> Iterator[str]:
     """Yield the tags of a list, including nested ones. An object is replaced by its name, as in
     film databases: `{"id": 18, "name": "Drama"}`.
     """
-    if isinstance(found, Mapping):
-        texts = (value for value in found.values() if isinstance(value, str))
-        found = found.get("name", next(texts, next(iter(found.values()), "")))
-    if isinstance(found, list | tuple | set | Mapping):
-        parts = found.values() if isinstance(found, Mapping) else found
-        for one in sorted(parts, key=str) if isinstance(found, set) else parts:
+    if isinstance(cell, Mapping):
+        texts = (value for value in cell.values() if isinstance(value, str))
+        cell = cell.get("name", next(texts, next(iter(cell.values()), "")))
+    if isinstance(cell, list | tuple | set | Mapping):
+        parts = cell.values() if isinstance(cell, Mapping) else cell
+        for one in sorted(parts, key=str) if isinstance(cell, set) else parts:
             yield from _named(one)
-    elif found is not None and (tag := str(found).strip()):
+    elif cell is not None and (tag := str(cell).strip()):
         yield tag
 
 

@@ -108,17 +108,17 @@ def only_dates(
 
 
 def another_time(
-    frame: pl.DataFrame, others: Sequence[str], given: str, place: str
+    frame: pl.DataFrame, others: Sequence[str], file_column: str, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Replace a `timestamp` that is mostly empty or holds no times (`time` for how long an answer
     took) by a column of dates in nearly all rows. Keep one that was chosen by the ending of its
     name (`watched_at`), with a finding where another column may be the time as well.
 
     Args:
-        given: name of the `timestamp` column in the file.
+        file_column: name of the `timestamp` column in the file.
     """
     gaps, is_small = _gaps(frame, "timestamp"), _are_small(frame["timestamp"])
-    if gaps <= MAX_EMPTY and not is_small and is_known_moment(given):
+    if gaps <= MAX_EMPTY and not is_small and is_known_moment(file_column):
         return frame, []
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not names_a_later_date(c) and not _LOGGED.search(c)]
@@ -126,28 +126,29 @@ def another_time(
     free = [c for c in free if _gaps(frame, c) <= MAX_GAPS and frame[c].n_unique() > 1]
     if not free:
         return frame, []
-    given = given if given not in frame.columns else f"{given}{AS_GIVEN}"
-    kept = frame.rename({"timestamp": given})
+    file_column = file_column if file_column not in frame.columns else f"{file_column}{AS_GIVEN}"
+    kept = frame.rename({"timestamp": file_column})
     if gaps > MAX_EMPTY:
-        chosen, found = of_several(kept, free, place)
+        chosen, findings = of_several(kept, free, place)
         why = (
-            f"column {given!r} of {place} holds no date in most rows, and is not read as timestamp"
+            f"column {file_column!r} of {place} holds no date in most rows, and is not read as "
+            f"timestamp"
         )
-        return chosen, [noted("columns", why), *found]
+        return chosen, [noted("columns", why), *findings]
     if is_small:
-        chosen, found = of_several(kept, free, place)
+        chosen, findings = of_several(kept, free, place)
         why = (
-            f"column {given!r} of {place} holds numbers that are no times of dates, and is not "
-            f"read as timestamp"
+            f"column {file_column!r} of {place} holds numbers that are no times of dates, and is "
+            f"not read as timestamp"
         )
         is_chosen = "timestamp" in chosen.columns
-        return (chosen, [noted("columns", why), *found]) if is_chosen else (frame, found)
-    chosen, found = of_several(kept, [given, *free], place)
+        return (chosen, [noted("columns", why), *findings]) if is_chosen else (frame, findings)
+    chosen, findings = of_several(kept, [file_column, *free], place)
     if "timestamp" in chosen.columns:
-        return chosen, found
+        return chosen, findings
     why = (
-        f"column {given!r} of {place} was read as timestamp; {free[0]!r} may say when events were, "
-        f"too: if it does, say so in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
+        f"column {file_column!r} of {place} was read as timestamp; {free[0]!r} may say when events "
+        f"were, too: if it does, say so in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [noted("columns", why)]
 

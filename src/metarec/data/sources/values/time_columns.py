@@ -90,8 +90,8 @@ def with_moment(
         context: names of context columns given by the user.
         named: canonical name -> column in the file.
     """
-    own = set(CANONICAL["interactions"]) - {"timestamp"}
-    others = [c for c in frame.columns if c not in (*own, *context)]
+    reserved = set(CANONICAL["interactions"]) - {"timestamp"}
+    others = [c for c in frame.columns if c not in (*reserved, *context)]
     free = [c for c in others if names_a_moment(c) and not names_another_date(c)]
     free = [c for c in free if not names_a_duration(c)]
     called = {c: named.get(c, c) for c in others}
@@ -152,13 +152,13 @@ def _as_stated(
 
 
 def _of_day_alone(
-    frame: pl.DataFrame, given: str, place: str
+    frame: pl.DataFrame, file_column: str, place: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Keep times of day without a date as context."""
-    name = given if given and given not in frame.columns else "time_of_day"
+    name = file_column if file_column and file_column not in frame.columns else "time_of_day"
     why = (
-        f"column {given or 'timestamp'!r} of {place} holds times of day without a date: events "
-        f"have no time, and it is kept as context ({name})"
+        f"column {file_column or 'timestamp'!r} of {place} holds times of day without a date: "
+        f"events have no time, and it is kept as context ({name})"
     )
     return frame.rename({"timestamp": name}), [noted("columns", why)]
 
@@ -169,8 +169,8 @@ def _not_of_events(
     """Replace a `timestamp` of attended events (`event_time`, where items are `event_id`) by the
     only other column of times, which states when users acted.
     """
-    given = called["timestamp"] if "timestamp" in called else ""
-    if not plain(given).startswith("event"):
+    file_column = called["timestamp"] if "timestamp" in called else ""
+    if not plain(file_column).startswith("event"):
         return frame, []
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not nothing(frame[c]).null_count() and is_dated(frame[c])]
@@ -178,10 +178,10 @@ def _not_of_events(
     if len(free) != 1:
         return frame, []
     why = (
-        f"column {free[0]!r} of {place} was read as timestamp: {given!r} says when the events that "
-        f"users chose take place"
+        f"column {free[0]!r} of {place} was read as timestamp: {file_column!r} says when the "
+        f"events that users chose take place"
     )
-    return frame.rename({"timestamp": given, free[0]: "timestamp"}), [noted("columns", why)]
+    return frame.rename({"timestamp": file_column, free[0]: "timestamp"}), [noted("columns", why)]
 
 
 def _of_spreadsheet(
@@ -191,8 +191,8 @@ def _of_spreadsheet(
     fraction of a day. None where there is no such pair of columns.
     """
     columns = [c for c in columns if not frame[c].dtype.is_temporal()]
-    for some in (frame.head(LOOKED_AT), frame):  # the first tell most tables
-        numbers = {c: as_numbers(some[c]) for c in columns}
+    for rows in (frame.head(LOOKED_AT), frame):  # the first tell most tables
+        numbers = {c: as_numbers(rows[c]) for c in columns}
         numbers = {c: n for c, n in numbers.items() if len(n) and not n.null_count()}
         days = [c for c, n in numbers.items() if SPREADSHEET.counts(n)]
         days = [c for c in days if (numbers[c] == numbers[c].floor()).all()]
@@ -242,21 +242,23 @@ def _of_parts(frame: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame | None
     there are such; None without a valid date in every row.
     """
     called = {plain(c): c for c in reversed(others)}
-    found = {
+    column_by_part = {
         part: next((called[n] for n in names if n in called), None) for part, names in PARTS.items()
     }
-    columns = [c for c in found.values() if c is not None]
-    if None in (found["year"], found["month"], found["day"]):
+    columns = [c for c in column_by_part.values() if c is not None]
+    if None in (column_by_part["year"], column_by_part["month"], column_by_part["day"]):
         return None
-    numbers = {p: as_numbers(frame[c]).cast(pl.Int64, strict=False) for p, c in found.items() if c}
+    numbers = {
+        p: as_numbers(frame[c]).cast(pl.Int64, strict=False) for p, c in column_by_part.items() if c
+    }
     parts = pl.DataFrame([number.alias(part) for part, number in numbers.items()])
     for part in ("hour", "minute", "second"):
         if part not in parts.columns:
             parts = parts.with_columns(pl.lit(0).alias(part))
-    whole = parts.drop_nulls()
-    is_date = whole["month"].is_between(1, 12) & whole["day"].is_between(1, 31)
-    is_date &= whole["year"].is_between(1970, 2100) & whole["hour"].is_between(0, 23)
-    if whole.height < parts.height or not is_date.all() or not whole.height:
+    complete = parts.drop_nulls()
+    is_date = complete["month"].is_between(1, 12) & complete["day"].is_between(1, 31)
+    is_date &= complete["year"].is_between(1970, 2100) & complete["hour"].is_between(0, 23)
+    if complete.height < parts.height or not is_date.all() or not complete.height:
         return None
     text = "{:04d}-{:02d}-{:02d} {:02d}:{:02d}:{:02d}"
     cells = [text.format(*row) for row in parts.select(*PARTS).rows()]
@@ -278,7 +280,7 @@ def _dated(frame: pl.DataFrame, others: Sequence[str], called: Sequence[str]) ->
     months = [c for c in others if _OF_MONTHS.search(plain(c))]
     free = free or [c for c in months if all_are(frame[c], MONTHS)]
     free = free or [c for c in others if all_are(frame[c], WEEKS)]
-    return free or [c for c in others if are_seconds(frame[c], some=True)]
+    return free or [c for c in others if are_seconds(frame[c], allow_zeros=True)]
 
 
 def _about(name: str) -> str:

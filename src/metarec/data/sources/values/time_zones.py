@@ -44,20 +44,20 @@ MAX_OFFSET = 14.0
 """Hours; no place is farther from UTC."""
 
 
-def with_offsets(frame: pl.DataFrame, wanted: bool | None = None) -> pl.DataFrame:
+def with_offsets(frame: pl.DataFrame, add: bool | None = None) -> pl.DataFrame:
     """Add the offsets of local times from UTC: times are kept in UTC, and hour and weekday are
     those of the place.
 
     Args:
-        wanted: whether to add them; None adds them where some time states one other than 0.
+        add: whether to add them; None adds them where some time states one other than 0.
     """
-    if wanted is False or "timestamp" not in frame.columns or HOURS_FROM_UTC in frame.columns:
+    if add is False or "timestamp" not in frame.columns or HOURS_FROM_UTC in frame.columns:
         return frame
     hours = _offsets_of(frame["timestamp"])
-    if wanted:
+    if add:
         return frame.with_columns(hours.alias(HOURS_FROM_UTC))
-    known = hours.drop_nulls()
-    if not len(known) or not (known != 0).any() or (known.abs() > MAX_OFFSET).any():
+    stated = hours.drop_nulls()
+    if not len(stated) or not (stated != 0).any() or (stated.abs() > MAX_OFFSET).any():
         return frame
     return frame.with_columns(hours.alias(HOURS_FROM_UTC))
 
@@ -125,11 +125,11 @@ def _are_of_utc(times: pl.Series) -> bool:
 
 def _zone_of(frame: pl.DataFrame, named: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the column that names a zone other than UTC, and the zone; None without one."""
-    given = named.get("timestamp", "")
-    found = _IN_BRACKETS.search(given)
-    if found is not None and _A_ZONE.fullmatch(found[1].strip()):
-        name = found[1].strip()
-        return None if _UTC.fullmatch(name) else (given, name)
+    time_column = named.get("timestamp", "")
+    bracketed = _IN_BRACKETS.search(time_column)
+    if bracketed is not None and _A_ZONE.fullmatch(bracketed[1].strip()):
+        name = bracketed[1].strip()
+        return None if _UTC.fullmatch(name) else (time_column, name)
     for column in (c for c in frame.columns if plain(c) in _COLUMNS):
         if frame.schema[column] != pl.Utf8:
             continue

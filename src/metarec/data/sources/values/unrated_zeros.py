@@ -50,8 +50,8 @@ def without_zeros(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[F
         f"in [cleaning]: value_scale = [0, {top:.15g}]"
     )
     value = pl.select(pl.when(~zero).then(frame["value"])).to_series().alias("value")
-    found = Finding(rule="zero_ratings", rows=int(zero.sum()), action="changed", why=why)
-    return frame.with_columns(value), [found]
+    finding = Finding(rule="zero_ratings", rows=int(zero.sum()), action="changed", why=why)
+    return frame.with_columns(value), [finding]
 
 
 def wishlist_states(column: pl.Series) -> list[str]:
