@@ -40,7 +40,7 @@ def evidence_of(
     evidence: Any = call(KIND, model, "evidence", users, out)
     if _sums(users) != before:
         raise broken(KIND, model, "changed the users that it was given; copy before you write")
-    wanted = (len(users), n_items)
+    expected_shape = (len(users), n_items)
     if not isinstance(evidence, np.ndarray | sp.csr_matrix) or evidence.dtype.kind not in "fiub":
         raise broken(
             KIND,
@@ -48,12 +48,12 @@ def evidence_of(
             f"gave evidence of type {type(evidence).__name__}; give a NumPy array or a SciPy "
             "csr_matrix of numbers",
         )
-    if evidence.shape != wanted:
+    if evidence.shape != expected_shape:
         raise broken(
             KIND,
             model,
-            f"gave evidence of shape {evidence.shape} for {wanted[0]} users and {wanted[1]} items; "
-            f"give {wanted}",
+            f"gave evidence of shape {evidence.shape} for {expected_shape[0]} users and "
+            f"{expected_shape[1]} items; give {expected_shape}",
         )
     values = evidence if isinstance(evidence, np.ndarray) else evidence.data
     low, high = (values.min(), values.max()) if values.size else (0, 0)
@@ -102,8 +102,8 @@ def _fit_own(
 ) -> Model:
     with no_divergence(name):
         fitted = model.fit(behavior, rng, config)
-    found = fitted.evidence(_some_users(behavior))
-    if not np.isfinite(found if isinstance(found, np.ndarray) else found.data).all():
+    evidence = fitted.evidence(_some_users(behavior))
+    if not np.isfinite(evidence if isinstance(evidence, np.ndarray) else evidence.data).all():
         raise diverged(name, "NaN or infinite values as evidence")
     return fitted
 

@@ -113,9 +113,11 @@ class Als:
         weights = self.config.confidence * event_weights(support, self.relevant_from, self.config)
         if support.lengths.max(initial=0) < len(self.gram) // 2:
             if len(self.items) >= LARGE:
-                met, place = np.unique(support.items, return_inverse=True)
-                some, own = replace(support, items=place), self.items[met]
-                return ridge_of_few(some, weights, 1.0 + weights, own, through_gram(own, self.gram))
+                distinct, place = np.unique(support.items, return_inverse=True)
+                compact, factors = replace(support, items=place), self.items[distinct]
+                return ridge_of_few(
+                    compact, weights, 1.0 + weights, factors, through_gram(factors, self.gram)
+                )
             return ridge_of_few(support, weights, 1.0 + weights, self.items, self._through_gram)
         return ridge_rows(support, weights, 1.0 + weights, self.items, self.gram)
 

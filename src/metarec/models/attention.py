@@ -160,11 +160,11 @@ class Block(nn.Module):
         dropout: float = 0.0,
         *,
         cross: bool = False,
-        own: bool = True,
+        self_attention: bool = True,
     ) -> None:
         super().__init__()
-        self.norm_attention = LayerNorm(dim) if own else None
-        self.attention = Attention(dim, heads, dropout) if own else None
+        self.norm_attention = LayerNorm(dim) if self_attention else None
+        self.attention = Attention(dim, heads, dropout) if self_attention else None
         self.norm_cross = LayerNorm(dim) if cross else None
         self.cross_attention = Attention(dim, heads, dropout) if cross else None
         self.norm_feed = LayerNorm(dim)

@@ -123,8 +123,8 @@ class BertTwoTower:
                 "bert_two_tower encodes users and items as text, and here no encoder reads any; "
                 "give items a title or a text, and an encoder such as minilm or tfidf"
             )
-        wanted = behavior.whole.where(behavior.is_wanted(behavior.whole))
-        counts = np.bincount(wanted.items, minlength=behavior.n_items) + 0.5
+        liked = behavior.whole.where(behavior.is_wanted(behavior.whole))
+        counts = np.bincount(liked.items, minlength=behavior.n_items) + 0.5
         drawn = np.sqrt(counts) / np.sqrt(counts).sum()
         some = min((config or cls.config).anchors, behavior.n_items)
         log_popularity = np.log(counts) - np.log(counts).mean()
@@ -152,13 +152,13 @@ class BertTwoTower:
         """[B, N] logits of r."""
         prior, u, _, moved = self._moved(users)
         with one_thread():
-            whole = self._catalog(prior)
+            catalog = self._catalog(prior)
             popularity = on_device(self.log_popularity)
             rows = [
                 logits(
                     prior | {name: value[row] for name, value in moved.items()},
                     u[row],
-                    whole,
+                    catalog,
                     popularity,
                 )
                 for row in range(len(u))
@@ -183,8 +183,8 @@ class BertTwoTower:
         """[B] squared error of the inner loop after the last step."""
         prior, u, tasks, moved = self._moved(users)
 
-        def loss(own: Params, one: Tensor, *task: Tensor) -> Tensor:
-            return self._support_loss(prior, one, *task)(own)
+        def loss(adapted: Params, one: Tensor, *task: Tensor) -> Tensor:
+            return self._support_loss(prior, one, *task)(adapted)
 
         with one_thread():
             return in_memory(vmap(loss)(moved, u, *tasks))
@@ -228,11 +228,11 @@ class BertTwoTower:
         """Squared error on the support and on the anchors as negatives; 0 for an empty support."""
         candidates = torch.cat([items, on_device(self.anchors)])
         v = on_device(self.text)[candidates] @ prior["item"]
-        known = on_device(self.log_popularity)[candidates]
+        popularity = on_device(self.log_popularity)[candidates]
         count = real.sum()
 
-        def loss(own: Params) -> Tensor:
-            r = torch.sigmoid(logits({**prior, **own}, u, v, known))
+        def loss(adapted: Params) -> Tensor:
+            r = torch.sigmoid(logits({**prior, **adapted}, u, v, popularity))
             errors = (r[: len(items)] - liked).square() * real
             others = r[len(items) :].square().mean()
             return (errors.sum() / count.clamp(min=1) + others) * count / (count + 1)
@@ -245,14 +245,14 @@ class BertTwoTower:
         """Squared error after adaptation, on the query items (the first `max_query` of `query`,
         padded with -1) and on the negatives behind them.
         """
-        own = self._adapt(prior, u, *task)
-        most = self.config.max_query
-        taken, others = query[:most], query[most:]
+        adapted = self._adapt(prior, u, *task)
+        max_query = self.config.max_query
+        taken, others = query[:max_query], query[max_query:]
         real = (taken >= 0).float()
         items = torch.cat([taken.clamp(min=0), others])
         v = on_device(self.text)[items] @ prior["item"]
-        known = on_device(self.log_popularity)[items]
-        r = torch.sigmoid(logits({**prior, **own}, u, v, known))
+        popularity = on_device(self.log_popularity)[items]
+        r = torch.sigmoid(logits({**prior, **adapted}, u, v, popularity))
         errors = (r[: len(taken)] - 1).square() * real
         return errors.sum() / real.sum().clamp(min=1) + r[len(taken) :].square().mean()
 

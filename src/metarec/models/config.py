@@ -78,17 +78,17 @@ def configured(model: str, default: C, given: ModelConfig | Mapping[str, Any]) -
         raise BadInput(f"models.{model} must be a table of settings, got {given!r}")
     former = SETTINGS.get(model, {})
     given = {former.get(name, name): value for name, value in given.items()}
-    known = {one.name: one for one in fields(default)}
+    settings = {one.name: one for one in fields(default)}
     for name in given:
-        if name not in known:
-            near = get_close_matches(str(name), known, 1)
+        if name not in settings:
+            near = get_close_matches(str(name), settings, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise BadInput(
-                f"models.{model} has no setting {name!r}{hint} (there are {', '.join(known)})"
+                f"models.{model} has no setting {name!r}{hint} (there are {', '.join(settings)})"
             )
     config = type(default)
     try:
-        checked = {name: _checked(config, known[name], value) for name, value in given.items()}
+        checked = {name: _checked(config, settings[name], value) for name, value in given.items()}
     except BadInput as error:  # the author of a table does not know the class
         message = str(error).replace(f"{config.__name__}.", f"models.{model}.", 1)
         raise BadInput(message) from error
@@ -130,25 +130,25 @@ def _of_kind(config: type, name: str, value: Any, kind: Any) -> Any:
     if value is None and "None" in text:
         return None
     if text.startswith("tuple") and isinstance(value, (tuple, list)) and value:
-        return tuple(_number(config, name, one, whole=False) for one in value)
+        return tuple(_number(config, name, one, must_be_whole=False) for one in value)
     if kind is bool and isinstance(value, bool):
         return value
     if "float" in text and not text.startswith("tuple"):
-        return _number(config, name, value, whole=False)
+        return _number(config, name, value, must_be_whole=False)
     if "int" in text:
-        return _number(config, name, value, whole=True)
+        return _number(config, name, value, must_be_whole=True)
     if kind is not bool and not text.startswith("tuple"):
         return value
-    wanted = "true or false" if kind is bool else "a list of numbers"
-    raise BadInput(f"{_place(config, name)} must be {wanted}, got {value!r}")
+    expected = "true or false" if kind is bool else "a list of numbers"
+    raise BadInput(f"{_place(config, name)} must be {expected}, got {value!r}")
 
 
-def _number(config: type, name: str, value: Any, *, whole: bool) -> int | float:
+def _number(config: type, name: str, value: Any, *, must_be_whole: bool) -> int | float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not isfinite(value) or (whole and value != int(value)):
-        what = "a whole number" if whole else "a number"
+    if not is_number or not isfinite(value) or (must_be_whole and value != int(value)):
+        what = "a whole number" if must_be_whole else "a number"
         raise BadInput(f"{_place(config, name)} must be {what}, got {value!r}")
-    return int(value) if whole else float(value)
+    return int(value) if must_be_whole else float(value)
 
 
 def _check_range(config: type, name: str, value: Any, limits: Mapping[str, float | None]) -> None:

@@ -64,10 +64,10 @@ class Content:
     ) -> Float[np.ndarray, "users items"]:
         """[B, N] evidence for every item; zero for a user without support."""
         taste, norms = self._taste(users)
-        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
+        scaled_taste = self.config.sharpness * taste / np.maximum(norms, 1e-6)
         out = np.empty((len(users), len(self.directions)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            evidence = np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
+            evidence = np.matmul(scaled_taste, self._columns[:, piece], out=out[:, piece])
             np.exp(evidence, out=evidence)
             evidence *= self.popularity[piece]
         out[norms[:, 0] <= 1e-6] = 0.0
@@ -78,8 +78,8 @@ class Content:
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] evidence for the given items."""
         taste, norms = self._taste(users)
-        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        evidence = np.exp(products_of(wanted, self.directions, items)) * rows_of(
+        scaled_taste = self.config.sharpness * taste / np.maximum(norms, 1e-6)
+        evidence = np.exp(products_of(scaled_taste, self.directions, items)) * rows_of(
             self.popularity, items
         )
         evidence[norms[:, 0] <= 1e-6] = 0.0
@@ -94,8 +94,8 @@ class Content:
         of popularity; and [B] whether the fit is known, which takes a support.
         """
         taste, norms = self._taste(users)
-        wanted = self.config.sharpness * taste / np.maximum(norms, 1e-6)
-        return products_of(wanted, self._columns.T, items), norms[:, 0] > 1e-6
+        scaled_taste = self.config.sharpness * taste / np.maximum(norms, 1e-6)
+        return products_of(scaled_taste, self._columns.T, items), norms[:, 0] > 1e-6
 
     def _taste(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
         """[B, C] signed sum of the content vectors of the support, and its norm [B, 1]."""

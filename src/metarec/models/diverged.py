@@ -30,9 +30,9 @@ def no_divergence(name: str) -> Iterator[None]:
         raise diverged(name, "a matrix is not positive definite") from error
 
 
-def diverged(name: str, found: str) -> BadInput:
+def diverged(name: str, symptom: str) -> BadInput:
     """Return the error for a model whose training diverged."""
     return BadInput(
-        f"the training of {name} diverged ({found.rstrip('.')}); lower its step sizes (settings "
+        f"the training of {name} diverged ({symptom.rstrip('.')}); lower its step sizes (settings "
         f"such as lr, outer_lr, inner_lr and learning_rate in [models.{name}]), or leave them out"
     )

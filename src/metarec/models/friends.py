@@ -63,8 +63,8 @@ class Friends:
         n_members = context.n_members
         rows = behavior.whole.matrix(behavior.n_items, training_weights(behavior, config))
         degrees = np.maximum(np.bincount(context.friends.indices, minlength=n_members), 1)
-        known = np.maximum(np.diff(context.friends.indptr), 1)
-        steps = sp.diags(1.0 / known) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
+        n_friends = np.maximum(np.diff(context.friends.indptr), 1)
+        steps = sp.diags(1.0 / n_friends) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
         return cls(
             taken=_at(rows, context.members, n_members),
             graph=_at(steps, context.members, n_members),
@@ -95,10 +95,10 @@ class Friends:
         """Increase the weight of users reached who took the same items as the user who asks."""
         if not reached.nnz or not len(users.support.items):
             return reached
-        own = users.support.matrix(self.taken.shape[1])
+        events = users.support.matrix(self.taken.shape[1])
         norms = np.sqrt(np.maximum(users.support.lengths, 1.0))
         rows = np.repeat(np.arange(len(users)), np.diff(reached.indptr))
-        common = (own @ self._unit.T).multiply(reached.astype(bool)).tocsr()
+        common = (events @ self._unit.T).multiply(reached.astype(bool)).tocsr()
         cosine = np.asarray(common[rows, reached.indices]).ravel() / norms[rows]
         return sp.csr_matrix(
             (

@@ -60,11 +60,11 @@ def note_of(model: str, left_out: int) -> str:
     return note if left_out else ""
 
 
-def kept_of(most: int, n_items: int) -> int:
-    """Number of entries to keep for each of `n_items` items: `most` if that fits `MAX_ENTRIES`,
+def kept_of(max_kept: int, n_items: int) -> int:
+    """Number of entries to keep for each of `n_items` items: `max_kept` if that fits `MAX_ENTRIES`,
     else fewer, but at least `MIN_KEPT`.
     """
-    return max(min(most, MAX_ENTRIES // max(n_items, 1)), min(most, MIN_KEPT))
+    return max(min(max_kept, MAX_ENTRIES // max(n_items, 1)), min(max_kept, MIN_KEPT))
 
 
 def longest_compared(lengths: np.ndarray) -> int:
@@ -83,11 +83,11 @@ def newest(histories: Histories, events: sp.csr_matrix) -> sp.csr_matrix:
     """`events` [B, N], the matrix of `histories`, without the oldest events of histories that are
     too long to compare.
     """
-    most = longest_compared(histories.lengths)
-    if not most:
+    max_events = longest_compared(histories.lengths)
+    if not max_events:
         return events
-    keep = histories.positions >= np.repeat(histories.lengths - most, histories.lengths)
-    ends = np.concatenate([[0], np.cumsum(np.minimum(histories.lengths, most))])
+    keep = histories.positions >= np.repeat(histories.lengths - max_events, histories.lengths)
+    ends = np.concatenate([[0], np.cumsum(np.minimum(histories.lengths, max_events))])
     return sp.csr_matrix((events.data[keep], events.indices[keep], ends), shape=events.shape)
 
 

@@ -62,7 +62,7 @@ class ItemKnn:
         config = config or cls.config
         choices = Choices.of(behavior, config)
         norms = np.sqrt(np.asarray(choices.events.power(2).sum(0)).ravel())
-        most = kept_of(config.neighbors, int((norms > 0).sum()))
+        n_kept = kept_of(config.neighbors, int((norms > 0).sum()))
         blocks = []
         for start, together in gram_blocks(choices.compared):
             rows, lengths = np.arange(start, start + together.shape[0]), np.diff(together.indptr)
@@ -72,7 +72,7 @@ class ItemKnn:
             together.data /= scale
             together.data[together.indices == np.repeat(rows, lengths)] = 0.0
             together.eliminate_zeros()
-            blocks.append(strongest(together, most))
+            blocks.append(strongest(together, n_kept))
         return cls(
             similarity=sp.vstack(blocks, format="csr"),
             relevant_from=behavior.relevant_from,

@@ -57,6 +57,6 @@ def under_current_ids(arrays: Mapping[str, V]) -> dict[str, V]:
     """Arrays named `MODEL/array`, with current ids in place of old ones."""
     renamed = {}
     for name, array in arrays.items():
-        model, slash, rest = name.partition("/")
-        renamed[f"{RENAMED.get(model, model)}{slash}{rest}" if slash else name] = array
+        model, slash, array_name = name.partition("/")
+        renamed[f"{RENAMED.get(model, model)}{slash}{array_name}" if slash else name] = array
     return renamed

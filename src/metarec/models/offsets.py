@@ -55,8 +55,8 @@ class Offsets:
         users, items = np.zeros(len(histories)), np.zeros(n_items)
         offsets = cls(mean=mean, items=items, user_damping=user_damping, unit=unit)
         for _ in range(rounds):
-            rest = weights * (left - users[histories.owners])
-            items = np.bincount(histories.items, rest, n_items) / np.maximum(counts, 1e-12)
+            residuals = weights * (left - users[histories.owners])
+            items = np.bincount(histories.items, residuals, n_items) / np.maximum(counts, 1e-12)
             offsets = replace(offsets, items=items)
             users = offsets.users(histories)
         return offsets

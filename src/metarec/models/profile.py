@@ -91,10 +91,10 @@ class Profile:
     ) -> Float[np.ndarray, "users some"]:
         """[B, I] evidence for the given items."""
         evidence = np.zeros((len(users), len(items)), np.float32)
-        known = np.flatnonzero(users.profiles.any(axis=1))
-        if len(known):
-            centered = users.profiles[known] - self.middle
-            evidence[known] = np.maximum(centered @ self.weights[:, items] + self.mean[items], 0.0)
+        rows = np.flatnonzero(users.profiles.any(axis=1))
+        if len(rows):
+            centered = users.profiles[rows] - self.middle
+            evidence[rows] = np.maximum(centered @ self.weights[:, items] + self.mean[items], 0.0)
         return evidence
 
     def vectors_of(self, items: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some dim"]:

@@ -182,14 +182,14 @@ def config_of(name: str, given: ModelConfig | Mapping[str, Any] | None = None) -
 
 def context_models(behavior: Behavior) -> tuple[str, ...]:
     """Models of `READ_CONTEXT` that this data can teach."""
-    known = behavior.context
-    if known is None:
+    context = behavior.context
+    if context is None:
         return ()
     return models_for_inputs(
-        friends=known.has_friends,
-        places=known.has_places,
-        circumstances=known.has_circumstances,
-        searches=known.has_searches,
+        friends=context.has_friends,
+        places=context.has_places,
+        circumstances=context.has_circumstances,
+        searches=context.has_searches,
     )
 
 

@@ -29,14 +29,14 @@ def ridge(
 
 def from_content(
     content: Float[np.ndarray, "items columns"],
-    known: Float[np.ndarray, "items targets"],
+    targets: Float[np.ndarray, "items targets"],
     penalty: float,
 ) -> Float[np.ndarray, "weights targets"]:
     """[C + 1, K] weights of a ridge regression from content, with an unpenalized intercept last, to
-    what is `known` of items.
+    the `targets` of items.
     """
     pulls = np.append(np.full(content.shape[1], penalty), FREE)
-    return ridge(with_one(content), known, pulls)
+    return ridge(with_one(content), targets, pulls)
 
 
 def with_one(content: Float[np.ndarray, "items columns"]) -> Float[np.ndarray, "items more"]:

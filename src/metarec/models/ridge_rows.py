@@ -47,8 +47,8 @@ def ridge_rows(
         )
     for row in np.flatnonzero(2 * rows.lengths >= dim):
         events = slice(rows.offsets[row], rows.offsets[row + 1])
-        met = factors.take(rows.items[events], axis=0)
-        solved[row] = _of_many(met, gram, weights[events], targets[events])
+        of_row = factors.take(rows.items[events], axis=0)
+        solved[row] = _of_many(of_row, gram, weights[events], targets[events])
     return solved
 
 
@@ -82,10 +82,10 @@ def _of_many(
     """[D] primal solution with one equation for each dimension, for one row: LAPACK solves one row
     in half the time that torch takes for each row of a batch.
     """
-    wanted = target_L @ factors_LD
+    target = target_L @ factors_LD
     factors_LD *= np.sqrt(weight_L)[:, None]
     matrix = blas.ssyrk(1.0, factors_LD.T, 1.0, gram, lower=1)
-    _, solved, failed = lapack.sposv(matrix, wanted, lower=1, overwrite_a=1, overwrite_b=1)
+    _, solved, failed = lapack.sposv(matrix, target, lower=1, overwrite_a=1, overwrite_b=1)
     if failed:
         raise np.linalg.LinAlgError("the matrix of a ridge regression is not positive definite")
     return np.asarray(solved)
@@ -124,17 +124,17 @@ def ridge_of_few(
 
 
 def similar_lengths(
-    lengths: np.ndarray, dim: int, most: int = BATCH_NUMBERS
+    lengths: np.ndarray, dim: int, max_numbers: int = BATCH_NUMBERS
 ) -> Iterator[np.ndarray]:
     """Yield groups of indexes of non-empty rows of similar length, such that rows x longest row x
-    `dim` stays within `most`; a row too long for that is a group of its own.
+    `dim` stays within `max_numbers`; a row too long for that is a group of its own.
     """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     width, start = lengths[order], 0
     while start < len(order):
         # No row is narrower than the first, so no more than these can fit.
-        widths = width[start : start + max(1, most // int(width[start] * dim))]
-        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= most).sum())
+        widths = width[start : start + max(1, max_numbers // int(width[start] * dim))]
+        fits = int((np.arange(1, len(widths) + 1) * widths * dim <= max_numbers).sum())
         yield order[start : start + max(1, fits)]
         start += max(1, fits)

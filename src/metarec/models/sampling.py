@@ -14,8 +14,8 @@ def stand_ins(
     float32: 0 for `always`, the log of the number of items that a drawn one represents for the
     rest.
     """
-    rest = np.setdiff1d(np.arange(n_items), always)
-    drawn = np.sort(rng.choice(rest, min(others, len(rest)), replace=False))
-    stands_for = np.log(len(rest) / len(drawn)) if len(drawn) else 0.0
+    remaining = np.setdiff1d(np.arange(n_items), always)
+    drawn = np.sort(rng.choice(remaining, min(others, len(remaining)), replace=False))
+    stands_for = np.log(len(remaining) / len(drawn)) if len(drawn) else 0.0
     log_weights = np.concatenate([np.zeros(len(always)), np.full(len(drawn), stands_for)])
     return np.concatenate([always, drawn]).astype(np.int64), log_weights.astype(np.float32)

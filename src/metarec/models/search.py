@@ -73,7 +73,7 @@ class Search:
         config, context = config or cls.config, behavior.context
         assert context is not None, "fitted only where users searched"
         words_of_items = [words_of(text) for text in context.texts]
-        queries = [[words_of(query) for query, _ in own] for own in context.queries]
+        queries = [[words_of(query) for query, _ in of_user] for of_user in context.queries]
         words = sorted({w for one in words_of_items for w in one} | _shared(queries))
         index = {word: place for place, word in enumerate(words)}
         texts, rarity = _tf_idf(words_of_items, index, behavior.n_items)
@@ -111,8 +111,8 @@ class Search:
     def _queries(self, searches: Sequence[Sequence[str]]) -> sp.csr_matrix:
         """[B, W] words of the queries, weighted by recency and inverse document frequency."""
         rows, columns, data = [], [], []
-        for row, own in enumerate(searches):
-            for age, query in enumerate(reversed(own)):
+        for row, of_user in enumerate(searches):
+            for age, query in enumerate(reversed(of_user)):
                 for word in words_of(query):
                     place = self._index.get(word)
                     if place is not None:
@@ -189,7 +189,9 @@ class Search:
 
 def _shared(queries: Sequence[Sequence[Sequence[str]]]) -> set[str]:
     """Return the words that at least `MIN_SEARCHERS` users searched for."""
-    searchers = Counter(word for own in queries for word in {w for query in own for w in query})
+    searchers = Counter(
+        word for of_user in queries for word in {w for query in of_user for w in query}
+    )
     return {word for word, users in searchers.items() if users >= MIN_SEARCHERS}
 
 
@@ -238,16 +240,16 @@ def _followed(
     acts, rows, columns, data = context.acts, [], [], []
     order = np.lexsort((acts.times, acts.owners))
     starts = np.searchsorted(acts.owners[order], np.arange(len(queries) + 1))
-    for user, own in enumerate(queries):
+    for user, of_user in enumerate(queries):
         mine = order[starts[user] : starts[user + 1]]
         times = acts.times[mine]
-        for words, (_, at) in zip(own, context.queries[user], strict=True):
+        for words, (_, at) in zip(of_user, context.queries[user], strict=True):
             first = 0 if np.isnan(at) else int(np.searchsorted(times, at))
             for step, act in enumerate(mine[first : first + config.following]):
-                known = [index[word] for word in words if word in index]
-                rows += known
-                columns += [acts.items[act]] * len(known)
-                data += [config.decay**step] * len(known)
+                places = [index[word] for word in words if word in index]
+                rows += places
+                columns += [acts.items[act]] * len(places)
+                data += [config.decay**step] * len(places)
     return sp.csr_matrix(
         (np.array(data, np.float32), (rows, columns)), shape=(len(index), behavior.n_items)
     )

@@ -116,29 +116,29 @@ def _rows(items: np.ndarray, matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndar
     return lengths, matrix.indices[entries], matrix.data[entries]
 
 
-def strongest(matrix: sp.csr_matrix, most: int) -> sp.csr_matrix:
-    """Keep the `most` entries of largest absolute value in each row; ties go to lower columns."""
+def strongest(matrix: sp.csr_matrix, n_kept: int) -> sp.csr_matrix:
+    """Keep the `n_kept` entries of largest absolute value in each row; ties go to lower columns."""
     lengths = np.diff(matrix.indptr)
-    if lengths.max(initial=0) <= most:
+    if lengths.max(initial=0) <= n_kept:
         return matrix.astype(np.float32)
     size, kept = np.abs(matrix.data), np.ones(matrix.nnz, bool)
     ends, columns = matrix.indptr.tolist(), matrix.indices
-    for row in np.flatnonzero(lengths > most).tolist():
+    for row in np.flatnonzero(lengths > n_kept).tolist():
         inside = slice(ends[row], ends[row + 1])
-        kept[inside] = _largest(size[inside], most, columns[inside])
-    starts = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
+        kept[inside] = _largest(size[inside], n_kept, columns[inside])
+    starts = np.concatenate([[0], np.cumsum(np.minimum(lengths, n_kept))])
     return sp.csr_matrix(
         (matrix.data[kept].astype(np.float32), columns[kept], starts), shape=matrix.shape
     )
 
 
-def _largest(sizes: np.ndarray, most: int, columns: np.ndarray) -> np.ndarray:
-    """[E] mask of the `most` largest sizes; ties go to the lower columns."""
-    ordered, place = sizes.copy(), len(sizes) - most
+def _largest(sizes: np.ndarray, n_kept: int, columns: np.ndarray) -> np.ndarray:
+    """[E] mask of the `n_kept` largest sizes; ties go to the lower columns."""
+    ordered, place = sizes.copy(), len(sizes) - n_kept
     ordered.partition(place)
     least = ordered[place]
     chosen = np.asarray(sizes >= least)
-    surplus = int(np.count_nonzero(chosen)) - most
+    surplus = int(np.count_nonzero(chosen)) - n_kept
     if surplus:
         equal = np.flatnonzero(sizes == least)
         chosen[equal[np.argsort(columns[equal])[len(equal) - surplus :]]] = False

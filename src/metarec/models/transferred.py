@@ -42,8 +42,8 @@ class Transferred:
 
     def with_content(self, content: np.ndarray, popularity: np.ndarray) -> Transferred:
         """Return the model for a larger catalog; new items have no vector until `with_taste`."""
-        known = self.content.directions
-        grown = np.pad(known, ((0, len(content) - len(known)), (0, 0)))
+        directions = self.content.directions
+        grown = np.pad(directions, ((0, len(content) - len(directions)), (0, 0)))
         content_then = replace(self.content, directions=grown, popularity=popularity)
         return replace(self, content=content_then)
 

@@ -237,9 +237,9 @@ def _chosen(
     behavior: Behavior, rng: np.random.Generator, config: TrendConfig
 ) -> tuple[float, float, float] | None:
     """Half-life in seconds, damping and weight; None where no trend gains."""
-    whole = behavior.whole
-    span = float(whole.times.max() - whole.times.min())
-    cuts = np.quantile(whole.times, config.cuts)
+    histories = behavior.whole
+    span = float(histories.times.max() - histories.times.min())
+    cuts = np.quantile(histories.times, config.cuts)
     ends = [*cuts[1:], np.inf]
     gains = [
         _gains(behavior, cut, end, span, rng, config) for cut, end in zip(cuts, ends, strict=True)
@@ -272,23 +272,27 @@ def _gains(
     """[settings, users] gain in NDCG@`ndcg_places` of each trend setting, for what users took
     between `cut` and `end`, predicted from the events before `cut`.
     """
-    whole, n_items = behavior.whole, behavior.n_items
-    before = whole.where(whole.times < cut)
+    histories, n_items = behavior.whole, behavior.n_items
+    before = histories.where(histories.times < cut)
     past = replace(behavior, histories=before, whole=before, cut=None, context=None)
-    met = np.bincount(before.items, minlength=n_items) > 0
-    is_asked = (whole.times >= cut) & (whole.times < end) & behavior.is_wanted(whole)
-    query = whole.where(is_asked & met[whole.items])
-    most = min(config.max_users, MAX_CELLS // n_items)
-    able = rng.permutation(np.flatnonzero(query.lengths))[:most]
+    has_events = np.bincount(before.items, minlength=n_items) > 0
+    is_asked = (histories.times >= cut) & (histories.times < end) & behavior.is_wanted(histories)
+    query = histories.where(is_asked & has_events[histories.items])
+    max_users = min(config.max_users, MAX_CELLS // n_items)
+    able = rng.permutation(np.flatnonzero(query.lengths))[:max_users]
     if not len(able):
         return np.zeros((len(config.tried), 0))
-    base, wanted, gains = _base(past, past.whole.users(able), met, config), query.users(able), []
+    base, targets, gains = (
+        _base(past, past.whole.users(able), has_events, config),
+        query.users(able),
+        [],
+    )
     places = config.ndcg_places
-    plain = _ndcg(base, wanted, places)
+    plain = _ndcg(base, targets, places)
     for share, damping in product(config.half_lives, config.dampings):
         lifts, _ = _lifts(past, np.array([cut]), share * span, damping, config)
         gains += [
-            _ndcg(base + np.float32(w) * lifts, wanted, places) - plain for w in config.weights
+            _ndcg(base + np.float32(w) * lifts, targets, places) - plain for w in config.weights
         ]
     return np.stack(gains)
 
@@ -303,31 +307,33 @@ def _pays_within(
     """Whether users within training gain by the trend of their moment: the second half of each
     user's items is predicted from the first, with all events of other users known, later ones too.
     """
-    (half_life, damping, weight), whole = chosen, behavior.whole
-    most = min(config.max_users, MAX_CELLS // behavior.n_items)
-    able = rng.permutation(np.flatnonzero(whole.lengths >= 2))[:most]
-    is_asked = np.isin(whole.owners, able)
-    place = np.arange(len(whole.items)) - whole.offsets[whole.owners]
-    is_shown = is_asked & (place < whole.lengths[whole.owners] // 2)
-    others = whole.where(~is_asked)
+    (half_life, damping, weight), histories = chosen, behavior.whole
+    max_users = min(config.max_users, MAX_CELLS // behavior.n_items)
+    able = rng.permutation(np.flatnonzero(histories.lengths >= 2))[:max_users]
+    is_asked = np.isin(histories.owners, able)
+    place = np.arange(len(histories.items)) - histories.offsets[histories.owners]
+    is_shown = is_asked & (place < histories.lengths[histories.owners] // 2)
+    others = histories.where(~is_asked)
     past = replace(behavior, histories=others, whole=others, cut=None, context=None)
-    met = np.bincount(others.items, minlength=behavior.n_items) > 0
-    is_wanted = is_asked & ~is_shown & behavior.is_wanted(whole) & met[whole.items]
-    support, wanted = whole.where(is_shown).users(able), whole.where(is_wanted).users(able)
-    users = np.flatnonzero(wanted.lengths)
+    has_events = np.bincount(others.items, minlength=behavior.n_items) > 0
+    is_wanted = is_asked & ~is_shown & behavior.is_wanted(histories) & has_events[histories.items]
+    support, targets = histories.where(is_shown).users(able), histories.where(is_wanted).users(able)
+    users = np.flatnonzero(targets.lengths)
     if len(users) < config.min_users:
         return False
-    support, wanted = support.users(users), wanted.users(users)
-    base, at = _base(past, support, met, config), support.times[support.offsets[1:] - 1]
+    support, targets = support.users(users), targets.users(users)
+    base, at = _base(past, support, has_events, config), support.times[support.offsets[1:] - 1]
     lifts, _ = _lifts(past, moments, half_life, damping, config)
     lifts = np.concatenate([lifts, np.zeros((1, lifts.shape[1]), np.float32)])
-    told_lifts = lifts[np.searchsorted(moments, at, "right") - 1]
-    gains = _ndcg(base + np.float32(weight) * told_lifts, wanted, config.ndcg_places)
-    gains -= _ndcg(base, wanted, config.ndcg_places)
+    lifts_then = lifts[np.searchsorted(moments, at, "right") - 1]
+    gains = _ndcg(base + np.float32(weight) * lifts_then, targets, config.ndcg_places)
+    gains -= _ndcg(base, targets, config.ndcg_places)
     return bool(gains.mean() > max(config.min_t * gains.std() / np.sqrt(len(gains)), 1e-9))
 
 
-def _base(past: Behavior, support: Histories, met: np.ndarray, config: TrendConfig) -> np.ndarray:
+def _base(
+    past: Behavior, support: Histories, has_events: np.ndarray, config: TrendConfig
+) -> np.ndarray:
     """[B, N] log-scores of popularity and item k-NN; -inf for items of the support and items
     without events.
     """
@@ -339,13 +345,13 @@ def _base(past: Behavior, support: Histories, met: np.ndarray, config: TrendConf
     evidence = (support.matrix(past.n_items) @ rarity @ events.T @ events @ rarity).toarray()
     evidence /= np.maximum(evidence.sum(1, keepdims=True), 1e-9)
     scores = np.log(popularity) + np.log1p(evidence / (config.knn_smoothing * popularity))
-    scores[:, ~met] = -np.inf
+    scores[:, ~has_events] = -np.inf
     scores[support.owners, support.items] = -np.inf
     return np.asarray(scores, np.float32)
 
 
-def _ndcg(scores: np.ndarray, wanted: Histories, places: int) -> np.ndarray:
+def _ndcg(scores: np.ndarray, targets: Histories, places: int) -> np.ndarray:
     """[B] NDCG@`places`."""
     is_wanted = np.zeros(scores.shape, bool)
-    is_wanted[wanted.owners, wanted.items] = True
+    is_wanted[targets.owners, targets.items] = True
     return ndcg_of_scores(scores, is_wanted, places)

@@ -76,12 +76,12 @@ class UserText:
         supports = _supports(behavior, rows, config.few_events)
         attributes = behavior.attributes_of(rows) * len(supports)
         vectors = words.read(Histories.concat(supports), attributes)
-        own = None if behavior.weights is None else behavior.weights_of(rows)
+        weights = None if behavior.weights is None else behavior.weights_of(rows)
         try:
             tower = UserTextTower.fit(
                 vectors,
                 sp.vstack([targets] * len(supports)).tocsr(),
-                weights=None if own is None else np.tile(own, len(supports)),
+                weights=None if weights is None else np.tile(weights, len(supports)),
                 seed=int(rng.integers(2**31)),
                 config=config,
             )
@@ -248,14 +248,14 @@ class UserTextTower:
         return cls(**parts, ridge=float(arrays["ridge"].item()))
 
 
-def _ridge(x: np.ndarray, y: np.ndarray, tried: tuple[float, ...]) -> tuple[np.ndarray, float]:
+def _ridge(x: np.ndarray, y: np.ndarray, factors: tuple[float, ...]) -> tuple[np.ndarray, float]:
     """Weights and L2 penalty of the ridge regression with the smallest generalized cross-validation
     error (Golub, Heath & Wahba 1979).
     """
     left, strength, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
-    turned, best = left.T @ y, (np.inf, tried[0])
+    turned, best = left.T @ y, (np.inf, factors[0])
     scale = float((strength**2).mean())
-    for candidate in (scale * factor for factor in tried):
+    for candidate in (scale * factor for factor in factors):
         shrunk = strength**2 / (strength**2 + candidate)
         error = (
             float(((y - left @ (shrunk[:, None] * turned)) ** 2).sum())

@@ -28,15 +28,15 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     )
 
 
-def expected_likes(behavior: Behavior, known: np.ndarray) -> np.ndarray:
-    """[C + 1] ridge regression from content to the log of likes over the items in the mask `known`,
-    intercept last; generalized cross-validation chooses the penalty.
+def expected_likes(behavior: Behavior, is_known: np.ndarray) -> np.ndarray:
+    """[C + 1] ridge regression from content to the log of likes over the items in the mask
+    `is_known`, intercept last; generalized cross-validation chooses the penalty.
     """
     likes = np.bincount(
         behavior.histories.items[behavior.is_liked(behavior.histories)],
         minlength=behavior.n_items,
     )
-    rows = known & (np.bincount(behavior.histories.items, minlength=behavior.n_items) > 0)
+    rows = is_known & (np.bincount(behavior.histories.items, minlength=behavior.n_items) > 0)
     x, y = behavior.content[rows].astype(np.float64), np.log(likes[rows] + 0.5)
     mean_x, mean_y = x.mean(0), y.mean()
     x -= mean_x
@@ -48,9 +48,9 @@ def expected_likes(behavior: Behavior, known: np.ndarray) -> np.ndarray:
     along = turned.T @ (y - mean_y)
 
     def misfit(penalty: float) -> float:
-        rest = y - mean_y - turned @ (along / (squares + penalty))
+        residual = y - mean_y - turned @ (along / (squares + penalty))
         return float(
-            (rest**2).mean()
+            (residual**2).mean()
             / (1 - ((squares / (squares + penalty)).sum() + 1) / max(len(y), 2)) ** 2
         )
 

@@ -163,8 +163,10 @@ class NewItems:
         facts = json.dumps(settings).encode()
         parts = {f"prior.{name}": in_memory(value) for name, value in self.prior.items()}
         parts |= {f"scale.{name}": value for name, value in self.scale.arrays().items()}
-        own = {name: getattr(self, name) for name in ("factors", "expected", "center", "weights")}
-        return parts | own | {"facts": np.frombuffer(facts, np.uint8)}
+        learned = {
+            name: getattr(self, name) for name in ("factors", "expected", "center", "weights")
+        }
+        return parts | learned | {"facts": np.frombuffer(facts, np.uint8)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], texts: np.ndarray) -> NewItems:
@@ -179,7 +181,7 @@ class NewItems:
                 if name.startswith(prefix)
             }
 
-        own: dict[str, Any] = {
+        learned: dict[str, Any] = {
             name: arrays[name] for name in ("factors", "expected", "center", "weights")
         }
         prior = {name: on_device(np.array(value)) for name, value in part("prior.").items()}
@@ -191,7 +193,7 @@ class NewItems:
             prior=prior,
             scale=ValueScale.from_arrays(part("scale.")),
             texts=texts,
-            **own,
+            **learned,
         )
 
     def normalized(self, texts: np.ndarray) -> np.ndarray:
@@ -209,8 +211,8 @@ class NewItems:
             last = liked.lengths[block, None] - 1
             place = np.minimum(np.arange(last.max() + 1), last)  # pads with the last event
             items = liked.items[liked.offsets[block, None] + place]
-            met, at = np.unique(items, return_inverse=True)
-            cosines[1, block] = (self.texts[met] @ texts.T)[at.reshape(items.shape)].max(1)
+            distinct, at = np.unique(items, return_inverse=True)
+            cosines[1, block] = (self.texts[distinct] @ texts.T)[at.reshape(items.shape)].max(1)
         return cosines.transpose(0, 2, 1)
 
     def event_weights(self, users: Histories) -> tuple[np.ndarray, np.ndarray]:

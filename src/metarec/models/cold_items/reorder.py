@@ -71,8 +71,10 @@ class NewItemPlaces:
             fit_new_items(behavior, rng, texts=texts, progress=progress, config=config)
             for _ in range(config.learners)
         ]
-        met = np.bincount(histories.items, minlength=behavior.n_items) > 0
-        return cls.from_arrays(_arrays(learners, np.flatnonzero(~met)), behavior.content, text)
+        has_events = np.bincount(histories.items, minlength=behavior.n_items) > 0
+        return cls.from_arrays(
+            _arrays(learners, np.flatnonzero(~has_events)), behavior.content, text
+        )
 
     def with_content(self, content: np.ndarray, text: np.ndarray) -> NewItemPlaces:
         """Return the same learners for a catalog of `content` [N', C] and `text` [N', E]: old items
@@ -112,18 +114,20 @@ class NewItemPlaces:
         """[B, N] change of each score by `reorder`: 0 for items with events."""
         added = np.zeros_like(scores)
         if self.is_needed:
-            given = scores[:, self.reordered]
-            added[:, self.reordered] = self._anew(given, support) - given
+            before = scores[:, self.reordered]
+            added[:, self.reordered] = self._anew(before, support) - before
         return added
 
     def _anew(self, scores: np.ndarray, support: Histories) -> np.ndarray:
         """The `scores` of each row, reassigned in the order of the learners' scores."""
-        known = support.where(
+        usable = support.where(
             support.items < len(self.learners[0].factors)
         )  # the learners have no factors of items added after the fit
-        wanted = self._adapted.scores(known)
+        by_learners = self._adapted.scores(usable)
         reordered = np.empty_like(scores)
-        np.put_along_axis(reordered, np.argsort(wanted, axis=1), np.sort(scores, axis=1), axis=1)
+        np.put_along_axis(
+            reordered, np.argsort(by_learners, axis=1), np.sort(scores, axis=1), axis=1
+        )
         return reordered
 
     @cached_property

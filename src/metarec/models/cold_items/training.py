@@ -48,12 +48,12 @@ class ItemTasks:
         others are cut as short as new users.
         """
         histories, rng = self.behavior.histories, np.random.default_rng(0)
-        new_users, most = self.new_items.config.new_users, self.behavior.horizon.pool
+        new_users, max_pool = self.new_items.config.new_users, self.behavior.horizon.pool
         shown = []
         for fold in range(self.new_items.config.folds):
             others = histories.where(self.folds[histories.items] != fold)
             is_new = rng.random(len(others)) < new_users
-            few = np.minimum(rng.integers(0, most + 1, len(others)), others.lengths)
+            few = np.minimum(rng.integers(0, max_pool + 1, len(others)), others.lengths)
             shown.append(others.first(np.where(is_new, few, others.lengths)))
         return shown
 
@@ -93,13 +93,13 @@ class ItemTasks:
         """The items of the held-out fold, at most `max_held_out`; None if there are fewer than two
         or no user likes one.
         """
-        most = self.new_items.config.max_held_out
-        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:most])
+        limit = self.new_items.config.max_held_out
+        items = np.sort(rng.permutation(self.eligible[HELD_OUT])[:limit])
         batch = self._batch(HELD_OUT, items, rng)
         likers = np.unique(in_memory(batch.query.items[batch.query.is_real]))
         if len(items) < 2 or not len(likers):
             return None
-        test_users = rng.permutation(likers)[:most]
+        test_users = rng.permutation(likers)[:limit]
         place = np.full(len(self.behavior.histories), -1)
         place[test_users] = np.arange(len(test_users))
         at = on_device(place)[batch.query.items]

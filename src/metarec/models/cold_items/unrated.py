@@ -71,11 +71,11 @@ class UnratedItems:
         likes directly and through the learners' own scores.
         """
         vectors, fixed = [], []
-        for weight, learner, own in zip(self._weights, self.learners, self.items, strict=True):
+        for weight, learner, adapted in zip(self._weights, self.learners, self.items, strict=True):
             ridge = learner.inner
             assert isinstance(ridge, RidgeLearner), "others do not answer with a product"
-            vector, level = map(in_memory, ridge.product(learner.prior, own.params))
+            vector, level = map(in_memory, ridge.product(learner.prior, adapted.params))
             share = weight[1] + weight[0] * in_memory(learner.prior["trust"])
             vectors.append(weight[0] * vector.T)
-            fixed.append(weight[0] * level + share * in_memory(own.params["expected"]))
+            fixed.append(weight[0] * level + share * in_memory(adapted.params["expected"]))
         return np.concatenate(vectors), np.sum(fixed, axis=0)[:, 0]

@@ -68,11 +68,11 @@ def likeliest(
         _, ratios = ratios_towards(prior, tables, content, config.min_ratio)
         columns = list(zip(tables, ratios, query.codes.T, strict=True))
         for way in alike:
-            tried = [
+            results = [
                 _Tried(way=way, gain=_gain(shrunk(table, ratio, way.damping), codes, query, shares))
                 for table, ratio, codes in columns
             ]
-            best = [max(p, key=_Tried.mean) for p in zip(best or tried, tried, strict=True)]
+            best = [max(p, key=_Tried.mean) for p in zip(best or results, results, strict=True)]
     ways = [
         one.way if _t_statistic(one.gain, query.owners) > config.min_t else None for one in best
     ]

@@ -57,10 +57,10 @@ def lifts_of(
     lifts = [np.zeros(table.shape, np.float32) for table in tables]
     weights = [np.zeros((1, len(table)), np.float32) for table in tables]
     for prior in dict.fromkeys(way.prior for way in ways if way is not None):
-        own, ratios = ratios_towards(prior, tables, content, least)
+        by_content, ratios = ratios_towards(prior, tables, content, least)
         for column, way in enumerate(ways):
             if way is not None and way.prior == prior:
-                weights[column] = own[column]
+                weights[column] = by_content[column]
                 lifts[column] = np.log(shrunk(tables[column], ratios[column], way.damping))
     wide = max(len(one) for one in weights)
     padded = [np.pad(one, ((wide - len(one), 0), (0, 0))) for one in weights]
@@ -74,9 +74,9 @@ def ratios_towards(
     `Way.prior`.
     """
     damping, by_axes = prior
-    own = by_content_of(tables, content, damping)
-    ratios = [ratios_of(content, one, least) for one in own]
-    return own, ratios_by_axes(tables, ratios, least) if by_axes else ratios
+    weights = by_content_of(tables, content, damping)
+    ratios = [ratios_of(content, one, least) for one in weights]
+    return weights, ratios_by_axes(tables, ratios, least) if by_axes else ratios
 
 
 def by_content_of(
@@ -115,9 +115,9 @@ def tables_of(acts: Acts, sizes: np.ndarray, n_items: int) -> list[np.ndarray]:
     tables, weights = [], _weights(acts)
     for column, size in enumerate(sizes):
         codes = acts.codes[:, column]
-        known = codes > 0
-        cells = codes[known] * n_items + acts.items[known]
-        counts = np.bincount(cells, weights[known], minlength=int(size) * n_items)
+        is_known = codes > 0
+        cells = codes[is_known] * n_items + acts.items[is_known]
+        counts = np.bincount(cells, weights[is_known], minlength=int(size) * n_items)
         tables.append(counts.reshape(int(size), n_items))
     return tables
 

@@ -167,8 +167,8 @@ def _normalized(x: np.ndarray) -> np.ndarray:
 
 def _reader(reader: nn.Sequential) -> tuple[Layer, Layer]:
     """Both linear layers of an encoder, with its layer norm folded in."""
-    norm, *rest = reader
-    return _two_layers(cast(LayerNorm, norm), rest)
+    norm, *layers = reader
+    return _two_layers(cast(LayerNorm, norm), layers)
 
 
 def _two_layers(norm: LayerNorm, modules: Iterable[nn.Module]) -> tuple[Layer, Layer]:

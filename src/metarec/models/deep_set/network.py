@@ -151,8 +151,8 @@ class DeepSetNetwork(nn.Module):
         is_real = functional.pad(is_real_BL, (1, 0), value=True)
         for block in self.blocks:
             tokens = block(tokens, is_real_BL=is_real, causal=True)
-        known: Tensor = summary + self.attention_share * self.attended(tokens)
-        return known
+        encoded: Tensor = summary + self.attention_share * self.attended(tokens)
+        return encoded
 
     def score(
         self,
@@ -284,10 +284,10 @@ def _episode_loss(
     shape = (len(users), behavior.n_items)
     is_shown, is_liked = np.zeros(shape, bool), np.zeros(shape, np.float32)
     is_shown[pool.owners, pool.items], is_liked[liked.owners, liked.items] = True, 1.0
-    banned, wanted = on_device(is_shown), on_device(is_liked)
+    banned, targets = on_device(is_shown), on_device(is_liked)
     logs = torch.log_softmax(scores.masked_fill(banned[:, None, columns], -1e9), -1)
-    loss: Tensor = -torch.einsum("bpn,bn->", logs, wanted[:, columns]) / (
-        wanted.sum() * prefixes.shape[1] + 1e-9
+    loss: Tensor = -torch.einsum("bpn,bn->", logs, targets[:, columns]) / (
+        targets.sum() * prefixes.shape[1] + 1e-9
     )
     return loss
 

@@ -41,10 +41,10 @@ class DeepSet:
         self, users: UserBatch, out: Float[np.ndarray, "users items"] | None = None
     ) -> Float[np.ndarray, "users items"]:
         """[B, N] evidence for every item."""
-        wanted, bias = self._user_vectors(users), in_memory(self.network.bias)
+        vectors, bias = self._user_vectors(users), in_memory(self.network.bias)
         out = np.empty((len(users), len(bias)), np.float32) if out is None else out
         for piece in column_pieces(*out.shape):
-            np.matmul(wanted, self._columns[:, piece], out=out[:, piece])
+            np.matmul(vectors, self._columns[:, piece], out=out[:, piece])
             out[:, piece] += bias[piece]
         out -= out.max(1, keepdims=True)
         np.exp(
@@ -135,8 +135,10 @@ class DeepSet:
         """Restore the model from `arrays()`."""
         *values, pool = arrays["sizes"].tolist()
         names = list(asdict(DeepSetConfig()))  # earlier versions saved only the first
-        given = dict(zip(names, values, strict=False))
-        sizes = configured("deep_set", DeepSetConfig(), {**given, "steps": given["steps"] or None})
+        settings = dict(zip(names, values, strict=False))
+        sizes = configured(
+            "deep_set", DeepSetConfig(), {**settings, "steps": settings["steps"] or None}
+        )
         state = {
             name.removeprefix("state."): on_device(value)
             for name, value in arrays.items()

@@ -132,11 +132,11 @@ class _Trial:
         shown = points_of(behavior.horizon.pool)[:2][-1]
         events = choices.events[others]
         diagonal = diagonal_of(events, behavior.users(others), int(shown), config) + ridge
-        known = behavior.histories.users(users).first(np.minimum(shown, behavior.pools[users]))
-        wanted = behavior.targets.users(users).matrix(behavior.n_items)[:, head]
+        support = behavior.histories.users(users).first(np.minimum(shown, behavior.pools[users]))
+        targets = behavior.targets.users(users).matrix(behavior.n_items)[:, head]
         return cls(
-            support=known.matrix(behavior.n_items)[:, head].toarray(),
-            wanted=wanted.toarray() > 0,
+            support=support.matrix(behavior.n_items)[:, head].toarray(),
+            wanted=targets.toarray() > 0,
             head=head,
             diagonal=diagonal[head],
             inverse=_inverse(events[:, head], diagonal[head]),
@@ -169,9 +169,9 @@ def weights_of(
     if not config.whole_histories and near is None:  # shared weights help rare items
         is_able &= _coupling(events) >= config.min_coupling * np.min(diagonals, axis=0)
     head = _head(counts, is_able, config.max_items)
-    most = kept_of(config.kept, int((counts > 0).sum()))
+    n_kept = kept_of(config.kept, int((counts > 0).sum()))
     few_users = events.shape[0] < len(head) / 2
-    gram, tails = _counted(events, diagonals, head, most, whole=not few_users)
+    gram, tails = _counted(events, diagonals, head, n_kept, needs_gram=not few_users)
 
     def among(diagonal: np.ndarray) -> np.ndarray:
         if near is None:
@@ -181,69 +181,71 @@ def weights_of(
         return near.among(inverse_of(gram, diagonal) if few is None else few, diagonal, head)
 
     return tuple(
-        (_scattered(among(diagonal[head]), head, len(counts), most) + tail)
+        (_scattered(among(diagonal[head]), head, len(counts), n_kept) + tail)
         .tocsr()
         .astype(np.float32)
         for diagonal, tail in zip(diagonals, tails, strict=True)
     )
 
 
-def _head(counts: np.ndarray, is_able: np.ndarray, most: int) -> np.ndarray:
-    """[H] the most popular items in the mask `is_able`, at least two, at most `most`, ascending."""
+def _head(counts: np.ndarray, is_able: np.ndarray, max_items: int) -> np.ndarray:
+    """[H] the most popular items in the mask `is_able`, ascending: at least two, at most
+    `max_items`.
+    """
     by_count = np.argsort(-counts, kind="stable")
     able = by_count[is_able[by_count]]
-    return np.sort((able if len(able) > 1 else by_count[:2])[:most])
+    return np.sort((able if len(able) > 1 else by_count[:2])[:max_items])
 
 
 def _counted(
     events: sp.csr_matrix,
     diagonals: Sequence[np.ndarray],
     head: np.ndarray,
-    most: int,
+    n_kept: int,
     *,
-    whole: bool,
+    needs_gram: bool,
 ) -> tuple[np.ndarray, list[sp.csr_matrix]]:
-    """The Gram matrix of the head [H, H], empty unless `whole`; and, for each of the `diagonals`,
-    one-on-one regression weights [N, N] of all pairs with an item of the tail, at most `most` for
-    each item.
+    """The Gram matrix of the head [H, H], empty unless `needs_gram`; and, for each of the
+    `diagonals`, one-on-one regression weights [N, N] of all pairs with an item of the tail, at most
+    `n_kept` for each item.
     """
     place = np.full(events.shape[1], -1)
     place[head] = np.arange(len(head))
-    gram = np.zeros((len(head), len(head)) if whole else (0, 0), np.float32)
+    gram = np.zeros((len(head), len(head)) if needs_gram else (0, 0), np.float32)
     tails: list[list[sp.csr_matrix]] = [[] for _ in diagonals]
     for start, together in gram_blocks(events):
         row = start + np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
         column = together.indices
         among = (place[row] >= 0) & (place[column] >= 0)
-        if whole:
+        if needs_gram:
             gram[place[row[among]], place[column[among]]] = together.data[among]
         tail = ~among & (row != column)
         for diagonal, blocks in zip(diagonals, tails, strict=True):
             alone = together.data[tail] / diagonal[row[tail]]
             block = sp.csr_matrix((alone, (row[tail] - start, column[tail])), together.shape)
-            blocks.append(strongest(block, most))
+            blocks.append(strongest(block, n_kept))
     return gram, [sp.vstack(blocks, format="csr") for blocks in tails]
 
 
 def _coupling(events: sp.csr_matrix) -> np.ndarray:
     """[N] sum of the off-diagonal entries of each row of the Gram matrix of `events` [B, N]."""
-    whole = events.T @ np.asarray(events.sum(1)).ravel()
-    return np.asarray(whole - np.asarray(events.power(2).sum(0)).ravel())
+    row_sums = events.T @ np.asarray(events.sum(1)).ravel()
+    return np.asarray(row_sums - np.asarray(events.power(2).sum(0)).ravel())
 
 
-def _scattered(dense: np.ndarray, places: np.ndarray, n_items: int, most: int) -> sp.csr_matrix:
-    """[N, N] the `most` entries of largest absolute value in each row of `dense` [H, H], scattered
-    to the items `places` [H].
+def _scattered(dense: np.ndarray, places: np.ndarray, n_items: int, n_kept: int) -> sp.csr_matrix:
+    """[N, N] the `n_kept` entries of largest absolute value in each row of `dense` [H, H],
+    scattered to the items `places` [H].
     """
-    if dense.shape[1] <= most:
+    if dense.shape[1] <= n_kept:
         row, column = np.nonzero(dense)
     else:
         blocks = [
-            np.argpartition(-np.abs(block), most, axis=1)[:, :most]
+            np.argpartition(-np.abs(block), n_kept, axis=1)[:, :n_kept]
             for block in np.array_split(dense, max(1, len(dense) // 1000))
         ]
         column = np.concatenate(blocks).ravel()
-        row = np.repeat(np.arange(len(dense)), most)
+        row = np.repeat(np.arange(len(dense)), n_kept)
     return sp.csr_matrix(
         (dense[row, column], (places[row], places[column])), shape=(n_items, n_items)
     )

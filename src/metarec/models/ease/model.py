@@ -111,12 +111,12 @@ class Ease:
         """Yield, for each point with a nonzero weight for some user, the interpolation weights [B]
         and the scores [B, N] of its regression before they are cut at zero.
         """
-        given = event_weights(support, self.relevant_from, self.config)
+        of_events = event_weights(support, self.relevant_from, self.config)
         nearness_BK = self._nearness.after(support.lengths)
         near = [point for point in zip(nearness_BK.T, self.weights, strict=True) if point[0].any()]
         plain = bool(near) and is_plain(support, *(weights for _, weights in near))
         for nearness, weights in near:
-            yield nearness, answers(support, given, weights, plain=plain)
+            yield nearness, answers(support, of_events, weights, plain=plain)
 
     @cached_property
     def _nearness(self) -> Interpolation:
@@ -193,6 +193,6 @@ def _share(scores: Evidence, size: np.ndarray) -> Evidence:
         return scores
     np.maximum(scores.data, 0.0, out=scores.data)
     owners = np.repeat(np.arange(len(size)), np.diff(scores.indptr))
-    whole = np.bincount(owners, scores.data, len(size))
-    scores.data *= (size / np.maximum(whole, 1e-20)).astype(np.float32)[owners]
+    totals = np.bincount(owners, scores.data, len(size))
+    scores.data *= (size / np.maximum(totals, 1e-20)).astype(np.float32)[owners]
     return scores

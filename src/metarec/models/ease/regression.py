@@ -36,9 +36,9 @@ def among_head(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
 
 def inverse_of(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     """[H, H] inverse of the Gram matrix with `diagonal` as its diagonal."""
-    whole = torch.from_numpy(gram.copy())
-    whole.diagonal().copy_(torch.from_numpy(diagonal))
-    return np.asarray(torch.cholesky_inverse(torch.linalg.cholesky(whole)).numpy())
+    matrix = torch.from_numpy(gram.copy())
+    matrix.diagonal().copy_(torch.from_numpy(diagonal))
+    return np.asarray(torch.cholesky_inverse(torch.linalg.cholesky(matrix)).numpy())
 
 
 def among_few_users(events: sp.csr_matrix, diagonal: np.ndarray) -> np.ndarray:

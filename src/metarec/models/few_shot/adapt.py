@@ -110,16 +110,16 @@ def adapt(
     """
     training = torch.is_grad_enabled() and any(value.requires_grad for value in prior.values())
     keeps_graph = training and not config.first_order
-    known = prior if training else {name: value.detach() for name, value in prior.items()}
-    resting = {name: value for name, value in known.items() if not config.moves(name)}
-    moved = _Moved.start(known, config, tasks)
+    base = prior if training else {name: value.detach() for name, value in prior.items()}
+    resting = {name: value for name, value in base.items() if not config.moves(name)}
+    moved = _Moved.start(base, config, tasks)
     with torch.enable_grad():
         for step in range(config.inner_steps):
             if not training:
                 moved = moved.afresh()
             watched = Watched({**resting, **moved.params, **moved.factors}, moved.weights, tasks)
             moves = _moves(support_loss(watched), moved.params, watched, config, keeps_graph)
-            moved = _after(moved, moves, known, config, step)
+            moved = _after(moved, moves, base, config, step)
     params = moved.by_name()
     return params if training else {name: value.detach() for name, value in params.items()}
 
@@ -136,9 +136,9 @@ class _Moved:
     """Weights of linear layers by LAYER: shared as long as possible, then [tasks, ...]."""
 
     @classmethod
-    def start(cls, known: Params, config: AdaptConfig, tasks: int) -> _Moved:
+    def start(cls, base: Params, config: AdaptConfig, tasks: int) -> _Moved:
         """Return the state at the prior."""
-        moving = {name: value for name, value in known.items() if config.moves(name)}
+        moving = {name: value for name, value in base.items() if config.moves(name)}
         weights = {name for name, value in moving.items() if _is_weight(name, value)}
         return cls(
             params={
@@ -147,7 +147,7 @@ class _Moved:
                 if name not in weights
             },
             factors={},
-            weights={name.removesuffix(WEIGHT): known[name] for name in known if name in weights},
+            weights={name.removesuffix(WEIGHT): base[name] for name in base if name in weights},
         )
 
     def afresh(self) -> _Moved:
@@ -201,21 +201,21 @@ def _moves(
     )
 
 
-def _after(moved: _Moved, moves: _Moves, known: Params, config: AdaptConfig, step: int) -> _Moved:
+def _after(moved: _Moved, moves: _Moves, base: Params, config: AdaptConfig, step: int) -> _Moved:
     """Return the state after this step."""
     params = {
-        name: value + _paced(known, name, config, step, moves.params[name])
+        name: value + _paced(base, name, config, step, moves.params[name])
         for name, value in moved.params.items()
     }
     factors, weights = dict(moved.factors), dict(moved.weights)
     for layer, left in moves.left.items():
         name, right = layer + WEIGHT, moves.right[layer]
         if _keeps_factors(config, left, right):
-            paced = _paced(known, name, config, step, right)
+            paced = _paced(base, name, config, step, right)
             factors |= _longer(factors, layer, left.transpose(1, 2), paced)
         else:
-            whole = torch.bmm(left.transpose(1, 2), right)
-            weights[layer] = weights[layer] + _paced(known, name, config, step, whole)
+            update = torch.bmm(left.transpose(1, 2), right)
+            weights[layer] = weights[layer] + _paced(base, name, config, step, update)
     return _Moved(params=params, factors=factors, weights=weights)
 
 
@@ -232,12 +232,12 @@ def stacked(prior: Params, adapted: Params) -> Params:
     """Return the parameters that adapted, [tasks, ...] each, under the prior's own names, with
     factors multiplied out.
     """
-    whole = {name: value for name, value in adapted.items() if name in prior}
+    params = {name: value for name, value in adapted.items() if name in prior}
     for name in (name.removesuffix(".left") for name in adapted if name.endswith(".left")):
-        whole[name + WEIGHT] = (
+        params[name + WEIGHT] = (
             prior[name + WEIGHT] + adapted[f"{name}.left"] @ adapted[f"{name}.right"]
         )
-    return whole
+    return params
 
 
 def _concat(rows: list[Tensor]) -> Tensor:
@@ -254,13 +254,13 @@ def _keeps_factors(config: AdaptConfig, left: Tensor, right: Tensor) -> bool:
     `rows_asked` is known, cost less on these rows.
     """
     rank = left.shape[1] * config.inner_steps
-    apart, whole = rank * (left.shape[2] + right.shape[2]), left.shape[2] * right.shape[2]
+    apart, full = rank * (left.shape[2] + right.shape[2]), left.shape[2] * right.shape[2]
     if config.rates == "per_weight":
         return False
     if config.rows_asked is None:
-        return apart <= whole
+        return apart <= full
     rows = config.rows_asked if config.inner_steps == 1 else max(config.rows_asked, left.shape[1])
-    return rows * apart <= (rows + rank) * whole
+    return rows * apart <= (rows + rank) * full
 
 
 def _paced(prior: Params, name: str, config: AdaptConfig, step: int, move: Tensor) -> Tensor:

@@ -36,12 +36,12 @@ def start_of(learner: Learner, items: ItemFeatures, profile: int, draw: torch.Ge
     """
     if not is_added(learner):
         return learner.init(items, profile, draw)
-    found: Any = call(KIND, learner, "init", items, profile, draw)
-    if not _are_parameters(found) or not found:
-        said = "gave no prior from init; return a dict of float tensors by name, at least one"
-        raise broken(KIND, learner, said)
-    check_prior(learner, found, "from init")
-    kept: Prior = found
+    result: Any = call(KIND, learner, "init", items, profile, draw)
+    if not _are_parameters(result) or not result:
+        message = "gave no prior from init; return a dict of float tensors by name, at least one"
+        raise broken(KIND, learner, message)
+    check_prior(learner, result, "from init")
+    kept: Prior = result
     return kept
 
 
@@ -78,12 +78,12 @@ def loss_of(
     if not is_added(learner):
         return learner.loss(prior, batch, question, items, draw)
     before = _sums(prior, batch.support)
-    found: Any = call(KIND, learner, "loss", prior, batch, question, items, draw)
+    result: Any = call(KIND, learner, "loss", prior, batch, question, items, draw)
     _check_unchanged(learner, before, _sums(prior, batch.support), "loss")
-    wrong = _wrong_in_loss(found)
+    wrong = _wrong_in_loss(result)
     if wrong:
         raise broken(KIND, learner, f"gave a loss {wrong}")
-    kept: Tensor = found
+    kept: Tensor = result
     return kept
 
 
@@ -97,12 +97,12 @@ def adapted_of(learner: Learner, prior: Prior, support: Support, items: ItemFeat
     if not is_added(learner):
         return learner.adapt(prior, support, items)
     before = _sums(prior, support)
-    found: Any = call(KIND, learner, "adapt", prior, support, items)
+    result: Any = call(KIND, learner, "adapt", prior, support, items)
     _check_unchanged(learner, before, _sums(prior, support), "adapt")
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        said = f"gave {type(found).__name__} from adapt; return a dict of tensors by name"
-        raise broken(KIND, learner, said)
-    for name, value in found.items():
+    if not isinstance(result, Mapping) or not all(isinstance(v, Tensor) for v in result.values()):
+        message = f"gave {type(result).__name__} from adapt; return a dict of tensors by name"
+        raise broken(KIND, learner, message)
+    for name, value in result.items():
         if not value.ndim or len(value) != len(support):
             raise broken(
                 KIND,
@@ -111,9 +111,9 @@ def adapted_of(learner: Learner, prior: Prior, support: Support, items: ItemFeat
                 "tasks; the first axis is the tasks",
             )
         if bool(value.isnan().any()):
-            said = f"gave NaN as {name!r} from adapt; give numbers"
-            raise broken(KIND, learner, said)
-    return dict(found)
+            message = f"gave NaN as {name!r} from adapt; give numbers"
+            raise broken(KIND, learner, message)
+    return dict(result)
 
 
 def scores_of(
@@ -127,21 +127,21 @@ def scores_of(
     """
     if not is_added(learner):
         return learner.score(prior, params, items)
-    found: Any = call(KIND, learner, "score", prior, params, items)
-    if not isinstance(found, Tensor) or not found.is_floating_point():
-        said = f"gave scores of type {_type_of(found)}; return a tensor of floats"
-        raise broken(KIND, learner, said)
-    wanted = (n_tasks, len(items))
-    if tuple(found.shape) != wanted:
+    result: Any = call(KIND, learner, "score", prior, params, items)
+    if not isinstance(result, Tensor) or not result.is_floating_point():
+        message = f"gave scores of type {_type_of(result)}; return a tensor of floats"
+        raise broken(KIND, learner, message)
+    expected_shape = (n_tasks, len(items))
+    if tuple(result.shape) != expected_shape:
         raise broken(
             KIND,
             learner,
-            f"gave scores of shape {tuple(found.shape)} for {wanted[0]} tasks and {wanted[1]} "
-            f"items; give {wanted}",
+            f"gave scores of shape {tuple(result.shape)} for {expected_shape[0]} tasks and "
+            f"{expected_shape[1]} items; give {expected_shape}",
         )
-    if not bool(found.isfinite().all()):
+    if not bool(result.isfinite().all()):
         raise broken(KIND, learner, "gave NaN or infinite values as scores; give finite numbers")
-    return found
+    return result
 
 
 def check(
@@ -174,17 +174,17 @@ def check(
         raise broken(KIND, learner, "gives other scores when asked again; draw in init and loss")
     alone = [scores(users.users(sample[[one]]), facts[[one]]) for one in sample]
     if not _same(np.concatenate(alone), before):
-        said = "gives a user other scores beside longer histories; leave out what is not is_real"
-        raise broken(KIND, learner, said)
+        message = "gives a user other scores beside longer histories; leave out what is not is_real"
+        raise broken(KIND, learner, message)
     changed = {
         "rating": (replace(users, values=users.values[::-1].copy()), facts),
         "order": (users.taken(_turned(users), users.offsets), facts),
         "profile": (users, facts[::-1].copy()),
     }
-    for what, given in changed.items():
-        if what not in reads and not _same(scores(*given), before):
-            said = f"reads {what!r} of requests, which its Method leaves out; name it in `reads`"
-            raise broken(KIND, learner, said)
+    for what, request in changed.items():
+        if what not in reads and not _same(scores(*request), before):
+            message = f"reads {what!r} of requests, which its Method leaves out; name it in `reads`"
+            raise broken(KIND, learner, message)
 
 
 def _turned(users: Histories) -> np.ndarray:
@@ -198,35 +198,35 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=0, atol=slack))
 
 
-def _are_parameters(found: object) -> bool:
-    return isinstance(found, Mapping) and all(
+def _are_parameters(values: object) -> bool:
+    return isinstance(values, Mapping) and all(
         isinstance(name, str) and isinstance(value, Tensor) and value.is_floating_point()
-        for name, value in found.items()
+        for name, value in values.items()
     )
 
 
-def _type_of(found: object) -> str:
-    return str(found.dtype) if isinstance(found, Tensor) else type(found).__name__
+def _type_of(result: object) -> str:
+    return str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
 
 
-def _wrong_in_loss(found: object) -> str:
+def _wrong_in_loss(loss: object) -> str:
     """Return what is wrong with a loss and what to do about it; empty where nothing is."""
     way_out = "return a scalar tensor computed from the prior"
-    if not isinstance(found, Tensor):
-        return f"of type {type(found).__name__}; {way_out}"
-    if found.ndim:
-        return f"of shape {tuple(found.shape)}; {way_out}"
-    if not found.requires_grad:
+    if not isinstance(loss, Tensor):
+        return f"of type {type(loss).__name__}; {way_out}"
+    if loss.ndim:
+        return f"of shape {tuple(loss.shape)}; {way_out}"
+    if not loss.requires_grad:
         return f"without a gradient; {way_out}"
-    if not bool(found.isfinite()):
-        return f"of {float(found.detach()):g}; keep it and its gradient finite, or lower outer_lr"
+    if not bool(loss.isfinite()):
+        return f"of {float(loss.detach()):g}; keep it and its gradient finite, or lower outer_lr"
     return ""
 
 
 def _check_unchanged(learner: Learner, before: list[int], after: list[int], method: str) -> None:
     if before != after:
-        said = f"changed the prior or the support in {method}; copy before you write"
-        raise broken(KIND, learner, said)
+        message = f"changed the prior or the support in {method}; copy before you write"
+        raise broken(KIND, learner, message)
 
 
 def _sums(prior: Prior, support: Support) -> list[int]:

@@ -37,8 +37,8 @@ def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ri
     pair = is_real.unsqueeze(-1) & is_real.unsqueeze(-2)
     matrix = kernel * pair + noise * _eye(kernel)
     factor = torch.linalg.cholesky(matrix)
-    known = (targets * is_real).unsqueeze(-1)
-    solved = _Solve.apply(matrix, known, factor.detach())  # type: ignore[no-untyped-call]
+    real_targets = (targets * is_real).unsqueeze(-1)
+    solved = _Solve.apply(matrix, real_targets, factor.detach())  # type: ignore[no-untyped-call]
     weights = solved.squeeze(-1)
     return Ridge(weights=weights, factor=factor)
 

@@ -101,10 +101,10 @@ class FittedLearner:
             profile=behavior.profiles.shape[1],
             validate=quality if validate else None,
         )
-        found = replace(draft, prior=prior)
-        reads, learned = found.method.reads, behavior.histories
-        check(found.learner, reads, found.scores, learned, behavior.profiles)
-        return found
+        fitted = replace(draft, prior=prior)
+        reads, learned = fitted.method.reads, behavior.histories
+        check(fitted.learner, reads, fitted.scores, learned, behavior.profiles)
+        return fitted
 
     def _tasks(self, behavior: Behavior, config: Training) -> FewShotTasks:
         """Return the tasks of the training users, with values in the learner's view."""
@@ -197,8 +197,8 @@ class FittedLearner:
             with torch.no_grad():
                 params = adapted_of(learner, self.prior, self.support(some, profiles), self._served)
                 items_read = self._served if items is None else self._served.take(on_device(items))
-                found = scores_of(learner, self.prior, params, items_read, len(some))
-                return in_memory(found)
+                scores = scores_of(learner, self.prior, params, items_read, len(some))
+                return in_memory(scores)
 
         n_asked = len(self.items) if items is None else len(items)
         parts = parts_of(histories.lengths, n_asked)
@@ -315,13 +315,13 @@ def parts_of(lengths: np.ndarray, n_items: int) -> list[np.ndarray]:
         return [np.arange(len(lengths))]
     order = np.argsort(lengths, kind="stable")
     pairs = lengths[order].astype(np.int64) ** 2
-    most = np.maximum(1, np.minimum(CELLS // max(n_items, 1), PAIRS // np.maximum(pairs, 1)))
+    max_users = np.maximum(1, np.minimum(CELLS // max(n_items, 1), PAIRS // np.maximum(pairs, 1)))
     parts = []
     while len(order):
-        fits = np.arange(1, len(order) + 1) <= most
+        fits = np.arange(1, len(order) + 1) <= max_users
         count = max(1, int(fits.sum()))  # the longest support decides, and lengths ascend
         parts.append(order[:count])
-        order, most = order[count:], most[count:]
+        order, max_users = order[count:], max_users[count:]
     return parts
 
 

@@ -50,14 +50,14 @@ class ItemColumns:
         liked = histories.where(behavior.is_liked(histories))
         counted = behavior.targets if behavior.is_ordered else liked
         counts = np.bincount(counted.items, minlength=behavior.n_items)
-        known = np.bincount(liked.items, minlength=behavior.n_items) >= config.known_from
+        is_known = np.bincount(liked.items, minlength=behavior.n_items) >= config.known_from
         popularity = np.log(counts + 0.5)
-        popularity = (popularity - (popularity[known].mean() if known.any() else 0.0)).astype(
+        popularity = (popularity - (popularity[is_known].mean() if is_known.any() else 0.0)).astype(
             np.float32
         )
-        met = liked.matrix(behavior.n_items)
+        likes = liked.matrix(behavior.n_items)
         factors = unit_scaled(
-            collaborative_factors(met, config.factors, rng=rng, damping=config.factor_damping)
+            collaborative_factors(likes, config.factors, rng=rng, damping=config.factor_damping)
         )
         center = behavior.content.mean(0).astype(np.float32)
         projection = _leading(behavior.content - center, config.content_columns)
@@ -69,13 +69,13 @@ class ItemColumns:
             cold=np.zeros((projection.shape[1] + 1, factors.shape[1] + 1), np.float32),
         )
         projected = columns.content(behavior.content)
-        targets = np.concatenate([factors, popularity[:, None]], axis=1)[known]
+        targets = np.concatenate([factors, popularity[:, None]], axis=1)[is_known]
         pull = config.content_regularization
-        cold = from_content(projected[known], targets, pull).astype(np.float32)
+        cold = from_content(projected[is_known], targets, pull).astype(np.float32)
         predicted = with_one(projected) @ cold
         return cls(
-            factors=np.where(known[:, None], factors, predicted[:, :-1]).astype(np.float32),
-            popularity=np.where(known, popularity, predicted[:, -1]).astype(np.float32),
+            factors=np.where(is_known[:, None], factors, predicted[:, :-1]).astype(np.float32),
+            popularity=np.where(is_known, popularity, predicted[:, -1]).astype(np.float32),
             center=center,
             projection=projection,
             cold=cold,
@@ -111,12 +111,12 @@ class ItemColumns:
             else np.concatenate([factors, projected], axis=1).astype(np.float32)
         )
         trained = on_device(columns[: len(self.factors)])
-        known = ItemFeatures.of(trained, rng=rng, anchors=anchors)
+        of_training = ItemFeatures.of(trained, rng=rng, anchors=anchors)
         return ItemFeatures(
             columns=on_device(columns),
             bias=on_device(popularity),
-            anchors=known.anchors,
-            anchor_weights=known.anchor_weights,
+            anchors=of_training.anchors,
+            anchor_weights=of_training.anchor_weights,
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -140,14 +140,14 @@ class ItemColumns:
         )
 
 
-def _leading(centered: np.ndarray, most: int) -> np.ndarray:
-    """Return up to `most` principal directions [C, P], scaled so that projected rows have mean
-    square length 1.
+def _leading(centered: np.ndarray, max_columns: int) -> np.ndarray:
+    """Return up to `max_columns` principal directions [C, P], scaled so that projected rows have
+    mean square length 1.
     """
     if not centered.size or not np.abs(centered).max() > 0:
         return np.zeros((centered.shape[1], 0), np.float32)
     _, directions = np.linalg.eigh(centered.T.astype(np.float64) @ centered)
-    leading = directions[:, ::-1][:, :most]
+    leading = directions[:, ::-1][:, :max_columns]
     length = np.sqrt(np.square(centered @ leading).sum(1).mean())
     return np.asarray(leading / length, dtype=np.float32)
 

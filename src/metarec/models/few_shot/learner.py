@@ -210,10 +210,10 @@ def ranking_loss(scores: Tensor, query: Query, log_weights: Tensor | None = None
         log_weights: [N] log of the number of items that each scored one represents, where they are
             a sample.
     """
-    whole = scores if log_weights is None else scores + log_weights
+    logits = scores if log_weights is None else scores + log_weights
     if query.is_candidate is not None:
-        whole = whole.masked_fill(~query.is_candidate, -torch.inf)
-    surprise = torch.logsumexp(whole, dim=-1, keepdim=True) - scores.gather(1, query.items)
+        logits = logits.masked_fill(~query.is_candidate, -torch.inf)
+    surprise = torch.logsumexp(logits, dim=-1, keepdim=True) - scores.gather(1, query.items)
     return (surprise * query.is_real).sum() / query.is_real.sum().clamp(min=1)
 
 
@@ -242,9 +242,9 @@ def support_ranking_loss(
         support: the tasks' support, for its mask.
         strength: [B, S] weight of each event, 0 or more.
     """
-    whole = torch.logsumexp(anchor_scores + anchor_weights, dim=-1, keepdim=True)
+    total = torch.logsumexp(anchor_scores + anchor_weights, dim=-1, keepdim=True)
     # The event itself is added to the anchors, so that its probability is below 1.
-    return task_mean((torch.logaddexp(whole, scores) - scores) * strength, support.is_real)
+    return task_mean((torch.logaddexp(total, scores) - scores) * strength, support.is_real)
 
 
 def support_rating_loss(scores: Tensor, support: Support) -> Tensor:

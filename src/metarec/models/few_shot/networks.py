@@ -48,10 +48,10 @@ def _both_scores(
     body: Body, params: Params, support: Support, items: ItemFeatures
 ) -> tuple[Tensor, Tensor]:
     """Return the scores of the support and of the anchors by the body's own `keep` and `score`."""
-    whole = params | body.keep(params, support, items)
+    merged = params | body.keep(params, support, items)
     rows = items.take(support.items), items.take(items.anchors)
-    own, anchors = (body.score(whole, some) for some in rows)
-    return own, anchors
+    scores, anchors = (body.score(merged, some) for some in rows)
+    return scores, anchors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,12 @@ class MLPBody:
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Params:
         """Return weights of the embeddings and layers, and a context of zero."""
-        width, known = (
+        width, profile_width = (
             (self.embed, self.embed if profile else 0) if self.embed else (items.width, profile)
         )
-        params = MLPHead(width=width, hidden=self.hidden, context=known + self.context).init(draw)
+        params = MLPHead(
+            width=width, hidden=self.hidden, context=profile_width + self.context
+        ).init(draw)
         if self.embed:
             params |= new_linear("embed", items.width, self.embed, draw, bias=False)
             params |= (

@@ -53,14 +53,14 @@ class LearnedConfig(Training):
 
 @cache
 def _kind_of(name: str, method: Method) -> type[LearnedConfig]:
-    own = [
+    settings = [
         (setting, type(one.default), one)
         for setting, one in own_settings(method).items()
         if setting not in _OF_TRAINING
     ]
     return make_dataclass(
         f"LearnedConfig[{name}]",
-        own,
+        settings,
         bases=(LearnedConfig,),
         namespace={"method": name, "__doc__": f"Of `{name}`.", "__module__": __name__},
         frozen=True,

@@ -132,17 +132,17 @@ class FewShotTasks:
 
     @cached_property
     def _eligible(self) -> np.ndarray:
-        wanted = (
+        is_query = (
             (self.histories.values > 0) & self.histories.is_target
             if self.liked_only
             else np.ones(len(self.histories.items), bool)
         )
         if self.in_order:
-            wanted = wanted & (
+            is_query = is_query & (
                 self.histories.positions
                 >= np.repeat(self._pools(self.histories), self.histories.lengths)
             )
-        has_query = np.bincount(self.histories.owners[wanted], minlength=len(self.histories)) > 0
+        has_query = np.bincount(self.histories.owners[is_query], minlength=len(self.histories)) > 0
         return np.flatnonzero(has_query & (self.histories.lengths >= 2))
 
     def sample(self, tasks: int, rng: np.random.Generator) -> TaskBatch:

@@ -84,8 +84,8 @@ class Trunks:
             return [in_memory(prior[name]) for prior in priors]
 
         def layer(name: str) -> np.ndarray:
-            own = block_diag(*(weight[:-shared] for weight in weights(name)))
-            return np.vstack([own, np.hstack([weight[-shared:] for weight in weights(name)])])
+            blocks = block_diag(*(weight[:-shared] for weight in weights(name)))
+            return np.vstack([blocks, np.hstack([weight[-shared:] for weight in weights(name)])])
 
         return cls(
             first=np.hstack([layer("item.0.weight"), layer("item.1.weight")]),

@@ -100,9 +100,9 @@ def meta_train(
             watch=None if validate is None else _watch(prior, validate, training.evaluate_every),
             tell=_teller(learner, training, progress),
         )
-    found = best.state or _frozen(prior)
-    check_prior(learner, found, "after training")
-    return found
+    trained = best.state or _frozen(prior)
+    check_prior(learner, trained, "after training")
+    return trained
 
 
 def _teller(

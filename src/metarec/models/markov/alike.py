@@ -66,14 +66,14 @@ class Alike:
         return sp.csr_matrix(cells, shape)
 
 
-def _nearest(directions: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(directions: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """[M, most] the nearest items to each except itself, and their cosines."""
     nearest = []
     for start in range(0, len(directions), BLOCK):
         cosines = directions[start : start + BLOCK] @ directions.T
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -np.inf
         # A copy: a view would keep the order of all items in memory for each block
-        top = np.argpartition(-cosines, most - 1, axis=1)[:, :most].copy()
+        top = np.argpartition(-cosines, n_neighbors - 1, axis=1)[:, :n_neighbors].copy()
         nearest.append((top, np.take_along_axis(cosines, top, axis=1)))
     near, cosines = (np.concatenate(part) for part in zip(*nearest, strict=True))
     return near, cosines

@@ -201,8 +201,8 @@ def _following(behavior: Behavior, recency: float, config: MarkovConfig) -> sp.c
     data, items = np.empty(pairs, np.float32), np.empty(pairs, np.int32)
     offsets, start = [0], 0
     while start < n_items:
-        most = ends[start] + max(1, PAIRS_AT_ONCE // window)
-        end = max(start + 1, int(np.searchsorted(ends, most, side="right")) - 1)
+        limit = ends[start] + max(1, PAIRS_AT_ONCE // window)
+        end = max(start + 1, int(np.searchsorted(ends, limit, side="right")) - 1)
         event = by_item[ends[start] : ends[end]]
         follows = steps <= left[event, None]
         later = (event[:, None] + steps)[follows]

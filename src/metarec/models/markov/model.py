@@ -91,9 +91,9 @@ class Markov:
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N] evidence for every item, sparse if few items have any."""
         support = users.support
-        own = event_weights(support, self.relevant_from, self.config)
+        strengths = event_weights(support, self.relevant_from, self.config)
         ages = ages_of(support)
-        weights = own * self.recency**ages * np.where(ages == 0, 1.0 + self.newest, 1.0)
+        weights = strengths * self.recency**ages * np.where(ages == 0, 1.0 + self.newest, 1.0)
         return answers(support, weights, self.following, out)
 
     def with_content(
@@ -157,8 +157,8 @@ def choose_chain(
     if not tasks:
         return best
     held_out = np.unique(np.concatenate([users for users, _, _ in tasks]))
-    rest = behavior.users(np.setdiff1d(np.arange(len(behavior.histories)), held_out))
-    counts = Counts.of(rest, best.recency, config, near)
+    others = behavior.users(np.setdiff1d(np.arange(len(behavior.histories)), held_out))
+    counts = Counts.of(others, best.recency, config, near)
 
     def quality(chain: Chain, counts: Counts) -> np.ndarray:
         ndcg = [_ndcg(chain, counts, *task[1:]) for task in tasks]
@@ -167,16 +167,18 @@ def choose_chain(
     reached = quality(best, counts)
     for name, values in constants(config).items():
         for value in values[1:]:
-            tried = replace(best, **{name: value})
-            if tried.alike and near is None:
+            candidate = replace(best, **{name: value})
+            if candidate.alike and near is None:
                 continue
             fitted = (
-                counts if tried.recency == counts.recency else counts.again(rest, tried.recency)
+                counts
+                if candidate.recency == counts.recency
+                else counts.again(others, candidate.recency)
             )
-            ndcg = quality(tried, fitted)
+            ndcg = quality(candidate, fitted)
             gain = ndcg - reached
             if gain.mean() > config.min_t * gain.std() / np.sqrt(len(gain)):
-                best, reached, counts = tried, ndcg, fitted
+                best, reached, counts = candidate, ndcg, fitted
             del fitted  # frees memory for the counts of the next recency
     return best
 
@@ -185,8 +187,8 @@ def choosing(users: int, n_items: int, config: MarkovConfig) -> int:
     """Number of held-out users among `users` who choose the constants; 0 where the first values
     stay.
     """
-    most = min(config.held_out, int(config.held_out_share * users), MAX_CELLS // n_items)
-    return most if most >= config.min_held_out else 0
+    n_held_out = min(config.held_out, int(config.held_out_share * users), MAX_CELLS // n_items)
+    return n_held_out if n_held_out >= config.min_held_out else 0
 
 
 def _held_out(
@@ -194,18 +196,18 @@ def _held_out(
 ) -> Iterator[tuple[np.ndarray, Histories, Histories]]:
     """Yield (users, support, wanted) at the end of the support pool, and before the last event."""
     able = np.flatnonzero((behavior.histories.lengths >= 3) & (behavior.targets.lengths > 0))
-    most = choosing(len(able), behavior.n_items, config)
-    if not most:
+    n_held_out = choosing(len(able), behavior.n_items, config)
+    if not n_held_out:
         return
-    users = np.sort(rng.choice(able, most, replace=False))
+    users = np.sort(rng.choice(able, n_held_out, replace=False))
     histories, pools = behavior.histories.users(users), behavior.pools[users]
     yield users, histories.first(pools), behavior.targets.users(users)
     before = histories.lengths - 1
     yield users, histories.first(before), histories.after(before)
 
 
-def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -> np.ndarray:
-    """[B] NDCG of `wanted` among all items outside of `support`."""
+def _ndcg(chain: Chain, counts: Counts, support: Histories, targets: Histories) -> np.ndarray:
+    """[B] NDCG of `targets` among all items outside of `support`."""
     n_items, places = len(counts.total), counts.config.ndcg_places
     newest = support.where(ages_of(support) < counts.config.window)
     pasts = newest.matrix(n_items, chain.recency ** ages_of(newest))
@@ -221,10 +223,10 @@ def _ndcg(chain: Chain, counts: Counts, support: Histories, wanted: Histories) -
     row, keys = top.row[order], (top.row.astype(np.int64) * n_items + top.col)[order]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
     place = np.arange(len(row)) - starts[row]
-    is_hit = (place < places) & np.isin(keys, _keys(wanted, n_items))
+    is_hit = (place < places) & np.isin(keys, _keys(targets, n_items))
     hits = np.zeros((len(support), places), bool)
     hits[row[is_hit], place[is_hit]] = True
-    return ndcg_of_hits(hits, wanted.lengths)
+    return ndcg_of_hits(hits, targets.lengths)
 
 
 def _keys(histories: Histories, n_items: int) -> np.ndarray:

@@ -120,8 +120,8 @@ def moments_of(vectors: np.ndarray, behavior: Behavior) -> list[np.ndarray]:
     ]
     chance = chance_of(vectors, histories)
     return [
-        chosen(vectors, known, last) * counting(known.lengths, chance, last)
-        for known in (*supports, histories)
+        chosen(vectors, support, last) * counting(support.lengths, chance, last)
+        for support in (*supports, histories)
     ]
 
 

@@ -70,9 +70,9 @@ class MedianCurves:
         """
         if not self.corners.shape[1]:
             return steps
-        bent, known = np.array(steps, np.float64), np.minimum(ratings, self.points[-1])
-        for number in set(known.tolist()):
-            rows = known == number
+        bent, n_ratings = np.array(steps, np.float64), np.minimum(ratings, self.points[-1])
+        for number in set(n_ratings.tolist()):
+            rows = n_ratings == number
             bent[rows] = bend(bent[rows], *self._by_ratings.after(number))
         return bent
 
@@ -100,11 +100,15 @@ def median_curve(
         half: [E] whether the event is of a user of the first half.
     """
     corners = _corners(steps, weights)
-    tried = len(SQUARES) + 1
-    absolute, squared, crossed = np.zeros(tried), np.zeros(tried), np.zeros(tried - 1)
+    n_curves = len(SQUARES) + 1
+    absolute, squared, crossed = (
+        np.zeros(n_curves),
+        np.zeros(n_curves),
+        np.zeros(n_curves - 1),
+    )
     for who in (half, ~half):
-        rest = (values[~who] for values in (steps, targets, weights))
-        curves = (corners, *_curves(corners, *rest, pull=PULL / 2))
+        of_training = (values[~who] for values in (steps, targets, weights))
+        curves = (corners, *_curves(corners, *of_training, pull=PULL / 2))
         left = targets[who] - np.stack([bend(steps[who], corners, curve) for curve in curves])
         absolute += np.abs(left) @ weights[who]
         squared += left**2 @ weights[who]
@@ -160,8 +164,8 @@ def _curves(
         for _ in range(ROUNDS):
             error = left - (1 - share) * moved[place] - share * moved[place + 1]
             each = weights * ((1 - square) / np.maximum(np.abs(error), 0.05) + 2 * square)
-            gram, wanted = _normal(each, left, place, share, len(corners))
-            moved = np.linalg.solve(gram + regular, wanted)
+            gram, target = _normal(each, left, place, share, len(corners))
+            moved = np.linalg.solve(gram + regular, target)
         curves.append(_rising(corners, corners + moved))
     return curves
 
@@ -176,8 +180,8 @@ def _normal(
     diagonal = np.bincount(place, before * (1 - share), size)
     diagonal += np.bincount(place + 1, after * share, size)
     beside = np.bincount(place, before * share, size)[:-1]
-    wanted = np.bincount(place, before * left, size) + np.bincount(place + 1, after * left, size)
-    return np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1), wanted
+    target = np.bincount(place, before * left, size) + np.bincount(place + 1, after * left, size)
+    return np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1), target
 
 
 def _joined(
@@ -192,11 +196,11 @@ def _joined(
     of_targets -= of_targets.min(initial=0)
     cells = of_steps * (of_targets.max(initial=0) + 1) + of_targets
     _, cell = np.unique(cells, return_inverse=True)
-    whole = np.maximum(np.bincount(cell, weights), 1e-12)
+    totals = np.maximum(np.bincount(cell, weights), 1e-12)
     return (
-        np.bincount(cell, weights * steps) / whole,
-        np.bincount(cell, weights * targets) / whole,
-        whole,
+        np.bincount(cell, weights * steps) / totals,
+        np.bincount(cell, weights * targets) / totals,
+        totals,
     )
 
 

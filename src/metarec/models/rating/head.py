@@ -117,11 +117,11 @@ class RatingHead:
         behavior, config = behavior.rated(), config or cls.config
         folds = folds_of(behavior, rng, config)
         damping = choose_damping(behavior, folds, config)
-        heads = [cls._kernel(behavior, rest, damping, rng, config) for rest, _ in folds]
+        heads = [cls._kernel(behavior, training, damping, rng, config) for training, _ in folds]
         pulls = heads[0].worth_telling(behavior.users(folds[0][0]))
         heads = [
-            head.knowing(behavior.users(rest), pulls)
-            for head, (rest, _) in zip(heads, folds, strict=True)
+            head.knowing(behavior.users(training), pulls)
+            for head, (training, _) in zip(heads, folds, strict=True)
         ]
         rows = min(
             (
@@ -196,8 +196,10 @@ class RatingHead:
         pull = None
         if behavior.profiles.any():
             pull = equations.best_pull(config.profile_regularization)
-        known = self.knowing(behavior, Pulls(profile=pull, choices=None))
-        equations = equations.beside(known.prior.of(behavior.profiles, len(behavior.histories)))
+        with_profile = self.knowing(behavior, Pulls(profile=pull, choices=None))
+        equations = equations.beside(
+            with_profile.prior.of(behavior.profiles, len(behavior.histories))
+        )
         equations = equations.along(moments_of(self._choices(behavior), behavior))
         choices = equations.best_pull(config.choice_regularization, CLEAR)
         return Pulls(profile=pull, choices=choices)
@@ -209,9 +211,9 @@ class RatingHead:
         equations, prior = self._profile_equations(behavior), self.prior
         if pulls.profile is not None:
             prior = ProfilePrior.fit(equations, pulls.profile)
-        known = replace(self, prior=prior)
+        with_profile = replace(self, prior=prior)
         if pulls.choices is None:
-            return known
+            return with_profile
         vectors = self._choices(behavior)
         equations = equations.beside(prior.of(behavior.profiles, len(behavior.histories)))
         choices = ChoicePrior.fit(
@@ -221,7 +223,7 @@ class RatingHead:
             behavior.horizon.support_sizes,
             pulls.choices,
         )
-        return replace(known, choices=choices)
+        return replace(with_profile, choices=choices)
 
     def _choices(self, behavior: Behavior) -> np.ndarray:
         rng = np.random.default_rng(0)  # the decomposition converges, whatever the seed
@@ -237,7 +239,7 @@ class RatingHead:
             offset_variance=self.offset_variance,
             noise=self.config.noise,
             weights=behavior.weights_of(np.arange(len(histories))),
-            most=self.config.profile_directions,
+            max_directions=self.config.profile_directions,
         )
 
     def process(

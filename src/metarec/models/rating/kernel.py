@@ -79,12 +79,12 @@ def folds_of(
     rng.shuffle(users)
     everyone = np.arange(len(lengths))
     if len(behavior.histories.items) > config.few_events:
-        most = min(config.held_out, max(1, len(users) // 3))
-        parts = [users[:most]] if len(users) else []
+        n_held_out = min(config.held_out, max(1, len(users) // 3))
+        parts = [users[:n_held_out]] if len(users) else []
     else:
         parts = [part for part in np.array_split(users, config.folds) if len(part)]
     folds = [(np.setdiff1d(everyone, part), part) for part in parts or [everyone[:1]]]
-    return [(rest if len(rest) else everyone, part) for rest, part in folds]
+    return [(training if len(training) else everyone, part) for training, part in folds]
 
 
 def unit_of(behavior: Behavior) -> float:
@@ -101,18 +101,18 @@ def choose_damping(
     """Return the `item_damping` with the least absolute error of held-out users' ratings, predicted
     by item offsets and the users' own offsets.
     """
-    unit, tried = unit_of(behavior), config.item_damping
-    errors = np.zeros(len(tried))
-    for rest, part in folds:
-        known = behavior.users(rest)
+    unit, dampings = unit_of(behavior), config.item_damping
+    errors = np.zeros(len(dampings))
+    for users, part in folds:
+        training = behavior.users(users)
         query = behavior.histories.users(part).after(behavior.pools[part])
         if not len(query.items):
-            return tried[0]
-        for place, damping in enumerate(tried):
-            left = offsets_of_ratings(known, damping, unit, config).residuals(query)
+            return dampings[0]
+        for place, damping in enumerate(dampings):
+            left = offsets_of_ratings(training, damping, unit, config).residuals(query)
             size = np.abs(left) / np.maximum(query.lengths, 1)[query.owners]
             errors[place] += float(behavior.weights_of(part)[query.owners] @ size)
-    return tried[int(errors.argmin())]
+    return dampings[int(errors.argmin())]
 
 
 def offsets_of_ratings(
@@ -146,17 +146,17 @@ def started_by_content(
     left = offsets.above_items(histories) - offsets.users(histories)[histories.owners]
     counts = np.bincount(histories.items, weights, n_items)
     sums = np.bincount(histories.items, weights * left, n_items) + counts * offsets.items
-    met, whole = counts > 0, np.maximum(counts + damping, 1e-12)
-    columns = np.column_stack([content[met], np.log(counts[met])])
-    middle = counts[met] @ columns / max(counts.sum(), 1e-12)
+    has_ratings, damped = counts > 0, np.maximum(counts + damping, 1e-12)
+    columns = np.column_stack([content[has_ratings], np.log(counts[has_ratings])])
+    middle = counts[has_ratings] @ columns / max(counts.sum(), 1e-12)
     columns = np.column_stack([columns - middle, np.ones(len(columns))])
-    confidence = (counts / whole)[met, None]
+    confidence = (counts / damped)[has_ratings, None]
     gram = columns.T @ (columns * confidence) + config.content_pull * np.eye(columns.shape[1])
-    solved = np.linalg.solve(gram, columns.T @ (sums / whole)[met])
+    solved = np.linalg.solve(gram, columns.T @ (sums / damped)[has_ratings])
     by_content = np.append(solved[:-2], -middle[:-1] @ solved[:-2]).astype(np.float32)
     start = content @ by_content[:-1] + by_content[-1]
-    start[met] += columns[:, -2:] @ solved[-2:]
-    return replace(offsets, items=(sums + damping * start) / whole), by_content
+    start[has_ratings] += columns[:, -2:] @ solved[-2:]
+    return replace(offsets, items=(sums + damping * start) / damped), by_content
 
 
 def factors_of(
@@ -191,22 +191,22 @@ def _maximized(
     first, second = np.triu_indices(dim + 1)
     products = rows[:, first] * rows[:, second]
     unit = np.eye(dim + 1)
-    moments, wanted = np.zeros_like(products), np.zeros_like(rows)
+    moments, targets = np.zeros_like(products), np.zeros_like(rows)
     total = np.zeros(len(first))
     for start in range(0, chosen.shape[0], ROWS_AT_ONCE):
         users = slice(start, start + ROWS_AT_ONCE)
-        met, rated = chosen[users], values[users]
-        variance = np.linalg.inv(unit + _square(met @ products, dim + 1) / config.noise)
+        is_rated, rated = chosen[users], values[users]
+        variance = np.linalg.inv(unit + _square(is_rated @ products, dim + 1) / config.noise)
         mean = np.einsum("ufg,ug->uf", variance, rated @ rows) / config.noise
         likely = variance[:, first, second] + mean[:, first] * mean[:, second]
-        moments += met.T @ likely.astype(np.float32)
-        wanted += rated.T @ mean.astype(np.float32)
+        moments += is_rated.T @ likely.astype(np.float32)
+        targets += rated.T @ mean.astype(np.float32)
         total += likely.sum(0)
     pull = config.factor_regularization * np.eye(dim)
     for start in range(0, n_items, ROWS_AT_ONCE):
         items = slice(start, start + ROWS_AT_ONCE)
         grams = _square(moments[items], dim + 1)
-        left = wanted[items, :dim] - offset * grams[:, :dim, dim]
+        left = targets[items, :dim] - offset * grams[:, :dim, dim]
         rows[items, :dim] = np.linalg.solve(grams[:, :dim, :dim] + pull, left[..., None])[..., 0]
     spread = _square(total[None] / chosen.shape[0], dim + 1)[0, :dim, :dim]
     return np.asarray(rows[:, :dim] @ np.linalg.cholesky(spread), np.float32)
@@ -215,7 +215,7 @@ def _maximized(
 def _square(halves: np.ndarray, dim: int) -> np.ndarray:
     """Return symmetric matrices [M, dim, dim] from their upper triangles [M, dim (dim + 1) / 2]."""
     first, second = np.triu_indices(dim)
-    whole = np.empty((len(halves), dim, dim), np.float64)
-    whole[:, first, second] = halves
-    whole[:, second, first] = halves
-    return whole
+    matrices = np.empty((len(halves), dim, dim), np.float64)
+    matrices[:, first, second] = halves
+    matrices[:, second, first] = halves
+    return matrices

@@ -49,5 +49,5 @@ def weighted(start: np.ndarray, features: np.ndarray) -> np.ndarray:
     factors = start.shape[1] - 1
     if not factors:
         return np.zeros(features.shape[:2], np.float32)
-    known = features[..., :factors] @ start[:, :factors, None]
-    return np.asarray(known[..., 0] + start[:, factors:])
+    products = features[..., :factors] @ start[:, :factors, None]
+    return np.asarray(products[..., 0] + start[:, factors:])

@@ -84,15 +84,16 @@ class ProfileEquations:
         offset_variance: float,
         noise: float,
         weights: np.ndarray,
-        most: int,
+        max_directions: int,
     ) -> ProfileEquations:
         """Build the equations from `residuals` [E] (ratings less mean and item offset, in steps),
-        profiles [U, P] and item factors [N, F], along up to `most` directions of the profiles.
+        profiles [U, P] and item factors [N, F], along up to `max_directions` directions of the
+        profiles.
         """
         middle = np.average(profiles, axis=0, weights=weights)
         constants = np.append(np.ones(factors.shape[1]), offset_variance**0.5)
         centered = (profiles - middle) * profiles.any(axis=1, keepdims=True)
-        directions = _widest(centered, weights, most)
+        directions = _widest(centered, weights, max_directions)
         features = np.column_stack([factors, np.ones(len(factors))]) * constants
         certainty, evidence = _of_users(histories, residuals, features, noise)
         return cls(
@@ -169,16 +170,16 @@ class ProfileEquations:
         return np.mean(np.stack(grams), axis=0), np.mean(np.stack(targets), axis=0)
 
 
-def _widest(centered: np.ndarray, weights: np.ndarray, most: int) -> np.ndarray:
-    """Return [P, D] up to `most` principal directions of the standardized columns; linearly
-    dependent ones are left out.
+def _widest(centered: np.ndarray, weights: np.ndarray, max_directions: int) -> np.ndarray:
+    """Return [P, D] up to `max_directions` principal directions of the standardized columns;
+    linearly dependent ones are left out.
     """
     spread = np.sqrt(np.average(centered**2, axis=0, weights=weights))
     scale = np.where(spread > 0, 1.0 / np.maximum(spread, 1e-6), 0.0)
     scaled = centered * scale
     sizes, directions = np.linalg.eigh((scaled * weights[:, None]).T @ scaled / weights.sum())
     kept = np.flatnonzero(sizes > 1e-6 * max(float(sizes.max(initial=0.0)), 1e-12))
-    return np.asarray(scale[:, None] * directions[:, kept[-most:]])
+    return np.asarray(scale[:, None] * directions[:, kept[-max_directions:]])
 
 
 def _of_users(

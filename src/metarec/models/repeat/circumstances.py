@@ -70,13 +70,13 @@ class Circumstances:
         """
         if not codes.shape[1]:
             return None
-        found = None
+        total = None
         for column in np.flatnonzero(self.is_read):
-            own = codes[:, column]
-            if own.any():
-                added = self.lifts[self.starts[column] + own[owners], items]
-                found = added if found is None else found + added
-        return found
+            of_users = codes[:, column]
+            if of_users.any():
+                added = self.lifts[self.starts[column] + of_users[owners], items]
+                total = added if total is None else total + added
+        return total
 
     def with_items(self, n_items: int) -> Circumstances:
         """Return those of a larger catalog; nothing is known of the circumstances of new items."""
@@ -136,9 +136,9 @@ class Repeats:
         scores: np.ndarray,
         codes: np.ndarray,
         rng: np.random.Generator,
-        most: int,
+        max_repeats: int,
     ) -> Repeats:
-        """Draw samples at random until they have `most` repeats.
+        """Draw samples at random until they have `max_repeats` repeats.
 
         Args:
             way: samples of training users.
@@ -150,15 +150,15 @@ class Repeats:
         rank = rng.permutation(len(way.known))[samples]
         order = np.argsort(rank, kind="stable")
         first = np.searchsorted(rank[order], rank[order])
-        order = order[np.arange(len(order)) - first < MAX_OF_SAMPLE][:most]
+        order = order[np.arange(len(order)) - first < MAX_OF_SAMPLE][:max_repeats]
         chosen, samples = mixed[order], samples[order]
-        own = way.known.users(samples)
-        shift = own.offsets[:-1] - way.known.offsets[samples]
-        at = np.arange(len(own.items)) - np.repeat(shift, own.lengths)
+        sampled = way.known.users(samples)
+        shift = sampled.offsets[:-1] - way.known.offsets[samples]
+        at = np.arange(len(sampled.items)) - np.repeat(shift, sampled.lengths)
         return cls(
             base=scores[at],
-            items=own.items,
-            owners=own.owners,
+            items=sampled.items,
+            owners=sampled.owners,
             taken=way.taken[chosen] + shift,
             codes=codes[way.events[chosen]],
             samples=samples,
@@ -192,20 +192,20 @@ class Repeats:
 def codes_of(events: Events, acts: Acts) -> np.ndarray:
     """[E, C] codes of the circumstances of each event; 0 where `acts` does not have the event."""
     keys = ["owner", "item", "time"]
-    known = pl.DataFrame(
+    known_acts = pl.DataFrame(
         {"owner": acts.owners, "item": acts.items, "time": acts.times}
     ).with_row_index("row")
-    asked = pl.DataFrame({"owner": events.owners, "item": events.items, "time": events.times})
-    rows = asked.join(
-        known.unique(keys, keep="first", maintain_order=True),
+    query = pl.DataFrame({"owner": events.owners, "item": events.items, "time": events.times})
+    rows = query.join(
+        known_acts.unique(keys, keep="first", maintain_order=True),
         on=keys,
         how="left",
         maintain_order="left",
     )["row"]
     places = rows.cast(pl.Int64).fill_null(-1).to_numpy()
-    found = np.zeros((len(places), acts.codes.shape[1]), np.int64)
-    found[places >= 0] = acts.codes[places[places >= 0]]
-    return found
+    codes = np.zeros((len(places), acts.codes.shape[1]), np.int64)
+    codes[places >= 0] = acts.codes[places[places >= 0]]
+    return codes
 
 
 def likeliest_circumstances(
@@ -231,14 +231,14 @@ def likeliest_circumstances(
     added = np.zeros(len(repeats.base))
     for column, (way, lifts) in best.items():
         codes = repeats.codes[:, column]
-        own = repeats.added(lifts, sides, codes)
+        real = repeats.added(lifts, sides, codes)
         beside = [
             repeats.log_chances(repeats.added(lifts, sides, _shuffled(codes, repeats, rng)))
             for _ in range(N_SHUFFLES)
         ]
-        gain = repeats.log_chances(own) - np.mean(beside, axis=0)
+        gain = repeats.log_chances(real) - np.mean(beside, axis=0)
         if repeats.t_statistic(gain) > config.min_t:
-            ways[column], added = way, added + own
+            ways[column], added = way, added + real
     if not any(ways):
         return Circumstances.none()
     weight = _likeliest_weight(repeats, added, config)
@@ -265,11 +265,13 @@ def _best(
     sides, plain = half[repeats.users].astype(int), repeats.log_chances(np.zeros(1))
     gains, best = dict[int, float](), dict[int, tuple[Way, np.ndarray]]()
     is_small = sum(table.size for table in tables[0]) <= MAX_CELLS
-    tried = [way for way in config.tried if way.content_damping is None]
-    for prior, alike in groupby(tried, key=lambda way: way.prior):
+    ways = [way for way in config.tried if way.content_damping is None]
+    for prior, alike in groupby(ways, key=lambda way: way.prior):
         if prior[1] and not is_small:
             continue
-        ratios = [ratios_towards(prior, own, content, config.min_ratio)[1] for own in tables]
+        ratios = [
+            ratios_towards(prior, of_side, content, config.min_ratio)[1] for of_side in tables
+        ]
         for way in alike:
             for column, pair in enumerate(zip(*tables, strict=True)):
                 lifts = np.stack(
@@ -287,23 +289,23 @@ def _best(
 
 def _shuffled(codes: np.ndarray, repeats: Repeats, rng: np.random.Generator) -> np.ndarray:
     """[R] the codes of a column in random order among the repeats of each sample."""
-    found = np.empty_like(codes)
+    shuffled = np.empty_like(codes)
     mixed = np.lexsort((rng.random(len(codes)), repeats.samples))
-    found[np.argsort(repeats.samples, kind="stable")] = codes[mixed]
-    return found
+    shuffled[np.argsort(repeats.samples, kind="stable")] = codes[mixed]
+    return shuffled
 
 
 def _lifts(
     tables: list[np.ndarray], content: np.ndarray, ways: list[Way | None], least: float
 ) -> np.ndarray:
     """[S, N] float32 centered log lifts of all columns, each shrunk in its way (0 without one)."""
-    found = [np.zeros(table.shape, np.float32) for table in tables]
+    lifts = [np.zeros(table.shape, np.float32) for table in tables]
     for prior in dict.fromkeys(way.prior for way in ways if way is not None):
         _, ratios = ratios_towards(prior, tables, content, least)
         for column, way in enumerate(ways):
             if way is not None and way.prior == prior:
-                found[column] = centered_lifts(tables[column], ratios[column], way.damping)
-    return np.concatenate(found, dtype=np.float32, casting="same_kind")
+                lifts[column] = centered_lifts(tables[column], ratios[column], way.damping)
+    return np.concatenate(lifts, dtype=np.float32, casting="same_kind")
 
 
 def centered_lifts(table: np.ndarray, ratio: np.ndarray, damping: float) -> np.ndarray:

@@ -116,7 +116,7 @@ def samples_after(
         every_act: whether all events on the first items are known, with the most recent item last;
             else each item as if it had been told once, in the order of the first events.
     """
-    known, users, taken, rows_of, shares = [], [], [], [], []
+    pools, users, taken, rows_of, shares = [], [], [], [], []
     n_known = 0
     for size in sorted(set(supports)):
         early = events.cut(np.full(events.n_users, size))
@@ -130,12 +130,12 @@ def samples_after(
         taken.append(n_known + place[again])
         rows_of.append(again)
         shares.append(1.0 / counts[events.owners[again]])
-        known.append(some if every_act else replace(some, counts=np.ones_like(some.counts)))
+        pools.append(some if every_act else replace(some, counts=np.ones_like(some.counts)))
         users.append(rows)
         n_known += len(some.items)
     every, share = np.concatenate(taken), np.concatenate(shares)
     return Samples(
-        known=Histories.concat(known),
+        known=Histories.concat(pools),
         again=np.bincount(every, share, n_known),
         weights=weights[np.concatenate(users)],
         users=np.concatenate(users),
@@ -145,17 +145,17 @@ def samples_after(
     )
 
 
-def _places(known: np.ndarray, events: Events, asked: np.ndarray) -> np.ndarray:
-    """[E] index among the pairs `known` of the user and item of each event; -1 where it is none of
-    them or not `asked` [E] about.
+def _places(known_pairs: np.ndarray, events: Events, is_asked: np.ndarray) -> np.ndarray:
+    """[E] index among `known_pairs` of the pair of user and item of each event; -1 where it is none
+    of them or not `is_asked` [E] about.
     """
-    found = np.full(len(events.items), -1)
-    order = np.argsort(known)
-    rows = np.flatnonzero(asked) if len(known) else np.zeros(0, np.int64)
+    places = np.full(len(events.items), -1)
+    order = np.argsort(known_pairs)
+    rows = np.flatnonzero(is_asked) if len(known_pairs) else np.zeros(0, np.int64)
     pairs = _pairs(events.owners[rows], events.items[rows])
-    at = order[np.minimum(np.searchsorted(known, pairs, sorter=order), len(known) - 1)]
-    found[rows] = np.where(known[at] == pairs, at, -1)
-    return found
+    at = order[np.minimum(np.searchsorted(known_pairs, pairs, sorter=order), len(known_pairs) - 1)]
+    places[rows] = np.where(known_pairs[at] == pairs, at, -1)
+    return places
 
 
 def likeliest_chance(columns: np.ndarray, samples: Samples, shrinkage: float) -> np.ndarray:
@@ -219,8 +219,8 @@ def log_means(scores: np.ndarray, owners: np.ndarray, n_users: int) -> np.ndarra
     """[B] log of the mean of exp(score) over the events of each user; 0 without events."""
     best, _, sums = _raised(scores, owners, n_users)
     counts = np.bincount(owners, minlength=n_users)
-    known, means = counts > 0, np.zeros(n_users)
-    means[known] = best[known] + np.log(sums[known] / counts[known])
+    has_events, means = counts > 0, np.zeros(n_users)
+    means[has_events] = best[has_events] + np.log(sums[has_events] / counts[has_events])
     return means
 
 

@@ -125,14 +125,14 @@ class Repeat:
         others = [
             habits.of_others(users[way.users][way.known.owners], way.known.items) for way in ways
         ]
-        taught = zip(*map(start._likeliest, ways, others), strict=True)
-        chance, order = map(np.stack, taught)
-        found = replace(start, chance=chance, order=order)
+        weights_of_ways = zip(*map(start._likeliest, ways, others), strict=True)
+        chance, order = map(np.stack, weights_of_ways)
+        fitted = replace(start, chance=chance, order=order)
         if behavior.context is None or not behavior.context.has_circumstances:
-            return found
+            return fitted
         scores = start._columns_of_items(ways[1].known, others[1]) @ order[1]
-        told = found._of_circumstances(behavior, users, ways[1], scores, rng.spawn(1)[0])
-        return replace(found, circumstances=told)
+        circumstances = fitted._of_circumstances(behavior, users, ways[1], scores, rng.spawn(1)[0])
+        return replace(fitted, circumstances=circumstances)
 
     def _of_circumstances(
         self,
@@ -159,8 +159,8 @@ class Repeat:
     @property
     def reads(self) -> frozenset[str]:
         """What it reads of a request; circumstances where they tell which item is repeated."""
-        told = {"context"} if self.circumstances.read_columns else set[str]()
-        return frozenset({"item", "order", "strength", "count"} | told)
+        extra = {"context"} if self.circumstances.read_columns else set[str]()
+        return frozenset({"item", "order", "strength", "count"} | extra)
 
     @property
     def n_items(self) -> int:

@@ -24,14 +24,14 @@ accuracy.
 
 
 def leading(
-    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, most: int, seed: int
+    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, max_rank: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Leading left singular vectors [T, R], singular values [R] and directions [R, N] of the
     targets minus their mean, with rows scaled by the `roots` of the tasks' weights.
     """
     from sklearn.utils.extmath import randomized_svd
 
-    rank = max(1, min(most, min(targets.shape) - 1))
+    rank = max(1, min(max_rank, min(targets.shape) - 1))
     if targets.shape[0] * targets.shape[1] > MAX_DENSE:
         return _leading_sparse(targets, mean, roots, rank, seed)
     centered = np.asarray(targets.toarray() - mean)
@@ -94,16 +94,16 @@ def _solved_by_steps(
     full, sparse = dense.astype(np.float64), items.astype(np.float64)
     transposed = sparse.T.tocsr()
     solved = np.zeros(targets.shape)
-    rest = targets.astype(np.float64)
-    along, size = rest.copy(), (rest**2).sum(0)
+    residual = targets.astype(np.float64)
+    along, size = residual.copy(), (residual**2).sum(0)
     enough = TOLERANCE**2 * np.maximum(size, 1e-30)
     for _ in range(MAX_STEPS):
         image = full @ (full.T @ along) + sparse @ (transposed @ along) + ridge * along
         step = size / np.maximum((along * image).sum(0), 1e-300)
         solved += step * along
-        rest -= step * image
-        before, size = size, (rest**2).sum(0)
+        residual -= step * image
+        before, size = size, (residual**2).sum(0)
         if (size <= enough).all():
             break
-        along = rest + size / np.maximum(before, 1e-300) * along
+        along = residual + size / np.maximum(before, 1e-300) * along
     return solved

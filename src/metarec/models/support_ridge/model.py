@@ -118,10 +118,10 @@ class SupportRidge:
         """[B, G] dense features (1, profile, sums of factors of liked and of disliked items) and
         [B, 2 M] sparse ones (liked and disliked items).
         """
-        known, places, scale = self._on_feature_items(support)
-        known = replace(known, items=places)
-        is_liked = known.values >= self.relevant_from
-        items = [known.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
+        events, places, scale = self._on_feature_items(support)
+        events = replace(events, items=places)
+        is_liked = events.values >= self.relevant_from
+        items = [events.matrix(len(self.tastes), side * scale) for side in (is_liked, ~is_liked)]
         dense = [
             np.ones((len(support), 1)),
             self.config.profile_scale * profiles,
@@ -142,12 +142,12 @@ class SupportRidge:
             out[:, self._target_items] = self.evidence_of(users, self._target_items)
             return out
         compressed = self._compressed(support, profiles)
-        known = self.directions.shape[1]
-        out[:, known:] = 0.0  # added to a large catalog
-        for piece in column_pieces(len(out), known):
-            evidence = out[:, :known][:, piece]
+        n_known = self.directions.shape[1]
+        out[:, n_known:] = 0.0  # added to a large catalog
+        for piece in column_pieces(len(out), n_known):
+            evidence = out[:, :n_known][:, piece]
             np.matmul(compressed, self.directions[:, piece], out=evidence)
-            evidence += self.mean[:known][piece]
+            evidence += self.mean[:n_known][piece]
             cut_at_zero(evidence)
         return out
 
@@ -186,19 +186,22 @@ class SupportRidge:
 
     def _compressed(self, support: Histories, profiles: np.ndarray) -> np.ndarray:
         """[B, R] compressed predictions of the regression for each user's support size."""
-        known, places, scale = self._on_feature_items(support)
-        is_liked = known.values >= self.relevant_from
+        events, places, scale = self._on_feature_items(support)
+        is_liked = events.values >= self.relevant_from
         items, tastes, width = len(self.tastes), self.tastes.shape[1], 1 + profiles.shape[1]
         point = np.searchsorted(self.points, support.lengths, side="right") - 1
         # Each event adds its own row of weights, and the rows of factors by its factors.
-        own = self.weights[
-            np.repeat(point, known.lengths),
+        rows_of_events = self.weights[
+            np.repeat(point, events.lengths),
             width + 2 * tastes + np.where(is_liked, 0, items) + places,
         ]
         felt = self.config.factor_scale * self.tastes[places]
         sides = [np.where(side, scale, 0.0)[:, None] * felt for side in (is_liked, ~is_liked)]
-        summed = known.sums(np.concatenate([scale[:, None] * own, *sides], axis=1))
-        compressed, felt = summed[:, : own.shape[1]], summed[:, own.shape[1] :]
+        summed = events.sums(np.concatenate([scale[:, None] * rows_of_events, *sides], axis=1))
+        compressed, felt = (
+            summed[:, : rows_of_events.shape[1]],
+            summed[:, rows_of_events.shape[1] :],
+        )
         dense = np.concatenate(
             [
                 np.ones((len(support), 1), np.float32),
@@ -220,11 +223,11 @@ class SupportRidge:
         does not count as more evidence than was ever seen.
         """
         place = self.place[support.items]
-        known = support if (place >= 0).all() else support.where(place >= 0)
-        lengths = known.lengths
+        events = support if (place >= 0).all() else support.where(place >= 0)
+        lengths = events.lengths
         scale = np.repeat(np.minimum(1.0, self.points[-1] / np.maximum(lengths, 1)), lengths)
-        weighted = (scale * known.strengths).astype(np.float32)
-        return known, self.place[known.items], weighted
+        weighted = (scale * events.strengths).astype(np.float32)
+        return events, self.place[events.items], weighted
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -300,7 +303,7 @@ def _feature_items(
 
 
 def _tasks(
-    behavior: Behavior, rng: np.random.Generator, most: int
+    behavior: Behavior, rng: np.random.Generator, max_tasks: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
     """Histories, profiles, targets [T, N], support pools, and, where users have weights, the square
     roots of the tasks' weights [T].
@@ -310,10 +313,12 @@ def _tasks(
     """
     lengths = behavior.histories.lengths
     able = np.flatnonzero(behavior.pools < lengths)
-    if len(able) > most:
-        able = np.sort(rng.choice(able, most, replace=False, p=lengths[able] / lengths[able].sum()))
+    if len(able) > max_tasks:
+        able = np.sort(
+            rng.choice(able, max_tasks, replace=False, p=lengths[able] / lengths[able].sum())
+        )
     part = behavior.users(able)
-    copies = 1 if behavior.is_ordered else max(1, min(3, most // max(len(able), 1)))
+    copies = 1 if behavior.is_ordered else max(1, min(3, max_tasks // max(len(able), 1)))
     tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
     targets = []
     for histories in tasks:

@@ -159,30 +159,32 @@ class AdaptiveDecoder(Transformer):
         cls, arrays: Mapping[str, np.ndarray], config: TransformerConfig | None = None
     ) -> Self:
         """Return the model that `arrays()` was called on."""
-        own, rest = {}, {}
+        inner_arrays, plain_arrays = {}, {}
         for name, array in arrays.items():
             if name.startswith(INNER):
-                own[name.removeprefix(INNER)] = on_device(np.array(array))
+                inner_arrays[name.removeprefix(INNER)] = on_device(np.array(array))
             else:
-                rest[name] = array
-        plain = Transformer.from_arrays(rest, config or cls.config)
+                plain_arrays[name] = array
+        plain = Transformer.from_arrays(plain_arrays, config or cls.config)
         ranks = [
-            value.shape[0] for name, value in own.items() if name.endswith(DOWN.replace(".", "/"))
+            value.shape[0]
+            for name, value in inner_arrays.items()
+            if name.endswith(DOWN.replace(".", "/"))
         ]
         with torch.random.fork_rng(devices=[]):  # the random start is overwritten at once
             inner = InnerLoop(
                 adapted_parameters(plain.network, cls.method),
-                Support(**{one: own[one] for one in Support.__dataclass_fields__}),
-                steps=own["log_rates"].shape[1],
+                Support(**{one: inner_arrays[one] for one in Support.__dataclass_fields__}),
+                steps=inner_arrays["log_rates"].shape[1],
                 rate=1.0,
                 code_rate=1.0,
                 kappa=1.0,
                 rank=max(ranks, default=0),
                 liked_from=0.0,
             )
-        inner.to(device()).load_state_dict(own)
-        given = config if isinstance(config, AdaptiveConfig) else cls.config
-        return cls(network=plain.network, reader=plain.reader, inner=inner, config=given)
+        inner.to(device()).load_state_dict(inner_arrays)
+        settings = config if isinstance(config, AdaptiveConfig) else cls.config
+        return cls(network=plain.network, reader=plain.reader, inner=inner, config=settings)
 
 
 class DecoderMaml(AdaptiveDecoder):

@@ -77,8 +77,8 @@ class CaserBlock(nn.Module):
         over_time = self.vertical(padded_BDL.reshape(users * dim, 1, -1))
         features.append(over_time.view(users, dim * self.sizes.vertical, length))
         first_BLD = x_BLD[:, :1].expand(-1, length, -1)
-        whole = torch.cat([torch.cat(features, dim=1).transpose(1, 2), first_BLD], dim=-1)
-        read_BLD: Tensor = self.dropout(F.relu(self.join(whole)))
+        joined = torch.cat([torch.cat(features, dim=1).transpose(1, 2), first_BLD], dim=-1)
+        read_BLD: Tensor = self.dropout(F.relu(self.join(joined)))
         return read_BLD
 
 

@@ -157,16 +157,16 @@ class InnerLoop(nn.Module):
 
     def start(self, network: SequenceTransformer) -> Params:
         """Return the parameters at which every user starts: the decoder's, and a code of zero."""
-        given = dict(network.named_parameters())
+        parameters = dict(network.named_parameters())
         params = {CODE: torch.zeros_like(self.spectrum)}
         for name in self.names:
             if name.endswith(DOWN):
                 params[name] = self.factors[_key(name)]
             elif name.endswith(UP):
-                matrix = given[name.removesuffix(UP)]
+                matrix = parameters[name.removesuffix(UP)]
                 params[name] = matrix.new_zeros(len(matrix), self.rank)
             elif name != CODE:
-                params[name] = given[name]
+                params[name] = parameters[name]
         return params
 
     def adapt(
@@ -183,7 +183,7 @@ class InnerLoop(nn.Module):
 
         def moved(row: Params) -> Params:
             return descend(
-                lambda own: self._loss(network, own, row, vectors),
+                lambda adapted: self._loss(network, adapted, row, vectors),
                 self.start(network),
                 steps=steps,
                 rate=self._rate,
@@ -203,14 +203,14 @@ class InnerLoop(nn.Module):
         output under the adapted parameters, the code, and 1 for the item bias, times an inverse
         temperature that depends on the number of events.
         """
-        said_BLD = vmap(lambda own, row: self._outputs(network, own, row, vectors))(
+        outputs_BLD = vmap(lambda adapted, row: self._outputs(network, adapted, row, vectors))(
             moved, self._rows(network, inputs, vectors)
         )
         last_B = inputs["is_real"].long().sum(dim=1)
-        said_BD = said_BLD[arange_like(len(last_B), last_B), last_B]
-        whole = torch.cat([said_BD, moved[CODE], torch.ones_like(said_BD[:, :1])], dim=1)
+        outputs_BD = outputs_BLD[arange_like(len(last_B), last_B), last_B]
+        vectors_BD = torch.cat([outputs_BD, moved[CODE], torch.ones_like(outputs_BD[:, :1])], dim=1)
         temperature_B = ((last_B > 0) * _at(self.temperature, last_B)).exp()
-        return whole * temperature_B[:, None]
+        return vectors_BD * temperature_B[:, None]
 
     def losses(
         self,
@@ -220,7 +220,7 @@ class InnerLoop(nn.Module):
         moved: Params,
     ) -> Tensor:
         """Return the inner loss [B] at the adapted parameters."""
-        return vmap(lambda own, row: self._loss(network, own, row, vectors))(
+        return vmap(lambda adapted, row: self._loss(network, adapted, row, vectors))(
             moved, self._rows(network, inputs, vectors)
         )
 
@@ -240,46 +240,46 @@ class InnerLoop(nn.Module):
         return {**inputs, "states": network.read(inputs, vectors.read_ND)[0]}
 
     def _outputs(
-        self, network: SequenceTransformer, own: Params, row: Params, vectors: Vectors
+        self, network: SequenceTransformer, adapted: Params, row: Params, vectors: Vectors
     ) -> Tensor:
         """Return the output [1 + L, D] of each token of one user."""
-        params = self._merged(network, own)
+        params = self._merged(network, adapted)
         if "states" in row:
             head = {name.removeprefix(HEAD): value for name, value in params.items()}
             output: Tensor = functional_call(network.out, head, (row["states"],))
             return output
         one = {name: value[None] for name, value in row.items()}
-        whole: Tensor = functional_call(network, params, (one, vectors.read_ND))
-        return whole[0]
+        outputs: Tensor = functional_call(network, params, (one, vectors.read_ND))
+        return outputs[0]
 
-    def _merged(self, network: SequenceTransformer, own: Params) -> Params:
+    def _merged(self, network: SequenceTransformer, adapted: Params) -> Params:
         """Return parameters under the network's names, low-rank factors multiplied out and added to
         their matrices.
         """
-        given, merged = dict(network.named_parameters()), {}
-        for name, value in own.items():
+        parameters, merged = dict(network.named_parameters()), {}
+        for name, value in adapted.items():
             if name.endswith(DOWN):
                 matrix = name.removesuffix(DOWN)
-                merged[matrix] = given[matrix] + own[matrix + UP] @ value
+                merged[matrix] = parameters[matrix] + adapted[matrix + UP] @ value
             elif not name.endswith(UP) and name != CODE:
                 merged[name] = value
         return merged
 
     def _loss(
-        self, network: SequenceTransformer, own: Params, row: Params, vectors: Vectors
+        self, network: SequenceTransformer, adapted: Params, row: Params, vectors: Vectors
     ) -> Tensor:
         """Return the inner loss of one user: the mean negative log-likelihood of each event by the
         token before it, against the anchors, times a confidence that depends on the number of
         events. Where later items (`wanted`) are given, that of these items by the last token.
         """
-        said_LD = self._outputs(network, own, row, vectors)
-        before_LD, items_L, count = said_LD[:-1], row["items"], row["is_real"].sum()
+        outputs_LD = self._outputs(network, adapted, row, vectors)
+        before_LD, items_L, count = outputs_LD[:-1], row["items"], row["is_real"].sum()
         early_N = self.early_scale * self.early
         if "wanted" in row:
-            lost, weight = self._lost_later(said_LD, own, row, vectors)
+            lost, weight = self._lost_later(outputs_LD, adapted, row, vectors)
             count = weight
         else:
-            lost_L = self._surprise(before_LD, items_L, own[CODE], early_N, vectors)
+            lost_L = self._surprise(before_LD, items_L, adapted[CODE], early_N, vectors)
             worth_L = torch.where(row["values"] >= self.liked_from, 1.0, F.relu(self.unliked))
             weights_L = row["strengths"] * row["is_real"] * worth_L
             lost, weight = (weights_L * lost_L).sum(), weights_L.sum()
@@ -287,27 +287,27 @@ class InnerLoop(nn.Module):
         return trusted * lost / weight.clamp(min=1e-6)
 
     def _lost_later(
-        self, said_LD: Tensor, own: Params, row: Params, vectors: Vectors
+        self, outputs_LD: Tensor, adapted: Params, row: Params, vectors: Vectors
     ) -> tuple[Tensor, Tensor]:
         """Return the summed negative log-likelihood of the wanted items by the last token, and the
         number of these items.
         """
-        is_last_L = arange_like(len(said_LD), said_LD) == row["is_real"].sum()
-        last_WD = (is_last_L[:, None] * said_LD).sum(0).expand(len(row["wanted"]), -1)
-        lost_W = self._surprise(last_WD, row["wanted"], own[CODE], vectors.bias_N, vectors)
+        is_last_L = arange_like(len(outputs_LD), outputs_LD) == row["is_real"].sum()
+        last_WD = (is_last_L[:, None] * outputs_LD).sum(0).expand(len(row["wanted"]), -1)
+        lost_W = self._surprise(last_WD, row["wanted"], adapted[CODE], vectors.bias_N, vectors)
         return (lost_W * row["is_wanted"]).sum(), row["is_wanted"].sum()
 
     def _surprise(
-        self, said_LD: Tensor, items_L: Tensor, code_K: Tensor, bias_N: Tensor, vectors: Vectors
+        self, outputs_LD: Tensor, items_L: Tensor, code_K: Tensor, bias_N: Tensor, vectors: Vectors
     ) -> Tensor:
         """Return the negative log-likelihood [L] of each item, in nats, by the token output in the
         same row, in a softmax over the anchors and the item itself.
         """
         scored_ND, codes_NK, anchors = vectors.scored_ND, vectors.codes_NK, vectors.anchors
-        own_L = (said_LD * scored_ND[items_L]).sum(-1) + codes_NK[items_L] @ code_K
+        own_L = (outputs_LD * scored_ND[items_L]).sum(-1) + codes_NK[items_L] @ code_K
         own_L = own_L + bias_N[items_L]
         fixed_M = codes_NK[anchors] @ code_K + bias_N[anchors] + vectors.anchor_weights
-        rest_L = torch.logsumexp(said_LD @ scored_ND[anchors].T + fixed_M, dim=-1)
+        rest_L = torch.logsumexp(outputs_LD @ scored_ND[anchors].T + fixed_M, dim=-1)
         return torch.logaddexp(rest_L, own_L) - own_L
 
 

@@ -116,9 +116,9 @@ class SequenceReader:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> SequenceReader:
+    def from_dict(cls, values: Mapping[str, Any]) -> SequenceReader:
         """Return the reader that `to_dict()` was called on."""
-        return cls(**{**given, "sizes": tuple(given["sizes"])})
+        return cls(**{**values, "sizes": tuple(values["sizes"])})
 
 
 def log_gaps(histories: Histories) -> np.ndarray:

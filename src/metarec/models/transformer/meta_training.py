@@ -296,16 +296,16 @@ class MetaTraining:
         ]
         items = np.zeros((len(users), max(1, *map(len, drawn))), np.int64)
         is_wanted = np.zeros(items.shape, np.float32)
-        for row, wanted in enumerate(drawn):
-            items[row, : len(wanted)], is_wanted[row, : len(wanted)] = wanted, 1.0
+        for row, sample in enumerate(drawn):
+            items[row, : len(sample)], is_wanted[row, : len(sample)] = sample, 1.0
         return {"wanted": on_device(items), "is_wanted": on_device(is_wanted)}
 
     def _quality(self) -> float:
         """Return the mean NDCG of held-out users over prefixes of several lengths."""
         self.model.network.eval()
         rows = np.arange(self.validation_set.targets.shape[0])
-        most = self.model.config.max_held_out
-        rows = rows[:: max(1, len(rows) // most)][:most]
+        max_users = self.model.config.max_held_out
+        rows = rows[:: max(1, len(rows) // max_users)][:max_users]
         if not len(rows):
             return 0.0
         lengths, shown = (

@@ -118,7 +118,7 @@ class SequenceTransformer(nn.Module):
             # Run once for each pair of a user and an item, so they are narrow; without dropout, as
             # the encoded history has some.
             self.candidate_blocks = nn.ModuleList(
-                Block(dim, sizes.heads, dim, cross=True, own=False)
+                Block(dim, sizes.heads, dim, cross=True, self_attention=False)
                 for _ in range(max(1, sizes.layers // 2))
             )
             self.candidate_norm, self.judge = LayerNorm(dim), nn.Linear(dim, 1)

@@ -199,16 +199,16 @@ class Transformer:
         """Return the model for a new `content`; new items have no residual, and their bias is set
         from `popularity`.
         """
-        arrays, known = dict(self.arrays()), len(self.network.item_bias)
-        more = len(content) - known
+        arrays, n_known = dict(self.arrays()), len(self.network.item_bias)
+        more = len(content) - n_known
         for name, array in arrays.items():
             if name.endswith(".content"):
                 arrays[name] = content.astype(np.float32)
             elif name.endswith(".residual"):
                 arrays[name] = np.pad(array, ((0, more), (0, 0)))
-        offset = np.mean(arrays["item_bias"] - np.log(popularity[:known]))
+        offset = np.mean(arrays["item_bias"] - np.log(popularity[:n_known]))
         arrays["item_bias"] = np.concatenate(
-            [arrays["item_bias"], np.log(popularity[known:]) + offset]
+            [arrays["item_bias"], np.log(popularity[n_known:]) + offset]
         ).astype(np.float32)
         return self.from_arrays(arrays, self.config)
 
@@ -336,13 +336,13 @@ def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -
     return sp.vstack(rows, format="csr") if rows else targets
 
 
-def _likelihood(held_out: TrainingSet, most: int) -> Callable[[SequenceTransformer], float]:
-    """Return a function from a network to its mean log-likelihood of the targets of up to `most` of
-    these users.
+def _likelihood(held_out: TrainingSet, max_users: int) -> Callable[[SequenceTransformer], float]:
+    """Return a function from a network to its mean log-likelihood of the targets of up to
+    `max_users` of these users.
     """
     rows = np.arange(held_out.targets.shape[0])
-    rows = rows[:: max(1, len(rows) // most)][:most]
-    wanted = on_device(held_out.targets[rows].toarray().astype(np.float32))
+    rows = rows[:: max(1, len(rows) // max_users)][:max_users]
+    targets = on_device(held_out.targets[rows].toarray().astype(np.float32))
     profile = None if held_out.profile is None else held_out.profile[rows]
     shown = as_tensors(held_out.inputs.rows(rows), profile)
-    return lambda network: -float(softmax_loss(network.score(shown), wanted))
+    return lambda network: -float(softmax_loss(network.score(shown), targets))

@@ -84,8 +84,8 @@ class TrainingSet:
             (np.ones(len(rows), np.float32), (rows, self.inputs.items[of][rows, places])),
             shape=(len(of), self.targets.shape[1]),
         )
-        met = (shown + self.targets[of]) > 0
-        return unit_scaled(collaborative_factors(met, dim, rng=rng))
+        interactions = (shown + self.targets[of]) > 0
+        return unit_scaled(collaborative_factors(interactions, dim, rng=rng))
 
     def shown(self, users: np.ndarray) -> dict[str, Tensor]:
         """Return the histories of these users as network inputs."""

@@ -141,10 +141,10 @@ def get_learner(name: str, **settings: Any) -> Learner:
     """
     make = get_method(name).make
     taken = signature(make).parameters
-    given = {key: value for key, value in settings.items() if key in taken}
-    of_its_own = {key: value for key, value in settings.items() if key not in given}
+    accepted = {key: value for key, value in settings.items() if key in taken}
+    of_its_own = {key: value for key, value in settings.items() if key not in accepted}
     try:
-        made: Any = make(**given)
+        made: Any = make(**accepted)
         return replace(made, **of_its_own) if of_its_own else made  # type: ignore[no-any-return]
     except TypeError as error:
         raise BadInput(f"{name} cannot be made with {settings}: {error}") from error

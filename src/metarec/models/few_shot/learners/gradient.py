@@ -72,8 +72,8 @@ class GradientLearner:
 
     def score(self, prior: Prior, params: Params, items: ItemFeatures) -> Tensor:
         """Return the body's score plus, for ranking, popularity times a learned scale."""
-        whole = {**prior, **params}
-        return self.body.score(whole, items) + prior_score(whole, items, self.objective)
+        merged = {**prior, **params}
+        return self.body.score(merged, items) + prior_score(merged, items, self.objective)
 
     def loss(
         self,
@@ -120,11 +120,11 @@ class GradientLearner:
         confidence = support.counts / (support.counts + F.softplus(params["meta.kappa"]))
         if self.objective == "rating":
             return confidence * support_rating_loss(scores, support)
-        known = prior_score(params, items.take(items.anchors), self.objective)
+        anchor_prior = prior_score(params, items.take(items.anchors), self.objective)
         scores = scores + prior_score(params, items.take(support.items), self.objective)
         strength = F.relu(params["meta.strength"][0] + params["meta.strength"][1] * support.values)
         return confidence * support_ranking_loss(
-            scores, anchor_scores + known, items.anchor_weights, support, strength
+            scores, anchor_scores + anchor_prior, items.anchor_weights, support, strength
         )
 
 

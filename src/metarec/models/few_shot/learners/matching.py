@@ -65,8 +65,8 @@ class Matching(Episodic):
         v = embed(prior, items)
         pull = F.softplus(prior["sharpness"]) * products(F.normalize(v, dim=-1), params["keys"])
         pull = pull.masked_fill(~params["is_real"].unsqueeze(1), -torch.inf)
-        whole = torch.logaddexp(torch.logsumexp(pull, dim=-1), prior["empty"])
-        scores = (torch.exp(pull - whole.unsqueeze(-1)) * params["values"].unsqueeze(1)).sum(-1)
+        total = torch.logaddexp(torch.logsumexp(pull, dim=-1), prior["empty"])
+        scores = (torch.exp(pull - total.unsqueeze(-1)) * params["values"].unsqueeze(1)).sum(-1)
         return (
             F.softplus(prior["gain"]) * scores
             + dot(params["user"], v)

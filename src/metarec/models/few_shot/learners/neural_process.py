@@ -57,8 +57,8 @@ class NeuralProcess:
         )
         codes = linear(prior, "event.1", codes) * support.is_real.unsqueeze(-1)
         counts = support.counts.unsqueeze(-1)
-        known = torch.cat([codes.sum(1) / (counts + 1).sqrt(), torch.log1p(counts)], dim=-1)
-        read = linear(prior, "read.1", F.relu(linear(prior, "read.0", known))) * (counts > 0)
+        summary = torch.cat([codes.sum(1) / (counts + 1).sqrt(), torch.log1p(counts)], dim=-1)
+        read = linear(prior, "read.1", F.relu(linear(prior, "read.0", summary))) * (counts > 0)
         shift, narrowing, level = read[:, : self.dim], read[:, self.dim : -1], read[:, -1:]
         return {
             "user": first_user(prior, support) + shift,

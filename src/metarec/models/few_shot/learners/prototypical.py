@@ -73,9 +73,9 @@ class Prototypical(Episodic):
         def distance(center: Tensor) -> Tensor:
             return v.square().sum(-1) - 2 * dot(center, v) + center.square().sum(-1, keepdim=True)
 
-        known = (
+        offset = (
             params["level"]
             if self.objective == "rating"
             else prior_score(prior, items, self.objective)
         )
-        return gain[1] * distance(params["disliked"]) - gain[0] * distance(params["liked"]) + known
+        return gain[1] * distance(params["disliked"]) - gain[0] * distance(params["liked"]) + offset

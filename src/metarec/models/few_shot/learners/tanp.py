@@ -43,17 +43,17 @@ class TaNP:
 
     def init(self, items: ItemFeatures, profile: int, draw: torch.Generator) -> Prior:
         """Return embeddings, the two encoders, the cluster centers and the decoder."""
-        known = 2 * self.dim if profile else self.dim
+        width = 2 * self.dim if profile else self.dim
         sizes = {
             "embed": (items.width, self.dim),
-            "latent.0": (known + 1, self.hidden),
+            "latent.0": (width + 1, self.hidden),
             "latent.1": (self.hidden, self.hidden),
             "latent.2": (self.hidden, 2 * self.dim),
-            "task.0": (known + 1, self.hidden),
+            "task.0": (width + 1, self.hidden),
             "task.1": (self.hidden, self.dim),
             "film.0": (self.dim, 2 * self.hidden),
             "film.1": (self.dim, 2 * self.hidden),
-            "decode.0": (known + self.dim, self.hidden),
+            "decode.0": (width + self.dim, self.hidden),
             "decode.1": (self.hidden, self.hidden),
             "out": (self.hidden, 1),
         }
