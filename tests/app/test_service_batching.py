@@ -22,7 +22,9 @@ def run(asks, *, in_thread, most=64):
         return [f"answer to {ask}" for ask in batch]
 
     async def main():
-        batcher = Batcher(answer_all, in_thread=lambda: in_thread, most=most, seen=sizes.append)
+        batcher = Batcher(
+            answer_all, in_thread=lambda: in_thread, max_batch=most, seen=sizes.append
+        )
         found = await asyncio.gather(*(batcher.ask(ask) for ask in asks), return_exceptions=True)
         batcher.close()
         return found

@@ -57,8 +57,8 @@ def _check_arms(registry: Registry, version: str, arms: list[Arm]) -> None:
     """
     place: Path | None = registry.folders().get(version)
     if place is None:
-        known = ", ".join(registry.folders())
-        raise BadInput(f"arm {arms[0].name!r}: no model version {version!r}; there are: {known}")
+        versions = ", ".join(registry.folders())
+        raise BadInput(f"arm {arms[0].name!r}: no model version {version!r}; there are: {versions}")
     try:
         with reading_whole(place):
             model = warm(Recommender.load(place))

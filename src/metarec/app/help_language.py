@@ -50,8 +50,8 @@ def _begin(text: str) -> str:
 def _paragraphs(text: str | None, say: Any) -> str | None:
     if not text:
         return text
-    given = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(_lines(say(one), OF_COMMAND) for one in given)
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(_lines(say(one), OF_COMMAND) for one in paragraphs)
 
 
 def _lines(text: str, width: int) -> str:

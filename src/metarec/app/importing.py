@@ -82,8 +82,8 @@ def import_data(
             twice.
     """
     data = with_merges(store, data)
-    whole = data.interactions.frame
-    living = without_forgotten(store, whole)
+    events_frame = data.interactions.frame
+    living = without_forgotten(store, events_frame)
     fresh = without_known(without_copies(living), store.as_frame())
     if untimed := int((living["timestamp"] < EARLIEST_MOMENT).sum()):  # positions
         note_untimed(store, time.time())
@@ -94,7 +94,7 @@ def import_data(
     return Imported(
         events=stored,
         known=living.height - stored,
-        forgotten=whole.height - living.height,
+        forgotten=events_frame.height - living.height,
         untimed=untimed,
         drawn_times=0 if first is None else int((living["timestamp"] < first).sum()),
         unknown_items=int((vocabulary.indexes(fresh["item_id"]) < 0).sum()),
@@ -106,7 +106,7 @@ def import_data(
 
 
 def _event(row: dict[str, Any]) -> Event:
-    own = ("user_id", "item_id", "timestamp", "kind", "value")
+    canonical = ("user_id", "item_id", "timestamp", "kind", "value")
     value, identity = row["value"], [row["item_id"], row["kind"], row["timestamp"]]
     return Event(
         event_id=_id_of(identity),
@@ -118,7 +118,7 @@ def _event(row: dict[str, Any]) -> Event:
         context={
             name: _plain(cell)
             for name, cell in row.items()
-            if name not in own and name != "seq_pos" and cell is not None
+            if name not in canonical and name != "seq_pos" and cell is not None
         },
         is_timed=True,
     )
@@ -141,9 +141,9 @@ def _stored(
 
 
 def _profiles(store: Store, data: Dataset) -> int:
-    known = set(store.profiles()["user_id"])
+    stored = set(store.profiles()["user_id"])
     users = without_forgotten(store, data.users.frame)["user_id"].cast(pl.Utf8).to_list()
-    users = [user for user in users if user not in known]
+    users = [user for user in users if user not in stored]
     profiles = [
         (user, {name: _plain(value) for name, value in profile.items()})
         for user, profile in zip(users, data.users.of_users(users), strict=True)
@@ -154,12 +154,12 @@ def _profiles(store: Store, data: Dataset) -> int:
 
 
 def _friends(store: Store, edges: pl.DataFrame) -> int:
-    known = set(store.friends()["user_id"])
+    stored = set(store.friends()["user_id"])
     by_user: dict[str, dict[str, float]] = {}
     for user, friend, weight in (
         edges_without_forgotten(store, edges).select("user_id", "friend_id", "weight").iter_rows()
     ):
-        if user not in known and weight > 0:
+        if user not in stored and weight > 0:
             by_user.setdefault(user, {})[friend] = weight
     _wait(store.put_friends(user, friends) for user, friends in by_user.items())
     return len(by_user)

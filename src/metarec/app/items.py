@@ -83,8 +83,8 @@ def _as_column(value: Any, name: str, dtype: Any) -> Any:
 
 
 def _truth(value: Any, name: str) -> bool:
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    truth = words.get(str(value).strip().lower())
+    truth_by_word = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    truth = truth_by_word.get(str(value).strip().lower())
     if isinstance(value, int | float):
         truth = value > 0
     if truth is None:

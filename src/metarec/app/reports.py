@@ -97,8 +97,8 @@ def _without_few(audit: dict[str, Any]) -> dict[str, Any]:
             continue
         named = re.compile(rf"(?<=[:,] ){re.escape(label)} \({users}\)(?=[,;])")
         warnings = [
-            named.sub(f"one of {users}", said) if said.startswith(f"by {by}, ") else said
-            for said in warnings
+            named.sub(f"one of {users}", warning) if warning.startswith(f"by {by}, ") else warning
+            for warning in warnings
         ]
     kept = [row for row in rows if row["users"] >= NAMED_FROM]
     return {**audit, "groups": kept, "warnings": warnings}

@@ -153,10 +153,10 @@ def every(
     from metarec.feedback.experiments.experiment import experiments
 
     with _opened(model, store, settings) as (opened, _):
-        known = experiments(opened)
-    rows = [[one.name, one.status, _date(one.started_at), one.reason] for one in known]
+        listed = experiments(opened)
+    rows = [[one.name, one.status, _date(one.started_at), one.reason] for one in listed]
     text = table(["name", "status", "started", "why it ended"], rows) if rows else "none yet"
-    show({"experiments": [one.as_dict() for one in known]}, text, as_json=as_json)
+    show({"experiments": [one.as_dict() for one in listed]}, text, as_json=as_json)
 
 
 @app.command("show", short_help="What an experiment shows so far.")
@@ -178,15 +178,16 @@ def one(
     from metarec.feedback.experiments.results import results
 
     with _opened(model, store, settings, name) as (opened, _):
-        known = experiment_named(opened, name)
-        if known is None:
+        experiment = experiment_named(opened, name)
+        if experiment is None:
             raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
-        counted = results(opened, known, time.time())
+        counted = results(opened, experiment, time.time())
     if out is not None:
-        out.write_text(translated_page(_page(known, counted), command_language()), encoding="utf-8")
+        page = translated_page(_page(experiment, counted), command_language())
+        out.write_text(page, encoding="utf-8")
     show(
-        {"experiment": known.as_dict(), "results": counted.as_dict()},
-        _as_text(known, counted),
+        {"experiment": experiment.as_dict(), "results": counted.as_dict()},
+        _as_text(experiment, counted),
         as_json=as_json,
     )
 
@@ -266,12 +267,12 @@ def _opened(
 
     where = load_settings(settings, model=str(model), store=store)
     try:
-        found = open_store(where.store_url, create=create)
+        opened_store = open_store(where.store_url, create=create)
     except FileNotFoundError as error:
         if name is None:
             raise
         raise BadInput(f"there is no experiment {name!r}: {error}") from error
-    with closing(found) as opened:
+    with closing(opened_store) as opened:
         yield opened, where
 
 
@@ -289,10 +290,10 @@ def _arm(text: str) -> Arm:
     (name, share), *others = pairs_of(text.split(","), "--arm", "NAME=SHARE,SETTING=VALUE,...")
     name, options = name.strip(), {key.strip(): value.strip() for key, value in others}
     version = options.pop("model", "")
-    known = ("diversity", "explore", "cold_share")
-    if unknown := [key for key in options if key not in known]:
+    settable = ("diversity", "explore", "cold_share")
+    if unknown := [key for key in options if key not in settable]:
         raise BadInput(
-            f"--arm {name}: an arm sets model, {', '.join(known)} and filter, not {unknown[0]!r}"
+            f"--arm {name}: an arm sets model, {', '.join(settable)} and filter, not {unknown[0]!r}"
         )
     option = f"--arm {name}"
     numbers = {key: number_of(value, f"{option}: {key}") for key, value in options.items()}
@@ -352,9 +353,9 @@ def _arm_rows(results: Results) -> list[list[Any]]:
 
 
 def _sentences(experiment: Experiment, results: Results) -> list[str]:
-    own = [one for one in results.comparisons if one.measure == experiment.measure]
+    of_measure = [one for one in results.comparisons if one.measure == experiment.measure]
     return [
-        *map(_sentence, own),
+        *map(_sentence, of_measure),
         *(f"{arm} was stopped: {why}" for arm, why in experiment.stopped.items()),
         f"outside: {results.anonymous:,} slates without a user id",
     ]

@@ -158,9 +158,9 @@ class AuditModel:
         ablation = self._add_components(audited, output) if self.components else None
         if self.features:
             self._add_features(audited, output)
-        tried = self._add_trade_offs(audited, output) if self.mitigate else None
+        trade_offs = self._add_trade_offs(audited, output) if self.mitigate else None
         if self.out is not None:
-            self._write(self.out, audited, output, ablation, tried)
+            self._write(self.out, audited, output, ablation, trade_offs)
         show(output.result, "\n\n".join(output.texts), as_json=self.as_json)
         keep_report(self.model, AUDIT, output.result, by="metarec audit")
 
@@ -233,15 +233,15 @@ class AuditModel:
 
     def _add_trade_offs(self, audited: AuditedUsers, output: AuditOutput) -> Any:
         """Add what mitigations of the widest clear gap gain and cost."""
-        tried = _compared_mitigations(audited, self.seed)
-        output.result |= tried.to_json()
-        output.texts.append(tried.to_text())
-        if tried.gan is not None:
-            output.sections["Synthetic users"] = f"<pre>{escape(tried.gan.to_text())}</pre>"
-        return tried
+        compared = _compared_mitigations(audited, self.seed)
+        output.result |= compared.to_json()
+        output.texts.append(compared.to_text())
+        if compared.gan is not None:
+            output.sections["Synthetic users"] = f"<pre>{escape(compared.gan.to_text())}</pre>"
+        return compared
 
     def _write(
-        self, out: Path, audited: AuditedUsers, output: AuditOutput, ablation: Any, tried: Any
+        self, out: Path, audited: AuditedUsers, output: AuditOutput, ablation: Any, compared: Any
     ) -> None:
         """Write the page, the numbers and, with `--components`, the model card."""
         from metarec.fairness.audit_report import to_html
@@ -251,8 +251,8 @@ class AuditModel:
             output.sections["What each score component is worth"] = _ablation_html(ablation)
             card = _card(audited.model, ablation, audited.cautions)
             (out / "card.md").write_text(card, encoding="utf-8")
-        trade_offs = None if tried is None else tried.table
-        page = to_html(audited.found, trade_offs=trade_offs, further=output.sections)
+        trade_off_table = None if compared is None else compared.table
+        page = to_html(audited.found, trade_offs=trade_off_table, further=output.sections)
         (out / "audit.html").write_text(translated_page(page, command_language()), encoding="utf-8")
         _write_json(out / "audit.json", output.result)
         output.texts.append(str(out / "audit.html"))

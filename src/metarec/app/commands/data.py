@@ -40,10 +40,10 @@ def get(
     from metarec.data import public
 
     place = public.get(name, folder, source, progress=note)
-    wanted = public.known(name)
+    data_set = public.known(name)
     show(
-        {"name": name, "folder": str(place), "license": wanted.license},
-        f"{place}\nlicense: {wanted.license}\nnext: metarec data check {place}",
+        {"name": name, "folder": str(place), "license": data_set.license},
+        f"{place}\nlicense: {data_set.license}\nnext: metarec data check {place}",
         as_json=as_json,
     )
 

@@ -171,22 +171,31 @@ class Options:
                 "--support takes numbers of events, 0 or more and one above 0, got "
                 + ", ".join(map(str, support_sizes))
             )
-        most = support_sizes[-1]
-        return Horizon(support_sizes=support_sizes, pool=most, min_events=most + max(2, most // 2))
+        largest = support_sizes[-1]
+        return Horizon(
+            support_sizes=support_sizes, pool=largest, min_events=largest + max(2, largest // 2)
+        )
 
     @property
     def _own(self) -> bool:
         """Whether an option is given that only a fit of its own uses."""
-        given = (self.folds, self.protocol, self.model, self.learner, self.every, self.pictures)
-        return any((*given, self.out, self.user_text, self.item_template))
+        own_options = (
+            self.folds,
+            self.protocol,
+            self.model,
+            self.learner,
+            self.every,
+            self.pictures,
+        )
+        return any((*own_options, self.out, self.user_text, self.item_template))
 
     def _check_scenario(self) -> None:
         from metarec.evaluation.scenarios import SCENARIOS
 
         scenario, prior = self.scenario, self.prior
         if scenario not in (*SCENARIOS, DOMAIN_COLD):
-            known = ", ".join([*SCENARIOS, DOMAIN_COLD])
-            raise BadInput(f"--scenario must be one of {known}, got {scenario!r}")
+            choices = ", ".join([*SCENARIOS, DOMAIN_COLD])
+            raise BadInput(f"--scenario must be one of {choices}, got {scenario!r}")
         if (scenario == DOMAIN_COLD) != (prior is not None) or (self.users and prior is None):
             raise BadInput(
                 f"--scenario {DOMAIN_COLD} goes with --prior MODEL, a model fitted on other data, "

@@ -77,8 +77,8 @@ def by_protocol(
     )
 
     if name not in (*PROTOCOLS, last_out.NAME):
-        known = ", ".join([*PROTOCOLS, last_out.NAME])
-        raise BadInput(f"--protocol must be one of {known}, got {name!r}")
+        choices = ", ".join([*PROTOCOLS, last_out.NAME])
+        raise BadInput(f"--protocol must be one of {choices}, got {name!r}")
     if name == last_out.NAME:
         rows = last_out.evaluate_last_out(
             last_out.leave_last_out_split(data),

@@ -138,7 +138,7 @@ class Recommend(AboutUser):
         rules = Rules(
             pin=known_items(model, self.pin or ()),
             ban=known_items(model, self.ban or ()),
-            quota={name: int(number_of(most, "--quota")) for name, most in quota},
+            quota={name: int(number_of(limit, "--quota")) for name, limit in quota},
         )
         return model.recommend(
             [request],

@@ -78,13 +78,13 @@ class AboutUser:
         )
 
     def _history(self, model: Recommender) -> list[tuple[str, float | None, str]]:
-        given = (
+        by_kind = (
             ("like", self.like),
             ("purchase", self.bought),
             ("view", self.viewed),
             ("dislike", self.dislike),
         )
-        history = [_event(text, kind, model) for kind, texts in given for text in texts or ()]
+        history = [_event(text, kind, model) for kind, texts in by_kind for text in texts or ()]
         history += [
             _event(text, _kind(kind, model), model)
             for kind, text in pairs_of(self.did, "--did", "KIND=ID")
@@ -124,8 +124,10 @@ def known_tags(model: Recommender, quota: list[tuple[str, str]]) -> list[tuple[s
     has_tag = category_matrix(frame, names) if names else None
     for place, name in enumerate(names):
         if has_tag is not None and not has_tag[:, place].any():
-            known = {tag for cell in frame["categories"].to_list() for tag in tags_of(cell) or ()}
-            near = nearest(name, known)
+            all_tags = {
+                tag for cell in frame["categories"].to_list() for tag in tags_of(cell) or ()
+            }
+            near = nearest(name, all_tags)
             hint = f"; did you mean {near!r}?" if near else ""
             raise BadInput(f"--quota: no item has the tag {name!r}{hint}")
     return quota

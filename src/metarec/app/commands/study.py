@@ -94,10 +94,10 @@ class CompareAll:
         from metarec.evaluation.study import Study
 
         try:
-            given = tomllib.loads(self.file.read_text(encoding="utf-8"))
+            settings = tomllib.loads(self.file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"{self.file} is no TOML file: {error}") from error
-        return Study.of(given)
+        return Study.of(settings)
 
 
 study = command_of(CompareAll)

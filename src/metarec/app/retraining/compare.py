@@ -41,7 +41,7 @@ class HoldoutUsers:
 def as_holdout_users(
     data: Dataset,
     profiles: Mapping[str, Mapping[str, object]],
-    known: Sequence[str],
+    item_ids: Sequence[str],
     relevant_from: float,
 ) -> HoldoutUsers:
     """Turn users into cold-start users: the first half of their items, at most `MAX_SHOWN`, is the
@@ -50,10 +50,10 @@ def as_holdout_users(
     Args:
         data: events of the users.
         profiles: attributes of each user.
-        known: items that both models know; others are left out.
+        item_ids: items that both models know; others are left out.
         relevant_from: rating from which an item counts as liked.
     """
-    acts = preference_events(data.interactions).filter(pl.col("item_id").is_in(list(known)))
+    acts = preference_events(data.interactions).filter(pl.col("item_id").is_in(list(item_ids)))
     is_new = pl.struct("user_id", "item_id").is_first_distinct()
     acts = acts.with_columns(met=is_new.cum_sum().over("user_id"))
     half = (pl.col("met").max().over("user_id") // 2).clip(upper_bound=MAX_SHOWN)
@@ -162,11 +162,11 @@ def groups_of(cold_users: Sequence[ColdUser]) -> dict[str, np.ndarray]:
     groups: dict[str, np.ndarray] = {}
     for name in names:
         values = np.array([str(n.profile.get(name, "")) for n in cold_users])
-        known = sorted(set(values) - {""})
-        if len(known) <= MAX_VALUES:
+        values_stated = sorted(set(values) - {""})
+        if len(values_stated) <= MAX_VALUES:
             groups |= {
                 f"{name}={value}": values == value
-                for value in known
+                for value in values_stated
                 if (values == value).sum() >= MIN_IN_GROUP
             }
     return groups

@@ -88,14 +88,16 @@ def compare_on_log(champion: Recommender, challenger: Recommender, log: Log) -> 
     """
     if len(log.requests) < MIN_SLATES or not log.rows["outcome"].sum():
         return []
-    shown = {
+    choices_by_name = {
         name: _choices(model, log)
         for name, model in (("champion", champion), ("challenger", challenger))
     }
     reward_model = _RewardModel(champion, log)
     comparisons = []
     for label, estimate in (("SNIPS", _snips), ("doubly robust", _doubly_robust)):
-        estimates = {name: estimate(log, choices, reward_model) for name, choices in shown.items()}
+        estimates = {
+            name: estimate(log, choices, reward_model) for name, choices in choices_by_name.items()
+        }
         if all(one.is_trustworthy for one in estimates.values()):
             comparisons.append(
                 _comparison(label, estimates["champion"], estimates["challenger"], log.users)

@@ -76,33 +76,33 @@ def gather(
         BadInput: if there is nothing new.
     """
     tables = open_tables(data) if data is not None and not isinstance(data, Dataset) else None
-    given = Dataset.of(tables) if tables else data if isinstance(data, Dataset) else None
+    given_data = Dataset.of(tables) if tables else data if isinstance(data, Dataset) else None
     trained = with_merges(store, champion.training_data())
-    old = trained if given is None else with_merges(store, given)
+    old = trained if given_data is None else with_merges(store, given_data)
     stored = with_propensity(store.as_frame(), store.slates())
     new = without_known(as_training_rows(stored, scale_of(champion)), old.interactions.frame)
     log.info("events read", extra={"old": len(old.interactions), "new": new.height})
     both, unread = joined(store, old, new, champion)
-    whole, report = clean(
+    cleaned, report = clean(
         both,
         tables.rules if tables else None,
         (*(tables.findings if tables else ()), *unread),
     )
     for finding in unread:
         log.warning("circumstances not read", extra={"reason": finding.why})
-    if not new.height and not tells_more(whole, trained, champion.catalog):
+    if not new.height and not tells_more(cleaned, trained, champion.catalog):
         raise _nothing_new(stored.height)
-    judging, learning = split_holdout_users(store, trained, whole.interactions.frame, offered=old)
+    judging, learning = split_holdout_users(store, trained, cleaned.interactions.frame, offered=old)
     profiles = {**_profiles_of(old, judging), **_profiles(store)}
     test_users = as_holdout_users(
-        whole.with_interactions(by_own_choice(judging, stored, rails.min_cold_users)),
+        cleaned.with_interactions(by_own_choice(judging, stored, rails.min_cold_users)),
         profiles,
         champion.vocabulary.ids,
         scale_of(champion).relevant_from,
     )
     return RoundData(
         stored=stored,
-        train=whole.with_interactions(learning.cast({"value": pl.Float32})),
+        train=cleaned.with_interactions(learning.cast({"value": pl.Float32})),
         test_users=test_users,
         profiles=profiles,
         events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
@@ -110,13 +110,13 @@ def gather(
     )
 
 
-def tells_more(whole: Dataset, trained: Dataset, catalog: Catalog) -> bool:
+def tells_more(data: Dataset, trained: Dataset, catalog: Catalog) -> bool:
     """Return whether users, items, friends or searches differ from those a model was trained on."""
     pairs = (
-        (whole.users.frame, trained.users.frame),
-        (whole.items.frame, catalog.frame),
-        (whole.relations.friends, trained.relations.friends),
-        (whole.relations.searches, trained.relations.searches),
+        (data.users.frame, trained.users.frame),
+        (data.items.frame, catalog.frame),
+        (data.relations.friends, trained.relations.friends),
+        (data.relations.searches, trained.relations.searches),
     )
     return any(_rows_of(now) != _rows_of(before) for now, before in pairs)
 
@@ -158,12 +158,12 @@ def split_holdout_users(
     its training are all holdout users, unless they are more than one in `HOLDOUT_SHARE` of that
     data.
     """
-    known = trained.interactions.frame.select("user_id").unique()
-    cold_users = events.select("user_id").unique().join(known, on="user_id", how="anti")
+    trained_users = trained.interactions.frame.select("user_id").unique()
+    cold_users = events.select("user_id").unique().join(trained_users, on="user_id", how="anti")
     kept_out: set[str] = set()
     if offered is not None:
         users = offered.interactions.frame.select("user_id").unique()
-        aside = users.join(known, on="user_id", how="anti")
+        aside = users.join(trained_users, on="user_id", how="anti")
         kept_out = set(aside["user_id"]) if aside.height * HOLDOUT_SHARE <= users.height else set()
     chosen = pl.DataFrame(
         {
@@ -205,10 +205,10 @@ def how_to_learn(
     if not events["propensity"].count():
         return None, None
     weights = teaching_weights(events)
-    own = events.filter(
+    own_choices = events.filter(
         pl.col("user_id").is_in([user for user, weight in weights.items() if weight >= OWN_CHOICE])
     )
-    lengths = own.group_by("user_id").len()["len"].to_numpy()
+    lengths = own_choices.group_by("user_id").len()["len"].to_numpy()
     return weights, choose_horizon(lengths) if len(lengths) else None
 
 
@@ -221,10 +221,12 @@ def by_own_choice(judging: pl.DataFrame, stored: pl.DataFrame, least: int) -> pl
     further.
     """
     answers = stored.drop_nulls("propensity").select("user_id", "item_id").unique()
-    own = judging.join(answers, on=["user_id", "item_id"], how="anti", maintain_order="left")
+    own_choices = judging.join(
+        answers, on=["user_id", "item_id"], how="anti", maintain_order="left"
+    )
     # Two events are needed: one for the support set and one for the query set.
-    able = own.group_by("user_id").len().filter(pl.col("len") > 1).height
-    return own if able >= least else judging
+    able = own_choices.group_by("user_id").len().filter(pl.col("len") > 1).height
+    return own_choices if able >= least else judging
 
 
 def joined(
@@ -234,12 +236,13 @@ def joined(
     findings on circumstances of new events that could not be read.
     """
     before = without_forgotten(store, old.interactions.frame).cast({"value": pl.Float32})
-    told, unread = with_circumstances(new, store.contexts(), before.schema)
-    if HOURS_FROM_UTC in told.columns and HOURS_FROM_UTC not in before.columns:
+    with_context, unread = with_circumstances(new, store.contexts(), before.schema)
+    if HOURS_FROM_UTC in with_context.columns and HOURS_FROM_UTC not in before.columns:
         # Old times without an offset were written as those of the place
         before = before.with_columns(pl.lit(0.0).alias(HOURS_FROM_UTC))
     rows = pl.concat(
-        [before, told.with_columns(pl.col("value").cast(pl.Float32))], how="diagonal_relaxed"
+        [before, with_context.with_columns(pl.col("value").cast(pl.Float32))],
+        how="diagonal_relaxed",
     )
     items = champion.catalog.frame  # the old items and those added while serving up to its fit
     added = [(item_id, attributes) for item_id, attributes, _ in store.items_since(0)]

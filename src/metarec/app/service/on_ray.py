@@ -79,13 +79,13 @@ def bound(settings: ServiceSettings) -> Any:
     from metarec.app.service.processes.shards import ShardServer
 
     serve = require("ray.serve", "ray")
-    own = replace(
+    reachable = replace(
         settings,
         model=_from_anywhere(settings.model),
         store=_from_anywhere(settings.store),
         data=_from_anywhere(settings.data),
     )
-    handed, without_keys = (each.to_json() for each in (own, _without_keys(own)))
+    handed, without_keys = (each.to_json() for each in (reachable, _without_keys(reachable)))
     common = {
         "ray_actor_options": {"num_cpus": 1},
         "health_check_period_s": HEALTH_SECONDS,
@@ -124,11 +124,13 @@ def worker(settings: str) -> FastAPI:
     """Build the application of one process that answers HTTP, in a replica of Ray Serve."""
     from metarec.app.service.application import create_app
 
-    own, serve = ServiceSettings.from_json(settings), require("ray.serve", "ray")
-    set_up_worker(own)
+    worker_settings, serve = ServiceSettings.from_json(settings), require("ray.serve", "ray")
+    set_up_worker(worker_settings)
     app = serve.get_replica_context().app_name
-    handles = [serve.get_deployment_handle(f"shard-{n}", app) for n in range(own.shards)]
-    return create_app(own, shards=[RayShard(handle) for handle in handles])
+    handles = [
+        serve.get_deployment_handle(f"shard-{n}", app) for n in range(worker_settings.shards)
+    ]
+    return create_app(worker_settings, shards=[RayShard(handle) for handle in handles])
 
 
 def run_on_ray(settings: ServiceSettings) -> None:

@@ -311,14 +311,14 @@ class ServiceSettings:
         """Return every setting by its name, for display: of the keys only the number of each role,
         of URLs no password.
         """
-        shown = asdict(self) | {
+        values = asdict(self) | {
             "keys": dict(Counter(self.keys.values())),
             "store": without_password(self.store_url),
             "data": without_password(self.data),
         }
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in shown.items()
+            for name, value in values.items()
         }
 
     def to_json(self) -> str:

@@ -38,7 +38,7 @@ def load_settings(
         BadInput: if a field is unknown, a value cannot be read, or the settings contradict each
             other.
     """
-    known = {f.name: f for f in fields(ServiceSettings)}
+    fields_by_name = {f.name: f for f in fields(ServiceSettings)}
     values: dict[str, Any] = {}
     if file is not None:
         try:
@@ -49,17 +49,22 @@ def load_settings(
         values |= document.get("service", document)
     env = os.environ if environment is None else environment
     refuse_misspelled(env)
-    values |= {name: env[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in env}
+    values |= {
+        name: env[PREFIX + name.upper()] for name in fields_by_name if PREFIX + name.upper() in env
+    }
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in values:
-        if name not in known:
-            if near := nearest(name, known, NEAR):
+        if name not in fields_by_name:
+            if near := nearest(name, fields_by_name, NEAR):
                 raise BadInput(f"no setting {name!r}; did you mean {near!r}?")
-            raise BadInput(f"no setting {name!r}; there are: {', '.join(known)}")
+            raise BadInput(f"no setting {name!r}; there are: {', '.join(fields_by_name)}")
     if "model" not in values:
         raise BadInput("no model given; name the folder of a saved model")
     return ServiceSettings(
-        **{name: _read(name, str(known[name].type), value) for name, value in values.items()}
+        **{
+            name: _read(name, str(fields_by_name[name].type), value)
+            for name, value in values.items()
+        }
     )
 
 
@@ -69,12 +74,12 @@ def refuse_misspelled(env: Mapping[str, str]) -> None:
     Raises:
         BadInput: with the name of the setting.
     """
-    known = (*(one.name for one in fields(ServiceSettings)), *OF_ALL_COMMANDS)
+    names = (*(one.name for one in fields(ServiceSettings)), *OF_ALL_COMMANDS)
     for name in sorted(env):
         word = name.removeprefix(PREFIX).lower()
-        if not name.startswith(PREFIX) or word in known:
+        if not name.startswith(PREFIX) or word in names:
             continue
-        if near := nearest(word, known, NEAR):
+        if near := nearest(word, names, NEAR):
             raise BadInput(f"{name} is no setting; did you mean {PREFIX}{near.upper()}?")
 
 
@@ -83,8 +88,8 @@ def _read(name: str, kind: str, value: Any) -> Any:
     try:
         return _READERS[kind](value)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
-        shown = "(not shown)" if name == "keys" else repr(value)
-        raise BadInput(f"setting {name} must be {_MUST_BE[kind]}, got {shown}") from error
+        given = "(not shown)" if name == "keys" else repr(value)
+        raise BadInput(f"setting {name} must be {_MUST_BE[kind]}, got {given}") from error
 
 
 def _yes_or_no(value: Any) -> bool:

@@ -30,14 +30,14 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
     model, vocabulary = served.model, served.model.vocabulary
     if not slate.item_ids:
         return []
-    known = [event for event in request.history if str(event[0]) in vocabulary][-MAX_EVENTS:]
-    shortened = replace(request, history=known)
+    recent = [event for event in request.history if str(event[0]) in vocabulary][-MAX_EVENTS:]
+    shortened = replace(request, history=recent)
     effects = leave_one_out(model, [shortened], [slate.item_ids])[0]
     columns = vocabulary.indexes(slate.item_ids)
     components = components_at(model, [shortened], columns[None])
     facts = context_facts(model, shortened, columns.tolist())
     liked_from = served.scale.relevant_from if served.scale.has_values else None
-    said = []
+    reasons = []
     for place in range(len(slate.item_ids)):
         events = [
             EventEffect(
@@ -47,15 +47,15 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
                 kind=parts_of(event)[2] or "event",
                 effect=float(effects[row, place]),
             )
-            for row, event in enumerate(known)
+            for row, event in enumerate(recent)
         ]
-        said.append(
+        reasons.append(
             sentences(
                 events,
                 [],
                 components_shown(
                     {name: float(component[0, place]) for name, component in components.items()},
-                    is_new=not known,
+                    is_new=not recent,
                 ),
                 liked_from=liked_from,
                 most=most,
@@ -64,23 +64,23 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
                 kinds=served.scale.kinds,
             )
         )
-    return said
+    return reasons
 
 
 def explain_one(served: Served, request: Request, item_id: str, k: int) -> dict[str, Any]:
     """Explain one item for one user, as plain data. Of a long history only the latest events are
     considered, and a note says so.
     """
-    known = [event for event in request.history if str(event[0]) in served.model.vocabulary]
-    is_long = len(known) > MAX_EXPLAINED
-    shortened = replace(request, history=known[-MAX_EXPLAINED:]) if is_long else request
+    history = [event for event in request.history if str(event[0]) in served.model.vocabulary]
+    is_long = len(history) > MAX_EXPLAINED
+    shortened = replace(request, history=history[-MAX_EXPLAINED:]) if is_long else request
     explanation = explain(
         served.model, shortened, item_id, k=k, scored=N_SCORED, n_content=N_CONTENT
     ).to_json()
     if is_long:
         explanation["notes"] = [
             *explanation["notes"],
-            f"explained from the latest {MAX_EXPLAINED} of {len(known)} events; slates are made "
+            f"explained from the latest {MAX_EXPLAINED} of {len(history)} events; slates are made "
             f"from all of them.",
         ]
     return explanation

@@ -71,8 +71,8 @@ def options_of(body: RecommendationRequest, defaults: ArmSettings) -> Options:
     filter in addition to its own. Further pages reserve no places for cold items, so that no item
     comes twice by chance.
     """
-    own, only = body.filter, defaults.filter
-    both = f"({only}) and ({own})" if only and own else own or only
+    filter_sent, only = body.filter, defaults.filter
+    both = f"({only}) and ({filter_sent})" if only and filter_sent else filter_sent or only
     share = (defaults.cold_share or 0.0) if body.cold_share is None else body.cold_share
     explore = (defaults.explore or 0.0) if body.explore is None else body.explore
     is_varied = "diversity" in body.model_fields_set
@@ -264,13 +264,13 @@ def answer_all(
     shared = {options: options.as_slate_options() for options in {r.options for r in requests}}
     slates: dict[int, Slate] = {}
     for rows in groups.values():
-        asked = [requests[row] for row in rows]
+        group = [requests[row] for row in rows]
         answers = recommend_each(
-            asked[0].served.model,
-            [one.request for one in asked],
-            [shared[one.options] for one in asked],
+            group[0].served.model,
+            [one.request for one in group],
+            [shared[one.options] for one in group],
             rng,
-            first_of(asked[0].served),
+            first_of(group[0].served),
         )
         slates.update(zip(rows, answers, strict=True))
     return [slates[row] for row in range(len(requests))]

@@ -58,17 +58,17 @@ def refuse_unknown_parameters(routes: Sequence[BaseRoute]) -> None:
     """
     for route in routes:
         if isinstance(route, APIRoute) and route.path.startswith(("/v1/", "/mcp")):
-            known = sorted(field.alias for field in route.dependant.query_params)
-            route.app = _with_known_parameters(route.app, known)
+            names = sorted(field.alias for field in route.dependant.query_params)
+            route.app = _with_known_parameters(route.app, names)
 
 
-def _with_known_parameters(app: ASGIApp, known: Sequence[str]) -> ASGIApp:
+def _with_known_parameters(app: ASGIApp, names: Sequence[str]) -> ASGIApp:
     async def checking(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["query_string"]:
             for name in QueryParams(scope["query_string"]):
-                if name not in known:
-                    there = f"; known are {', '.join(known)}" if known else "; none is"
-                    near = get_close_matches(name, known, 1)
+                if name not in names:
+                    there = f"; known are {', '.join(names)}" if names else "; none is"
+                    near = get_close_matches(name, names, 1)
                     there = f"; did you mean {near[0]!r}?" if near else there
                     raise HTTPException(422, f"query.{name[:80]}: is not known here{there}")
         await app(scope, receive, send)

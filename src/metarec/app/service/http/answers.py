@@ -24,7 +24,7 @@ def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
     """Return the arguments of a route that describe its answers in OpenAPI; the route itself
     returns `Json`, which has this shape already.
     """
-    said = {
+    descriptions = {
         400: "The body cannot be read.",
         401: "No key, or an unknown one.",
         403: "The key's role may not do this.",
@@ -44,6 +44,6 @@ def answers(shape: Any, *problems: int, status: int = 200) -> dict[str, Any]:
         "response_class": Json,
         "responses": {
             status: {"model": shape},
-            **{code: {"model": Problem, "description": said[code]} for code in codes},
+            **{code: {"model": Problem, "description": descriptions[code]} for code in codes},
         },
     }

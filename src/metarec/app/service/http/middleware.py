@@ -117,22 +117,22 @@ class Middleware:
         if refusal is not None:
             await _refuse(send, *refusal)
             return
-        most = self._settings.max_body_bytes
+        max_bytes = self._settings.max_body_bytes
         length = call.headers.get(b"content-length")
-        if length is not None and (not length.isdigit() or int(length) > most):
+        if length is not None and (not length.isdigit() or int(length) > max_bytes):
             await _refuse(
                 send,
                 413,
-                f"a request may have {most:,} bytes, this one says "
+                f"a request may have {max_bytes:,} bytes, this one says "
                 f"{length[:20].decode('latin-1')}; send it in parts",
             )
             return
         if b"transfer-encoding" not in call.headers:
             await self._app(scope, receive, send)  # the server enforces the stated length itself
             return
-        body = await _read_body(receive, most)
+        body = await _read_body(receive, max_bytes)
         if body is None:
-            await _refuse(send, 413, f"a request may have {most:,} bytes; send it in parts")
+            await _refuse(send, 413, f"a request may have {max_bytes:,} bytes; send it in parts")
         else:
             await self._app(scope, replayed(body, receive), send)
 
@@ -149,8 +149,8 @@ class Middleware:
             return None
         # The bucket of a known key, else of the address: each invented key would have a full one.
         if not self._rate.allows(call.holder or call.client.encode()):
-            most = self._settings.requests_per_second
-            sentence = f"more than {most:g} requests a second; wait and try again"
+            limit = self._settings.requests_per_second
+            sentence = f"more than {limit:g} requests a second; wait and try again"
             return 429, sentence, [(b"retry-after", b"1")]
         if self._keys:
             if is_data(path) and call.holder is None:
@@ -211,17 +211,19 @@ class _Call:
     def of(cls, scope: Scope, keys: ApiKeys, number: str) -> _Call:
         """Read the headers of a request; `number` is its id where the client sent none."""
         headers = {name: value for name, value in reversed(scope["headers"]) if name in _HEADERS}
-        own = headers.get(b"x-request-id")
-        given = [
+        sent_id = headers.get(b"x-request-id")
+        credentials = [
             None if (value := headers.get(name)) is None else value.decode("latin-1")
             for name in (b"authorization", b"x-api-key")
         ]
         return cls(
             headers=headers,
-            number=own.decode() if own is not None and _REQUEST_ID.fullmatch(own) else number,
+            number=sent_id.decode()
+            if sent_id is not None and _REQUEST_ID.fullmatch(sent_id)
+            else number,
             client=(scope.get("client") or ("",))[0],
-            has_key=any(given),
-            holder=keys.holder(*given) if keys and any(given) else None,
+            has_key=any(credentials),
+            holder=keys.holder(*credentials) if keys and any(credentials) else None,
         )
 
 
@@ -256,8 +258,8 @@ def _without_port(host: str) -> str:
     )
 
 
-async def _read_body(receive: Receive, most: int) -> bytes | None:
-    """Read a body of unknown length; None once it is longer than `most`."""
+async def _read_body(receive: Receive, max_bytes: int) -> bytes | None:
+    """Read a body of unknown length; None once it is longer than `max_bytes`."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -266,7 +268,7 @@ async def _read_body(receive: Receive, most: int) -> bytes | None:
             raise ClientDisconnect
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > most:
+        if size > max_bytes:
             return None
         if not message.get("more_body"):
             return b"".join(parts)

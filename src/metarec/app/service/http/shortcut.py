@@ -46,18 +46,18 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         scope["route"], name, shape = matched
-        given = b""
+        body = b""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return  # no client is left to be answered
-            given += message.get("body", b"")
+            body += message.get("body", b"")
             if not message.get("more_body"):
                 break
         try:
-            read = shape.model_validate_json(given)
+            read = shape.model_validate_json(body)
         except ValidationError:
-            await self._app(scope, replayed(given, receive), send)
+            await self._app(scope, replayed(body, receive), send)
             return
         try:
             answer: Response = await matched[0].endpoint(**{name: read})

@@ -57,12 +57,12 @@ class Translating:
                 await self._finish(self._start, b"".join(self._body))
 
     async def _finish(self, start: Message, body: bytes) -> None:
-        said = _translated_body(body, self._language)
+        translated = _translated_body(body, self._language)
         kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-        length = (b"content-length", str(len(said)).encode())
+        length = (b"content-length", str(len(translated)).encode())
         spoken = (b"content-language", self._language.encode())
         await self._send({**start, "headers": [*kept, length, spoken, _VARY]})
-        await self._send({"type": "http.response.body", "body": said})
+        await self._send({"type": "http.response.body", "body": translated})
 
 
 def _is_json(start: Message) -> bool:

@@ -85,14 +85,14 @@ def validation_message(
 
 def _place(error: Any, body: Any) -> Place:
     """Return the path of the value in the request, without the types that pydantic tried for it."""
-    whole: Place = tuple(error["loc"])
+    full_path: Place = tuple(error["loc"])
     if error["type"] == "json_invalid":
-        return whole[:1]
-    if whole[0] != "body" or not isinstance(body, dict | list):
-        return whole
+        return full_path[:1]
+    if full_path[0] != "body" or not isinstance(body, dict | list):
+        return full_path
     place: list[str | int] = ["body"]
     value: Any = body
-    for number, part in enumerate(whole[1:], start=2):
+    for number, part in enumerate(full_path[1:], start=2):
         if part in (
             value
             if isinstance(value, dict)
@@ -101,7 +101,7 @@ def _place(error: Any, body: Any) -> Place:
             else ()
         ):
             value = value[part]
-        elif (error["type"] != "missing" or number < len(whole)) and part != "[key]":
+        elif (error["type"] != "missing" or number < len(full_path)) and part != "[key]":
             continue
         place.append(part)
     return tuple(place)
@@ -116,9 +116,9 @@ def _of_one(family: Sequence[tuple[Place, Any]], fields: Sequence[str]) -> str:
     fitting = next((error for error in there if error["type"] not in _OF_KIND), there[0])
     where = ".".join(map(str, place))
     if fitting["type"] in _OF_KIND:
-        wanted = dict.fromkeys(_OF_KIND[error["type"]] for error in there)
+        expected = dict.fromkeys(_OF_KIND[error["type"]] for error in there)
         *kinds, last = [
-            kind for kind in wanted if kind != "a whole number" or "a number" not in wanted
+            kind for kind in expected if kind != "a whole number" or "a number" not in expected
         ]
         return (
             f"{where}: must be {', '.join(kinds)}{' or ' if kinds else ''}{last}, got "
@@ -133,12 +133,12 @@ def _of_one(family: Sequence[tuple[Place, Any]], fields: Sequence[str]) -> str:
 
 def _sentence(error: Any) -> str:
     """Return what is wrong with a value; pydantic's own message where there is no other here."""
-    given, bounds = error.get("input"), error.get("ctx", {})
+    value, bounds = error.get("input"), error.get("ctx", {})
     about = {
         **{name: _without_fraction(bound) for name, bound in bounds.items()},
-        "kind": _kind(given),
-        "given": repr(_without_fraction(given))[:MAX_SHOWN],
-        "length": len(given) if isinstance(given, str) else 0,
+        "kind": _kind(value),
+        "given": repr(_without_fraction(value))[:MAX_SHOWN],
+        "length": len(value) if isinstance(value, str) else 0,
         "at": error["loc"][-1],
     }
     plain = _OF_PATTERN.get(bounds.get("pattern")) or _PLAIN.get(error["type"])

@@ -121,10 +121,10 @@ class Alerts:
             yield Alert(name="slow_slates", sentence=message, value=slowest, mark=mark)
 
     def _of_store(self, now: float) -> Iterator[Alert]:
-        rows, most = self._store.waiting, self._settings.alert_rows_waiting
-        if 0 < most < rows:
-            message = f"{rows:,} rows wait to be written (mark {most:,})"
-            yield Alert(name="rows_waiting", sentence=message, value=rows, mark=most)
+        rows, mark = self._store.waiting, self._settings.alert_rows_waiting
+        if 0 < mark < rows:
+            message = f"{rows:,} rows wait to be written (mark {mark:,})"
+            yield Alert(name="rows_waiting", sentence=message, value=rows, mark=mark)
         hours = self._settings.alert_quiet_hours
         if hours and not self._store.count(tables.events, now - hours * HOUR):
             if not self._store.count(tables.events, 0.0):
@@ -133,10 +133,10 @@ class Alerts:
             yield Alert(name="no_events", sentence=message, value=hours, mark=hours)
 
     def _of_model(self, now: float) -> Iterator[Alert]:
-        days, most = (now - self._live.made_at) / DAY, self._settings.alert_model_days
-        if 0.0 < most < days:
-            message = f"the serving model was made {days:.0f} days ago (mark {most:g})"
-            yield Alert(name="old_model", sentence=message, value=days, mark=most)
+        days, mark = (now - self._live.made_at) / DAY, self._settings.alert_model_days
+        if 0.0 < mark < days:
+            message = f"the serving model was made {days:.0f} days ago (mark {mark:g})"
+            yield Alert(name="old_model", sentence=message, value=days, mark=mark)
         if self._live.refused:
             message = (
                 f"the promoted model {self._live.refused} could not be loaded; "

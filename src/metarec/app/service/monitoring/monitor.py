@@ -145,8 +145,8 @@ class Monitor:
         return replace(drift, events=self._store.count_acts(since, in_experiments=False))
 
     def _outcomes(self, now: float) -> dict[str, float]:
-        shown = self._store.count(tables.slates, now - DAY)
-        if not shown:
+        n_slates = self._store.count(tables.slates, now - DAY)
+        if not n_slates:
             return {"slates": 0.0}
         slates, answers = slates_with_answers(
             self._store, now - DAY, max_slates=MAX_SLATES, max_events=MAX_EVENTS
@@ -160,7 +160,7 @@ class Monitor:
             "liked_share_of_new_users": by_slate.filter(pl.col("n_support") < 5)["outcome"].mean(),
         }
         return {
-            "slates": float(shown),
+            "slates": float(n_slates),
             "slates_measured": float(by_slate.height),
             # A share of no slates is left out
             **{name: cast("float", x) for name, x in shares.items() if x is not None},

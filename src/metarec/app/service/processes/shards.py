@@ -78,10 +78,14 @@ class ShardServer:
             number: number of the slice, from 0.
             n_shards: number of slices.
         """
-        own = ServiceSettings.from_json(settings)
-        set_up_worker(own)
-        self._number, self._n_shards, self._every = number, n_shards, own.watch_seconds
-        self._live = LiveModel(Registry(own.model), open_store(own.store_url), own.filter)
+        shard_settings = ServiceSettings.from_json(settings)
+        set_up_worker(shard_settings)
+        self._number, self._n_shards, self._every = number, n_shards, shard_settings.watch_seconds
+        self._live = LiveModel(
+            Registry(shard_settings.model),
+            open_store(shard_settings.store_url),
+            shard_settings.filter,
+        )
         warm_text(self._live.served.model)
         self._asked: OrderedDict[str, ShardRequest] = OrderedDict()
         threading.Thread(target=self._follow, name="metarec-follow", daemon=True).start()
@@ -113,11 +117,11 @@ class ShardServer:
             question.items_version,
         ):
             return None
-        asked = Shard.of(served.model, self._number, self._n_shards).ask(question.requests)
-        self._asked[question.token] = asked
+        scored_anew = Shard.of(served.model, self._number, self._n_shards).ask(question.requests)
+        self._asked[question.token] = scored_anew
         while len(self._asked) > KEPT:
             self._asked.popitem(last=False)
-        return asked
+        return scored_anew
 
     def _follow(self) -> None:
         """Load new items and promoted models, as workers do."""

@@ -57,9 +57,9 @@ class ExperimentRoutes(Routes):
     @route("GET", "/v1/experiments", "read", **answers(shapes.Experiments, 503))
     async def every(self) -> Json:
         """All A/B experiments."""
-        known = await asyncio.to_thread(experiments, self.store)
+        listed = await asyncio.to_thread(experiments, self.store)
         settings = asdict(self.service.arms.settings)
-        return Json({"experiments": [one.as_dict() for one in known], "settings": settings})
+        return Json({"experiments": [one.as_dict() for one in listed], "settings": settings})
 
     @route("POST", "/v1/experiments", "admin", **answers(shapes.ExperimentStarted, 409, 503))
     async def start(self, body: shapes.ExperimentPlan) -> Json:
@@ -71,10 +71,10 @@ class ExperimentRoutes(Routes):
         begun = await self._done(
             lambda: begin(self.store, self.live.registry, planned, keep_slates_days=keep)
         )
-        told = await asyncio.to_thread(
+        notes = await asyncio.to_thread(
             lost_prohibitions, self.live.registry, [arm.model for arm in begun.arms]
         )
-        return Json({**begun.as_dict(), "notes": told})
+        return Json({**begun.as_dict(), "notes": notes})
 
     @route(
         "GET",
@@ -84,14 +84,14 @@ class ExperimentRoutes(Routes):
     )
     async def one(self, experiment: Name) -> Json:
         """An experiment and its results so far."""
-        known = await self._found(experiment)
+        found_experiment = await self._found(experiment)
         is_here = (
             self.service.arms.running is not None and self.service.arms.running.name == experiment
         )
-        told = await asyncio.to_thread(self.service.arms.look) if is_here else None
-        if told is None:
-            told = await asyncio.to_thread(results, self.store, known, time.time())
-        return Json({"experiment": known.as_dict(), "results": told.as_dict()})
+        counted = await asyncio.to_thread(self.service.arms.look) if is_here else None
+        if counted is None:
+            counted = await asyncio.to_thread(results, self.store, found_experiment, time.time())
+        return Json({"experiment": found_experiment.as_dict(), "results": counted.as_dict()})
 
     @route(
         "POST",

@@ -87,10 +87,10 @@ def statistics_of(served: Served, exposure: Exposure) -> Statistics:
     """Return the statistics of every item of the served catalog."""
     size, model = len(served.model.vocabulary), served.model
     rows = model.vocabulary.indexes(exposure.by_item["item_id"])
-    known = rows >= 0
+    is_known = rows >= 0
     shown, conversions = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    shown[rows[known]] = exposure.by_item["shown"].to_numpy()[known]
-    conversions[rows[known]] = exposure.by_item["conversions"].to_numpy()[known]
+    shown[rows[is_known]] = exposure.by_item["shown"].to_numpy()[is_known]
+    conversions[rows[is_known]] = exposure.by_item["conversions"].to_numpy()[is_known]
     is_cold, is_available = np.zeros(size, bool), np.ones(size, bool)
     is_cold[model.cold_items] = True
     is_available[model.policy_check.unavailable] = False
@@ -138,13 +138,13 @@ def _answer(
             named[row] = True
         chosen &= named
     rows = [int(row) for row in numbers.ordered(order) if chosen[row]]
-    shown = rows[offset : offset + k]
+    page = rows[offset : offset + k]
     items = [
         {
             "item_id": served.model.vocabulary.ids[row],
             "title": title,
             **numbers.of_row(row),
         }
-        for row, title in zip(shown, served.titles_at(shown), strict=True)
+        for row, title in zip(page, served.titles_at(page), strict=True)
     ]
     return {"items": items, "matching": len(rows), **numbers.totals(exposure)}

@@ -157,9 +157,9 @@ def _read(body: bytes) -> dict[str, Any]:
     return message
 
 
-def _number(given: Any) -> str | int | float | None:
-    if given is None or (isinstance(given, str | int | float) and not isinstance(given, bool)):
-        return given
+def _number(value: Any) -> str | int | float | None:
+    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+        return value
     raise Fault(INVALID, "id must be a text or a number")
 
 
@@ -208,18 +208,20 @@ async def _called(
     *,
     tell_details: bool,
 ) -> dict[str, Any]:
-    name, given = params.get("name"), params.get("arguments", {})
+    name, arguments_sent = params.get("name"), params.get("arguments", {})
     tool = TOOLS.get(name) if isinstance(name, str) else None
     if tool is None:
         raise Fault(PARAMS, f"there is no tool {str(name)[:80]!r}; there are {', '.join(TOOLS)}")
     before = IS_REMEMBERED.set(False)
     try:
-        read = tool.takes.model_validate(given)
+        read = tool.takes.model_validate(arguments_sent)
         arguments = {"body": read} if tool.has_body else dict(read)
         answer = bytes((await endpoints[tool.path](**arguments)).body)
     except ValidationError as error:
         errors = [{**one, "loc": ("arguments", *one["loc"])} for one in error.errors()]
-        return _text_result(validation_message(errors, given, "application/json"), is_error=True)
+        return _text_result(
+            validation_message(errors, arguments_sent, "application/json"), is_error=True
+        )
     except REFUSED as error:
         message = str(error.detail if isinstance(error, HTTPException) else error)
         is_telling = tell_details or not isinstance(error, StoreUnavailable)

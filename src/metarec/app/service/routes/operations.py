@@ -117,10 +117,10 @@ class OperationsRoutes(Routes):
     async def settings(self) -> Json:
         """The settings in effect, without keys and passwords."""
         plain = ServiceSettings(model=self.service.settings.model).in_effect()
-        shown = self.service.settings.in_effect()
+        in_effect = self.service.settings.in_effect()
         settings = [
             {"name": name, "value": value, "is_default": value == plain[name]}
-            for name, value in shown.items()
+            for name, value in in_effect.items()
         ]
         return Json({"settings": settings})
 

@@ -73,12 +73,12 @@ def _columns(model: Recommender) -> list[dict[str, Any]]:
     """Return the context columns that the model reads, with their categories, or with the bin edges
     of numbers.
     """
-    known = model.context_columns
+    columns = model.context_columns
     return [
         {
             "name": name,
-            "values": known.categories.get(name) or [f"{end:g}" for end in known.edges[name]],
-            "is_number": name in known.edges,
+            "values": columns.categories.get(name) or [f"{end:g}" for end in columns.edges[name]],
+            "is_number": name in columns.edges,
         }
         for name in columns_read(model.ensemble.scorers)
     ]

@@ -187,7 +187,7 @@ class SlateAnswers:
             if body.explain
             else []
         )
-        shown = {
+        answer = {
             "slate_id": slate_id,
             "model_version": slate.model_version,
             "n_known": slate.n_known,
@@ -196,7 +196,7 @@ class SlateAnswers:
             "without_store": prepared.without_store,
             "arm": by.arm or None,
         }
-        return _with_fields(served, body.fields, shown)
+        return _with_fields(served, body.fields, answer)
 
 
 def _notes(prepared: Prepared, slate: Slate) -> list[str]:
@@ -248,14 +248,14 @@ def _remember(
         service.metrics.impressions_lost.inc()
 
 
-def _with_fields(served: Served, fields: list[str], shown: dict[str, Any]) -> dict[str, Any]:
+def _with_fields(served: Served, fields: list[str], answer: dict[str, Any]) -> dict[str, Any]:
     """Add the requested columns to the items of an answer."""
     if not fields:
-        return shown
-    rows = served.model.vocabulary.indexes(item["item_id"] for item in shown["items"]).tolist()
-    for item, attributes in zip(shown["items"], served.attributes_of(rows, fields), strict=True):
+        return answer
+    rows = served.model.vocabulary.indexes(item["item_id"] for item in answer["items"]).tolist()
+    for item, attributes in zip(answer["items"], served.attributes_of(rows, fields), strict=True):
         item["attributes"] = attributes
-    return shown
+    return answer
 
 
 def _unsaid(body: schemas.UserInput, served: Served) -> list[str]:

@@ -81,12 +81,12 @@ class SlateRoutes(Routes):
     ) -> Json:
         """Items to ask a new user about, given the answers so far."""
         served = self.live.served
-        said = [
+        history = [
             schemas.HistoryEvent(item_id=i, kind=kind)
             for kind, ids in (("like", like), ("dislike", dislike))
             for i in ids
         ]
-        who = stated_user(user_id, profile, history=said)
+        who = stated_user(user_id, profile, history=history)
         request = await self._made.as_request(who, served)
         rows, items = await self._questions(served, request, {*skip, *like, *dislike}, k)
         notes = served.model.policy_notes(request, rows)

@@ -51,16 +51,16 @@ class NewEvent(Shape):
 
     @model_validator(mode="before")
     @classmethod
-    def _keep_offset(cls, given: Any) -> Any:
+    def _keep_offset(cls, event: Any) -> Any:
         """Keep the offset from UTC that a time states among the circumstances: hour and weekday are
         those of the place, in data and here.
         """
-        if not isinstance(given, dict) or not isinstance(given.get("timestamp"), str):
-            return given
-        context, hours = given.get("context") or {}, offset_of(given["timestamp"])
+        if not isinstance(event, dict) or not isinstance(event.get("timestamp"), str):
+            return event
+        context, hours = event.get("context") or {}, offset_of(event["timestamp"])
         if hours is None or not isinstance(context, dict) or HOURS_FROM_UTC in context:
-            return given
-        return {**given, "context": {**context, HOURS_FROM_UTC: hours}}
+            return event
+        return {**event, "context": {**context, HOURS_FROM_UTC: hours}}
 
     @model_validator(mode="after")
     def _is_about_something(self) -> NewEvent:

@@ -31,21 +31,21 @@ NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 _NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 
 
-def _id_text(given: Any) -> Any:
+def _id_text(value: Any) -> Any:
     """Convert a whole number to text; JSON does not distinguish 5 and 5.0. Numbers from 2**53 are
     refused, because not every JSON reader keeps them apart; they can be sent as text.
     """
-    if isinstance(given, float) and given.is_integer() and abs(given) < 2**53:
-        given = int(given)
-    is_number = isinstance(given, int) and not isinstance(given, bool) and abs(given) < 2**53
-    return str(given) if is_number else given
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+    return str(value) if is_number else value
 
 
-def _not_blank(given: str) -> str:
+def _not_blank(text: str) -> str:
     """Refuse a blank id, which is one that the sender has lost."""
-    if not given.strip():
+    if not text.strip():
         raise ValueError("is blank; send the id of who or what is meant")
-    return given
+    return text
 
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": _NOT_BLANK}
@@ -74,18 +74,18 @@ Kind = Annotated[
 Value = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
-def _seconds(given: Any) -> Any:
+def _seconds(moment_sent: Any) -> Any:
     """Convert an ISO 8601 time to seconds; without a zone it is UTC. Milliseconds are refused; they
     are recognized by their size.
     """
-    if isinstance(given, int | float) and MAX_SECONDS < given < 1_000 * MAX_SECONDS:
-        raise ValueError(f"{given:.0f} is in milliseconds; send seconds since 1970 in UTC")
-    if not isinstance(given, str):
-        return given
+    if isinstance(moment_sent, int | float) and MAX_SECONDS < moment_sent < 1_000 * MAX_SECONDS:
+        raise ValueError(f"{moment_sent:.0f} is in milliseconds; send seconds since 1970 in UTC")
+    if not isinstance(moment_sent, str):
+        return moment_sent
     try:
-        moment = datetime.fromisoformat(given)
+        moment = datetime.fromisoformat(moment_sent)
     except ValueError:
-        return given
+        return moment_sent
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

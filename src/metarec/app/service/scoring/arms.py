@@ -108,22 +108,22 @@ class Arms:
         """Return model and settings of a user: those of their arm, else those outside
         experiments.
         """
-        known = self._known
-        if known.running is None:
+        arms = self._known
+        if arms.running is None:
             return self.outside()
         if user_id is None:
-            return replace(self.outside(), experiment=known.running, arm=ANONYMOUS)
+            return replace(self.outside(), experiment=arms.running, arm=ANONYMOUS)
         try:
             canonical = self._store.id_now(user_id)
         except StoreUnavailable:
             canonical = user_id
-        arm = known.running.arm_of(canonical)
+        arm = arms.running.arm_of(canonical)
         if arm is None:
             return self.outside()
         return ArmAssignment(
-            served=known.models[arm.model],
-            settings=known.of_arm[arm.name],
-            experiment=known.running,
+            served=arms.models[arm.model],
+            settings=arms.of_arm[arm.name],
+            experiment=arms.running,
             arm=arm.name,
         )
 
@@ -243,18 +243,18 @@ def _over(
     filter is that of `first`, else of `then`, in addition to the service's own.
     """
 
-    def said(name: str) -> float:
+    def first_given(name: str) -> float:
         for one in (first, then or ArmSettings()):
             if (value := getattr(one, name)) is not None:
                 return float(value)
         return float(getattr(service, name, 0.0))
 
     only = first.filter if first.filter is not None or then is None else then.filter
-    own = service.filter
-    both = f"({own}) and ({only})" if own and only else own or only
+    service_filter = service.filter
+    both = f"({service_filter}) and ({only})" if service_filter and only else service_filter or only
     return ArmSettings(
-        diversity=said("diversity"),
-        explore=said("explore"),
-        cold_share=said("cold_share"),
+        diversity=first_given("diversity"),
+        explore=first_given("explore"),
+        cold_share=first_given("cold_share"),
         filter=both,
     )

@@ -26,7 +26,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         answer_all: Callable[[Sequence[ScoreRequest]], Sequence[Answer]],
         *,
         in_thread: Callable[[], bool],
-        most: int = 64,
+        max_batch: int = 64,
         seen: Callable[[int], None] = lambda _size: None,
     ) -> None:
         """Create the batcher; nothing runs before the first request.
@@ -34,13 +34,13 @@ class Batcher(Generic[ScoreRequest, Answer]):
         Args:
             answer_all: answers several requests at once, in their order.
             in_thread: whether the next batch runs in the thread rather than in the event loop.
-            most: largest number of requests in a batch.
+            max_batch: largest number of requests in a batch.
             seen: called with the size of each batch.
         """
-        self._answer_all, self._in_thread, self._most, self._seen = (
+        self._answer_all, self._in_thread, self._max_batch, self._seen = (
             answer_all,
             in_thread,
-            most,
+            max_batch,
             seen,
         )
         self._waiting: list[tuple[ScoreRequest, asyncio.Future[Answer]]] = []
@@ -65,12 +65,12 @@ class Batcher(Generic[ScoreRequest, Answer]):
     def _start(self) -> None:
         # Clients that were answered together send their next requests together, but these are read
         # one after the other: a turn with a new request may be followed by one with more.
-        if self._known < len(self._waiting) < self._most:
+        if self._known < len(self._waiting) < self._max_batch:
             self._known = len(self._waiting)
             asyncio.get_running_loop().call_soon(self._start)
             return
         self._known = 0
-        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
         self._seen(len(batch))
         requests = [ask for ask, _ in batch]
         if not self._in_thread():

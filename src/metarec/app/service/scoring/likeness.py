@@ -56,9 +56,9 @@ class ItemLikeness:
         users = pairs["user_id"].rank("dense").to_numpy().astype(np.int64) - 1
         items = self.model.vocabulary.indexes(pairs["item_id"])
         shape = (int(users.max()) + 1 if len(users) else 0, len(self.model.vocabulary))
-        met = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=shape)
-        norm = 1.0 / np.sqrt(np.maximum(np.asarray(met.sum(0)).ravel(), 1.0))
-        return csr_matrix(met.multiply(norm[None, :]))
+        interactions = csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=shape)
+        norm = 1.0 / np.sqrt(np.maximum(np.asarray(interactions.sum(0)).ravel(), 1.0))
+        return csr_matrix(interactions.multiply(norm[None, :]))
 
     def closeness(self, row: int, by: Likeness) -> np.ndarray:
         """[N] similarity of each item to the one at `row`. For `taste` the cosine of the item
@@ -66,8 +66,10 @@ class ItemLikeness:
         cosine of the items' users, -inf where they have none in common.
         """
         if by != "taste":
-            met = self._met_together[by]
-            together = np.asarray((met.T @ met[:, [row]]).todense(), np.float32).ravel()
+            interactions = self._met_together[by]
+            together = np.asarray(
+                (interactions.T @ interactions[:, [row]]).todense(), np.float32
+            ).ravel()
             together[together <= 0.0] = -np.inf
             return together
         closeness, text = _cosines(self.model.item_embeddings, self._lengths, row), self.model.text

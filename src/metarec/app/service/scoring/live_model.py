@@ -63,8 +63,8 @@ class Served:
         if len(self.model.catalog) < LARGE:
             return [self._title_by_id.get(item_id) for item_id in item_ids]
         rows = self.model.vocabulary.indexes(item_ids).tolist()
-        known = iter(self.titles_at([row for row in rows if row >= 0]))
-        return [next(known) if row >= 0 else None for row in rows]
+        titles = iter(self.titles_at([row for row in rows if row >= 0]))
+        return [next(titles) if row >= 0 else None for row in rows]
 
     @cached_property
     def _titles(self) -> list[str]:
@@ -144,11 +144,11 @@ class Served:
         counts = np.bincount(rows[rows >= 0], minlength=len(self.model.vocabulary))
         return counts.astype(np.float64)
 
-    def search(self, words: str, most: int) -> list[int]:
-        """Return the rows of up to `most` items whose titles contain all words, case ignored:
+    def search(self, text: str, k: int) -> list[int]:
+        """Return the rows of up to `k` items whose titles contain all words, case ignored:
         titles that begin with the words first, else in catalog order. Deleted items are left out.
         """
-        lowered = words.lower().split()
+        lowered = text.lower().split()
         holds = pl.Series(self.is_there)
         for word in lowered:
             holds = holds & self._lower_titles.str.contains(word, literal=True)
@@ -156,7 +156,7 @@ class Served:
         begins = self._lower_titles[rows].str.starts_with(" ".join(lowered))
         return (
             pl.DataFrame({"row": rows, "begins": begins})
-            .sort("begins", descending=True, maintain_order=True)["row"][:most]
+            .sort("begins", descending=True, maintain_order=True)["row"][:k]
             .to_list()
         )
 
@@ -165,9 +165,9 @@ class Served:
         return ItemLikeness(self.model)
 
     def similar(
-        self, row: int, most: int, request: Request | None = None, by: Likeness = "taste"
+        self, row: int, k: int, request: Request | None = None, by: Likeness = "taste"
     ) -> tuple[list[int], list[float]]:
-        """Return the rows of up to `most` items most similar to the one at `row`, and their
+        """Return the rows of up to `k` items most similar to the one at `row`, and their
         similarities (`ItemLikeness.closeness`). Only items that pass the filter and that the policy
         allows for the user of `request`, where it is None for an unknown user.
         """
@@ -175,10 +175,10 @@ class Served:
         closeness[row] = -np.inf
         closeness[~self.passes] = -np.inf
         closeness[~self.model.policy_check.allowed([request or Request()])[0]] = -np.inf
-        most = min(most, len(closeness) - 1)
-        border = -np.partition(-closeness, most - 1)[most - 1] if most > 0 else np.inf
+        k = min(k, len(closeness) - 1)
+        border = -np.partition(-closeness, k - 1)[k - 1] if k > 0 else np.inf
         best = np.flatnonzero(closeness >= max(border, np.finfo(np.float32).min))
-        best = best[np.argsort(-closeness[best], kind="stable")][: max(most, 0)]
+        best = best[np.argsort(-closeness[best], kind="stable")][: max(k, 0)]
         return best.tolist(), closeness[best].astype(float).tolist()
 
 

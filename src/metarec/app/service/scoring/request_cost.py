@@ -49,20 +49,20 @@ def parts_of(body: RecommendationRequest, explore: float) -> dict[str, float]:
     }
 
 
-def cost_of(body: RecommendationRequest, explore: float, most: float) -> float:
+def cost_of(body: RecommendationRequest, explore: float, max_cost: float) -> float:
     """Return the cost of a request.
 
     Raises:
-        HTTPException: 422, if the cost is more than `most`.
+        HTTPException: 422, if the cost is more than `max_cost`.
         BadInput: if the filter cannot be read.
     """
     parts = parts_of(body, explore)
     cost = 1.0 + sum(parts.values())
-    if cost > most:
+    if cost > max_cost:
         dearest = sorted((name for name in parts if parts[name]), key=lambda name: -parts[name])
         raise HTTPException(
             422,
-            f"this request costs as much as {cost:.0f} plain slates, {most:g} are allowed; the "
+            f"this request costs as much as {cost:.0f} plain slates, {max_cost:g} are allowed; the "
             f"most expensive options: {', '.join(dearest[:3])}; ask for less at once, or raise the "
             f"service's setting `max_cost`",
         )
@@ -89,22 +89,22 @@ def pieces(weights: Sequence[float]) -> list[slice]:
     return [slice(*ends) for ends in pairwise([*cuts, len(weights)])]
 
 
-def check_batch(weights: Sequence[float], most: float) -> None:
+def check_batch(weights: Sequence[float], max_cost: float) -> None:
     """Refuse a batch that costs more than one request may, and more than a plain slate for each of
     its requests.
 
     Args:
         weights: cost of each request.
-        most: largest cost of one request.
+        max_cost: largest cost of one request.
 
     Raises:
         HTTPException: 422, if so.
     """
     total, number = sum(weights), len(weights)
-    allowed = max(most, number)
+    allowed = max(max_cost, number)
     if total > allowed:
         raise HTTPException(
             422,
             f"body.requests: together they cost as much as {total:.0f} plain slates, "
-            f"{allowed:g} are allowed; send about {max(1, int(number * most / total))} at once",
+            f"{allowed:g} are allowed; send about {max(1, int(number * max_cost / total))} at once",
         )

@@ -40,8 +40,8 @@ class ApiKeys:
             header: the header `X-API-Key`.
         """
         scheme, bearer = get_authorization_scheme_param(authorization)
-        given = bearer if bearer and scheme.lower() == "bearer" else header
-        digest = _digest(given) if given else None
+        key = bearer if bearer and scheme.lower() == "bearer" else header
+        digest = _digest(key) if key else None
         return digest if digest in self._rank else None
 
     def role(self, holder: bytes) -> str:
@@ -61,10 +61,10 @@ class ApiKeys:
             bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
             header: Annotated[str | None, Security(_header)],
         ) -> None:
-            given = bearer.credentials if bearer else header
-            if not given:
+            key = bearer.credentials if bearer else header
+            if not key:
                 raise HTTPException(401, KEY_NEEDED, {"WWW-Authenticate": "Bearer"})
-            rank = self._rank.get(_digest(given))
+            rank = self._rank.get(_digest(key))
             if rank is None:
                 raise HTTPException(401, KEY_UNKNOWN, {"WWW-Authenticate": "Bearer"})
             if rank < least:

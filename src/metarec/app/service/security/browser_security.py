@@ -42,20 +42,22 @@ def answer_headers(path: str) -> tuple[tuple[bytes, bytes], ...]:
     return (*_ALWAYS, *(_DATA if is_data(path) else _PAGE))
 
 
-def cross_site_problem(method: str, headers: Mapping[bytes, bytes], own: Set[str]) -> str | None:
+def cross_site_problem(
+    method: str, headers: Mapping[bytes, bytes], allowed_origins: Set[str]
+) -> str | None:
     """Return why a request that changes something may come from a foreign page; None if it does
     not.
 
     Args:
         method: method of the request.
         headers: its headers.
-        own: further origins whose pages may call the service.
+        allowed_origins: further origins whose pages may call the service.
     """
     if method in SAFE_METHODS:
         return None
     origin = headers.get(b"origin")
     site = headers.get(b"sec-fetch-site", b"none")
-    allowed = origin is not None and origin.decode("latin-1") in own
+    allowed = origin is not None and origin.decode("latin-1") in allowed_origins
     if origin is not None and not allowed and not _same(origin, headers.get(b"host", b"")):
         return (
             f"pages of {origin[:100].decode('latin-1')!r} may not change anything here; name it in "

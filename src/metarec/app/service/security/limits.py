@@ -172,8 +172,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Handle a piece of the URL."""
         super().on_url(url)
         if len(self.url) > self.server_state.limits.url_bytes:
-            most = self.server_state.limits.url_bytes
-            self._refuse(414, f"a URL may have {most:,} bytes")
+            limit = self.server_state.limits.url_bytes
+            self._refuse(414, f"a URL may have {limit:,} bytes")
             raise _Refused
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -272,8 +272,8 @@ class LimitedProtocol(HttpToolsProtocol):
             waiting.move_to_end(self)
 
     def _refuse_head(self) -> None:
-        most = self.server_state.limits.header_bytes
-        self._refuse(431, f"a request may have {MAX_HEADERS} headers of {most:,} bytes together")
+        limit = self.server_state.limits.header_bytes
+        self._refuse(431, f"a request may have {MAX_HEADERS} headers of {limit:,} bytes together")
 
     def _refuse(self, status: int, sentence: str, headers: tuple[bytes, ...] = ()) -> None:
         """Send an error in place of the application, for which the client has disconnected."""
@@ -343,17 +343,17 @@ def within_file_limit(connections: int) -> int:
     except ImportError:  # Windows has no such limit
         return connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    needed = connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    if soft == resource.RLIM_INFINITY or soft >= needed:
         return connections
-    most = max(8, soft - SPARE_FILES)
+    allowed = max(8, soft - SPARE_FILES)
     log.warning(
         "fewer connections than set, for this process may open few files",
-        extra={"connections": most, "open_files": soft},
+        extra={"connections": allowed, "open_files": soft},
     )
-    return most
+    return allowed
