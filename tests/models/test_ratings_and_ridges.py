@@ -272,7 +272,7 @@ def test_profiles_that_are_all_the_same_say_nothing() -> None:
         offset_variance=0.1,
         noise=1.0,
         weights=np.ones(300),
-        most=10,
+        max_directions=10,
     )
 
     prior = ProfilePrior.fit(equations, 1.0)
