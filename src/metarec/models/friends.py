@@ -124,11 +124,7 @@ class Friends:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Both matrices."""
-        return {
-            f"{name}_{key}": array
-            for name in ("taken", "graph")
-            for key, array in sparse_arrays(getattr(self, name)).items()
-        }
+        return sparse_arrays(self.taken, "taken_") | sparse_arrays(self.graph, "graph_")
 
     @classmethod
     def from_arrays(
@@ -136,12 +132,8 @@ class Friends:
     ) -> Friends:
         """Restore the model from `arrays()`."""
         return cls(
-            **{
-                name: sparse_from(
-                    {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
-                )
-                for name in ("taken", "graph")
-            },
+            taken=sparse_from(arrays, "taken_"),
+            graph=sparse_from(arrays, "graph_"),
             config=config or cls.config,
         )
 

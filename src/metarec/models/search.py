@@ -160,11 +160,8 @@ class Search:
             "words": np.frombuffer("\n".join(self.words).encode(), np.uint8),
             "rarity": self.rarity,
             "lasts": np.array([self.lasts]),
-            **{
-                f"{name}_{key}": array
-                for name in ("taken", "texts")
-                for key, array in sparse_arrays(getattr(self, name)).items()
-            },
+            **sparse_arrays(self.taken, "taken_"),
+            **sparse_arrays(self.texts, "texts_"),
         }
 
     @classmethod
@@ -178,12 +175,8 @@ class Search:
             rarity=arrays["rarity"],
             lasts=int(arrays.get("lasts", [SPENT_AFTER])[0]),
             config=config or cls.config,
-            **{
-                name: sparse_from(
-                    {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
-                )
-                for name in ("taken", "texts")
-            },
+            taken=sparse_from(arrays, "taken_"),
+            texts=sparse_from(arrays, "texts_"),
         )
 
 

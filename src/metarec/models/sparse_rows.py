@@ -157,20 +157,19 @@ def grown(matrix: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
     return larger
 
 
-def sparse_arrays(matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
-    """Return a sparse matrix as plain arrays."""
+def sparse_arrays(matrix: sp.csr_matrix, prefix: str = "") -> dict[str, np.ndarray]:
+    """Return a sparse matrix as plain arrays, with names that begin with `prefix`."""
     return {
-        "data": matrix.data.astype(np.float32),
-        "indices": matrix.indices.astype(np.int32),
+        f"{prefix}data": matrix.data.astype(np.float32),
+        f"{prefix}indices": matrix.indices.astype(np.int32),
         # The type that SciPy uses, so that the array is not copied when it is loaded
-        "indptr": matrix.indptr.astype(np.int32 if matrix.nnz < MAX_INT32 else np.int64),
-        "shape": np.int64(matrix.shape),
+        f"{prefix}indptr": matrix.indptr.astype(np.int32 if matrix.nnz < MAX_INT32 else np.int64),
+        f"{prefix}shape": np.int64(matrix.shape),
     }
 
 
-def sparse_from(arrays: Mapping[str, np.ndarray]) -> sp.csr_matrix:
-    """Restore the matrix from `sparse_arrays`."""
-    rows, columns = (int(n) for n in arrays["shape"])
-    return sp.csr_matrix(
-        (arrays["data"], arrays["indices"], arrays["indptr"]), shape=(rows, columns)
-    )
+def sparse_from(arrays: Mapping[str, np.ndarray], prefix: str = "") -> sp.csr_matrix:
+    """Restore the matrix from `sparse_arrays`; arrays of other names may be among them."""
+    rows, columns = (int(n) for n in arrays[f"{prefix}shape"])
+    data, indices, indptr = (arrays[f"{prefix}{key}"] for key in ("data", "indices", "indptr"))
+    return sp.csr_matrix((data, indices, indptr), shape=(rows, columns))

@@ -147,9 +147,9 @@ class Ease:
     def arrays(self) -> Mapping[str, np.ndarray]:
         """The points, the weights at each, and the threshold of liked values."""
         weights = {
-            f"{point}.{name}": array
+            name: array
             for point, matrix in enumerate(self.weights)
-            for name, array in sparse_arrays(matrix).items()
+            for name, array in sparse_arrays(matrix, f"{point}.").items()
         }
         return {
             **weights,
@@ -164,20 +164,10 @@ class Ease:
         cls, arrays: Mapping[str, np.ndarray], config: EaseConfig | None = None
     ) -> Ease:
         """Restore the model from `arrays()`."""
-
-        def at(point: int) -> sp.csr_matrix:
-            return sparse_from(
-                {
-                    name.removeprefix(f"{point}."): array
-                    for name, array in arrays.items()
-                    if name.startswith(f"{point}.")
-                }
-            )
-
         points = with_current_names(arrays, ARRAYS)["points"]
         return cls(
             points=points,
-            weights=tuple(at(point) for point in range(len(points))),
+            weights=tuple(sparse_from(arrays, f"{point}.") for point in range(len(points))),
             relevant_from=float(arrays["relevant_from"][0]),
             config=config or cls.config,
             left_out=int(arrays["left_out"][0]) if "left_out" in arrays else 0,

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -77,11 +79,30 @@ class KnownPlaces:
         return decayed_sums(summing, self.points, columns, decays)
 
 
-def knows_places(users: UserBatch, places: np.ndarray) -> np.ndarray:
-    """[B] whether the current place of a user, or the place of an item of the support, is known."""
-    is_known = is_placed(users.context.location)
-    is_known[users.support.owners[is_placed(places)[users.support.items]]] = True
-    return is_known
+@dataclass(frozen=True, kw_only=True)
+class PlaceModel:
+    """What the models of places share: the places of items, and a decay with distance."""
+
+    places: np.ndarray
+    """[N, 2] float64 degrees; NaN where unknown."""
+    scale: float
+    """Scale of the decay in kilometers."""
+    power: float
+    """Exponent of the decay; 0: exponential."""
+    location: float
+    """Weight of the current place beside 1 for each place of the history."""
+    reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
+
+    def knows(self, users: UserBatch) -> np.ndarray:
+        """[B] whether the current place of a user, or that of an item of the support, is known."""
+        is_known = is_placed(users.context.location)
+        is_known[users.support.owners[self._is_placed[users.support.items]]] = True
+        return is_known
+
+    @cached_property
+    def _is_placed(self) -> np.ndarray:
+        """[N] whether the place of each item is known."""
+        return is_placed(self.places)
 
 
 def users_of_short_support(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, Histories]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,7 +37,7 @@ from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
 from metarec.models.location.known_places import (
     KnownPlaces,
-    knows_places,
+    PlaceModel,
     log_likelihood,
     users_of_short_support,
 )
@@ -88,11 +87,9 @@ class LocalKnnConfig(EventsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalKnn:
+class LocalKnn(PlaceModel):
     """Evidence = what training users took, weighted by their agreement with the user."""
 
-    places: np.ndarray
-    """[N, 2] float64 degrees; NaN where unknown."""
     taken: sp.csr_matrix
     """[V, N] event weights of each kept training user."""
     norms: np.ndarray
@@ -101,14 +98,7 @@ class LocalKnn:
     """[N] float32 weight of an event on each item, lower in crowded areas; 0 where an item has no
     place.
     """
-    scale: float
-    """Scale of the decay in kilometers."""
-    power: float
-    """Exponent of the decay; 0: exponential."""
-    location: float
-    """Weight of the current place beside 1 for each event."""
     config: LocalKnnConfig = LocalKnnConfig()
-    reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
 
     @classmethod
     def fit(
@@ -119,9 +109,9 @@ class LocalKnn:
         """
         assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
-        places, whole = behavior.context.places, behavior.whole
-        kept = np.sort(rng.permutation(len(whole))[: config.max_users])
-        taken = whole.matrix(behavior.n_items, training_weights(behavior, config))[kept]
+        places, histories = behavior.context.places, behavior.whole
+        kept = np.sort(rng.permutation(len(histories))[: config.max_users])
+        taken = histories.matrix(behavior.n_items, training_weights(behavior, config))[kept]
         start = cls(
             places=places,
             taken=taken,
@@ -132,7 +122,7 @@ class LocalKnn:
             location=config.locations[0],
             config=config,
         )
-        sample = _sample(whole, start._is_placed, config.sampled, rng)
+        sample = _sample(histories, start._is_placed, config.sampled, rng)
         return _likeliest(start, behavior, kept, sample, rng)
 
     @classmethod
@@ -154,10 +144,6 @@ class LocalKnn:
         """[B, N] float32 evidence for every item; nothing for users without a known place."""
         return self._evidence(users, out, np.full(len(users), -1))
 
-    def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any place of each user is known."""
-        return knows_places(users, self.places)
-
     def _evidence(
         self, users: UserBatch, out: np.ndarray | None, themselves: np.ndarray
     ) -> np.ndarray:
@@ -168,8 +154,8 @@ class LocalKnn:
         for start in range(0, len(users), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
             agreement = self._agreement(users.rows(rows))
-            own = np.flatnonzero(themselves[rows] >= 0)
-            agreement[own, themselves[rows][own]] = 0.0
+            rows_kept = np.flatnonzero(themselves[rows] >= 0)
+            agreement[rows_kept, themselves[rows][rows_kept]] = 0.0
             evidence[rows] = (self._columns @ agreement.T).T
         return evidence
 
@@ -203,8 +189,8 @@ class LocalKnn:
 
     def _sharpness(self, users: UserBatch) -> np.ndarray:
         """[B] float32 exponent of the agreement, by the number of events."""
-        known = np.maximum(users.support.lengths, 1).astype(np.float32)
-        power = np.float32(self.config.sharpness) * known ** np.float32(self.config.growth)
+        n_events = np.maximum(users.support.lengths, 1).astype(np.float32)
+        power = np.float32(self.config.sharpness) * n_events ** np.float32(self.config.growth)
         return np.asarray(np.minimum(power, np.float32(self.config.max_sharpness)))
 
     @cached_property
@@ -226,10 +212,6 @@ class LocalKnn:
     def _columns_of_places(self) -> np.ndarray:
         """[3, N] places of the items on the unit sphere."""
         return np.ascontiguousarray(self._points.T)
-
-    @cached_property
-    def _is_placed(self) -> np.ndarray:
-        return is_placed(self.places)
 
     @property
     def settings(self) -> tuple[float, float, float]:
@@ -273,12 +255,12 @@ class LocalKnn:
             left, right = _pairs(np.diff(taken.indptr), self.config.compared)
             km = km_pairs(self._points[taken.indices[left]], self._points[taken.indices[right]])
             owners = np.repeat(np.arange(taken.shape[0]), np.diff(taken.indptr))
-            for own, decayed, says in zip(agreement, decays, rarity, strict=True):
+            for of_decay, decayed, says in zip(agreement, decays, rarity, strict=True):
                 weights = taken.data * says[taken.indices]
                 agree = weights[left] * weights[right] * decay(km, *decayed)
                 pairs = 2.0 * np.bincount(owners[left], agree, taken.shape[0])
                 themselves = np.bincount(owners, weights * weights, taken.shape[0])
-                own[block] = np.sqrt(np.maximum(themselves + pairs * stand_for[block], 1e-12))
+                of_decay[block] = np.sqrt(np.maximum(themselves + pairs * stand_for[block], 1e-12))
         return agreement
 
     def likelihood(self, batch: UserBatch, query: Histories, themselves: np.ndarray) -> float:
@@ -316,7 +298,7 @@ class LocalKnn:
             "norms": self.norms,
             "rarity": self.rarity,
             "decay": np.array(self.settings),
-            **{f"taken_{key}": array for key, array in sparse_arrays(self.taken).items()},
+            **sparse_arrays(self.taken, "taken_"),
         }
 
     @classmethod
@@ -325,10 +307,9 @@ class LocalKnn:
     ) -> LocalKnn:
         """Restore the model from `arrays()`."""
         scale, power, location = (float(value) for value in arrays["decay"])
-        keys = ("data", "indices", "indptr", "shape")
         return cls(
             places=arrays["places"],
-            taken=sparse_from({key: arrays[f"taken_{key}"] for key in keys}),
+            taken=sparse_from(arrays, "taken_"),
             norms=arrays["norms"],
             rarity=arrays["rarity"],
             scale=scale,
@@ -339,16 +320,16 @@ class LocalKnn:
 
 
 def _sample(
-    whole: Histories, is_placed: np.ndarray, most: int, rng: np.random.Generator
+    histories: Histories, is_placed: np.ndarray, max_events: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Items of randomly sampled events on items with a place."""
-    items = whole.items[is_placed[whole.items]]
-    return np.asarray(rng.permutation(items)[:most])
+    items = histories.items[is_placed[histories.items]]
+    return np.asarray(rng.permutation(items)[:max_events])
 
 
-def _pairs(lengths: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indexes of both events of each pair of events among the first `most` of each user."""
-    starts, kept = np.cumsum(lengths) - lengths, np.minimum(lengths, most)
+def _pairs(lengths: np.ndarray, max_events: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indexes of both events of each pair of events among the first `max_events` of each user."""
+    starts, kept = np.cumsum(lengths) - lengths, np.minimum(lengths, max_events)
     position = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
     others = np.repeat(kept, kept) - 1 - position
     left = np.repeat(np.repeat(starts, kept) + position, others)
@@ -373,14 +354,14 @@ def _likeliest(
     place = np.full(len(behavior.histories), -1)
     place[kept] = np.arange(len(kept))
 
-    def likelihood(tried: LocalKnn) -> float:
-        return tried.likelihood(batch, query, place[users]) if len(users) else 0.0
+    def likelihood(model: LocalKnn) -> float:
+        return model.likelihood(batch, query, place[users]) if len(users) else 0.0
 
     decays = list(product(config.scales, config.powers))
     near = _best(start.with_decays(decays, sample), likelihood)
     return _best([replace(near, location=weight) for weight in config.locations], likelihood)
 
 
-def _best(tried: Sequence[LocalKnn], likelihood: Callable[[LocalKnn], float]) -> LocalKnn:
+def _best(models: Sequence[LocalKnn], likelihood: Callable[[LocalKnn], float]) -> LocalKnn:
     """Return the model of highest likelihood, which is not computed for a single one."""
-    return tried[0] if len(tried) == 1 else max(tried, key=likelihood)
+    return models[0] if len(models) == 1 else max(models, key=likelihood)

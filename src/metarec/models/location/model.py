@@ -12,19 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
-from metarec.data.places import is_placed, km_between
+from metarec.data.places import km_between
 from metarec.features.behavior import Behavior
 from metarec.features.distance import Decay, points_on_sphere
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.location.known_places import (
     KnownPlaces,
-    knows_places,
+    PlaceModel,
     log_likelihoods,
     users_of_short_support,
 )
@@ -64,23 +63,14 @@ class LocationConfig(ModelConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Location:
+class Location(PlaceModel):
     """Evidence = popularity times the sum of kernels over known places."""
 
-    places: np.ndarray
-    """[N, 2] float64 degrees; NaN where unknown."""
     popularity: np.ndarray
     """[N] float32 share of each item in all events, smoothed."""
-    scale: float
-    """Scale of the decay in kilometers."""
-    power: float
-    """Exponent of the decay; 0: exponential."""
-    location: float
-    """Weight of the current place beside 1 for each place of the history."""
     exponent: float
     """Exponent of popularity in the evidence."""
     config: LocationConfig = LocationConfig()
-    reads: ClassVar[frozenset[str]] = frozenset({"location", "item"})
 
     @classmethod
     def fit(
@@ -130,10 +120,6 @@ class Location:
             evidence[rows] = self._evidence_by_distance(users.rows(rows))
         return evidence
 
-    def knows(self, users: UserBatch) -> np.ndarray:
-        """[B] whether any place of each user is known."""
-        return knows_places(users, self.places)
-
     def _evidence_by_distance(self, users: UserBatch) -> np.ndarray:
         """[B, N] evidence for every item."""
         known = KnownPlaces.of(users, self.places, self.location)
@@ -159,10 +145,6 @@ class Location:
     def _points(self) -> np.ndarray:
         """[3, N] places of the items on the unit sphere."""
         return np.ascontiguousarray(points_on_sphere(self.places).T)
-
-    @cached_property
-    def _is_placed(self) -> np.ndarray:
-        return is_placed(self.places)
 
     def with_places(self, places: np.ndarray) -> Location:
         """Return the model for a catalog with items at `places` [N', 2]."""
@@ -243,6 +225,6 @@ def _log_likelihoods(
     return totals
 
 
-def _second(tried: tuple[float, ...]) -> float:
+def _second(values: tuple[float, ...]) -> float:
     """The second value of a list, or its only one."""
-    return tried[min(1, len(tried) - 1)]
+    return values[min(1, len(values) - 1)]
