@@ -25,7 +25,7 @@ def run(asks, *, in_thread, most=64):
         batcher = Batcher(
             answer_all, in_thread=lambda: in_thread, max_batch=most, seen=sizes.append
         )
-        found = await asyncio.gather(*(batcher.ask(ask) for ask in asks), return_exceptions=True)
+        found = await asyncio.gather(*(batcher.answer(ask) for ask in asks), return_exceptions=True)
         batcher.close()
         return found
 
@@ -64,7 +64,7 @@ def test_who_is_heard_in_the_next_turn_is_answered_with_those_before():
     async def late(batcher, turns):
         for _ in range(turns):
             await asyncio.sleep(0)
-        return await batcher.ask(turns)
+        return await batcher.answer(turns)
 
     async def main():
         batcher = Batcher(list, in_thread=lambda: False, seen=sizes.append)
@@ -86,10 +86,10 @@ def test_asks_that_come_while_a_thread_works_wait_for_the_next_batch():
 
     async def main():
         batcher = Batcher(answer_all, in_thread=lambda: True, seen=sizes.append)
-        first = asyncio.create_task(batcher.ask("first"))
+        first = asyncio.create_task(batcher.answer("first"))
         while not working.is_set():
             await asyncio.sleep(0.01)
-        others = [asyncio.create_task(batcher.ask(str(n))) for n in range(5)]
+        others = [asyncio.create_task(batcher.answer(str(n))) for n in range(5)]
         await asyncio.sleep(0.05)
         release.set()
         found = await asyncio.gather(first, *others)
@@ -104,8 +104,8 @@ def test_someone_who_went_away_is_not_missed():
     async def main():
         batcher = Batcher(lambda batch: batch, in_thread=lambda: False)
         gone, stays = (
-            asyncio.create_task(batcher.ask("gone")),
-            asyncio.create_task(batcher.ask("stays")),
+            asyncio.create_task(batcher.answer("gone")),
+            asyncio.create_task(batcher.answer("stays")),
         )
         await asyncio.sleep(0)
         gone.cancel()

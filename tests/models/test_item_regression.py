@@ -17,7 +17,7 @@ from metarec.models.ease.regression import (
     among_places,
     inverse_of,
     inverse_of_few_users,
-    surroundings,
+    place_features,
 )
 from metarec.models.gram import Choices
 from metarec.runtime.gains import ndcg_of_scores
@@ -58,12 +58,12 @@ def behavior_at(places: np.ndarray, rows: list[np.ndarray]) -> Behavior:
     )
 
 
-def test_products_of_surroundings_are_the_mean_kernel_of_the_distance() -> None:
+def test_products_of_place_features_are_the_mean_kernel_of_the_distance() -> None:
     rng = np.random.default_rng(0)
     places = np.array([50.0, 8.0]) + rng.normal(0, 0.2, (30, 2))
     places[4] = np.nan
 
-    near = surroundings(places, np.ones(30), SCALES, 30, rng)
+    near = place_features(places, np.ones(30), SCALES, 30, rng)
 
     for left, right in ((0, 0), (0, 1), (7, 22)):
         km = km_between(places[left][None], places[right][None])[0]
@@ -130,7 +130,7 @@ def test_only_items_that_are_regressed_on_each_other_are_measured() -> None:
 
     near = nearby_items_of(behavior, choices, 200.0, config, np.random.default_rng(0))
 
-    assert near is not None and len(near.surroundings) == len(near.items) == 150
+    assert near is not None and len(near.features) == len(near.items) == 150
     counts = np.bincount(choices.events.indices, minlength=TOWNS * PER_TOWN)
     assert counts[near.items].min() >= np.delete(counts, near.items).max()
 

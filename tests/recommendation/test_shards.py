@@ -75,7 +75,7 @@ def model() -> Recommender:
 
 def by_shards(n: int, model: Recommender, asked: Sequence[Request], how: SlateOptions) -> Ranking:
     """First stages by shards of this process."""
-    shards = [Shard.of(model, number, n).ask(asked) for number in range(n)]
+    shards = [Shard.of(model, number, n).with_requests(asked) for number in range(n)]
     sums = Sums.of_all([shard.sums for shard in shards])
     return merged(model, asked, how, [shard.offers(how, sums) for shard in shards])
 
@@ -147,8 +147,10 @@ def test_a_large_catalog_is_scored_whole_by_its_shards(model: Recommender) -> No
 
 def test_shards_offer_no_more_than_a_slate_may_be_made_of(model: Recommender) -> None:
     asked = [Request(history=[("i1", 5.0)])]
-    shard = Shard.of(model, 0, 4).ask(asked)
-    sums = Sums.of_all([Shard.of(model, number, 4).ask(asked).sums for number in range(4)])
+    shard = Shard.of(model, 0, 4).with_requests(asked)
+    sums = Sums.of_all(
+        [Shard.of(model, number, 4).with_requests(asked).sums for number in range(4)]
+    )
     items = shard.offers(SlateOptions(k=7), sums)[0].items
     assert model.new_items is not None
     assert 7 <= len(np.setdiff1d(items, model.new_items.reordered)) <= 10

@@ -214,7 +214,7 @@ def recommend_all(
         todo,
         min(workers, max(len(todo), 1)),
         backend=backend,
-        tell=lambda done: progress(STAGE, (n_done + done) / len(parts)),
+        on_done=lambda done: progress(STAGE, (n_done + done) / len(parts)),
     )
     summary = {**plan, "files_found": n_done, **_counted(out, parts)}
     write_text(out / SUMMARY, json.dumps(summary, indent=1))

@@ -173,11 +173,11 @@ def run_study(
     missing = [cell for cell in cells if do.kept(cell) is None]
     done = len(cells) - len(missing)
 
-    def tell(more: int) -> None:
+    def report(more: int) -> None:
         progress(STAGE, (done + more) / len(cells), f"{done + more} of {len(cells)} cells")
 
-    tell(0)
-    run_jobs(do, missing, workers, backend=backend, tell=tell)
+    report(0)
+    run_jobs(do, missing, workers, backend=backend, on_done=report)
     results = _results(study, [do.done(cell) for cell in cells])
     _write(out / "table.csv", results.table.write_csv())
     _write(out / "differences.csv", results.differences.write_csv())

@@ -188,9 +188,9 @@ class FittedModel:
         rows = self.vocabulary.indexes(self.trained_on["item_id"])
         return np.bincount(rows, minlength=len(self.catalog)).astype(np.int32)
 
-    def know_as(self, before: FittedModel) -> None:
+    def reuse_caches(self, before: FittedModel) -> None:
         """Take over caches that do not depend on new items from a model with fewer items."""
-        self.ensemble.know_as(before.ensemble)
+        self.ensemble.reuse_caches(before.ensemble)
         known = vars(before)
         if "request_reader" in known:
             vars(self)["request_reader"] = before.request_reader.with_catalog(self.catalog)

@@ -64,7 +64,7 @@ class Shard:
         ends = n_items * np.arange(n_shards + 1) // n_shards
         return cls(model=model, items=np.arange(ends[number], ends[number + 1]))
 
-    def ask(self, requests: Sequence[Request]) -> ShardRequest:
+    def with_requests(self, requests: Sequence[Request]) -> ShardRequest:
         """Return the shard with the users of these requests."""
         users, unknown = self.model.users(requests)
         own = StandIns(items=self.items, weights=np.ones(len(self.items), np.float32))
@@ -110,7 +110,7 @@ class ShardRequest:
         Raises:
             BadInput: if the filter is malformed, or `within_km` cannot be applied.
         """
-        items, scores = self.shard.items, self.asking.knowing(sums).scores(self.shard.items)
+        items, scores = self.shard.items, self.asking.with_sums(sums).scores(self.shard.items)
         self._add_predicted(scores)
         words = self._words()
         kept = self._kept(scores + words, options)

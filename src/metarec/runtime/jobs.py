@@ -25,7 +25,7 @@ def run_jobs(
     workers: int = 1,
     *,
     backend: str = "here",
-    tell: Callable[[int], None] | None = None,
+    on_done: Callable[[int], None] | None = None,
 ) -> list[Result]:
     """Return `[fn(item) for item in items]`, computed by several workers.
 
@@ -37,22 +37,22 @@ def run_jobs(
         workers: number of processes; 1 uses this one.
         backend: `here`, or `ray` (extra `ray`; uses a running cluster if `RAY_ADDRESS` names one).
             A Ray worker that dies is replaced and its items run again.
-        tell: called with the number of items done.
+        on_done: called with the number of items done.
 
     Raises:
         ValueError: if `workers` or `backend` is out of range.
     """
     check_backend(workers, backend)
     if backend == "ray":
-        return _on_ray(fn, items, workers, tell)
+        return _on_ray(fn, items, workers, on_done)
     if workers == 1 or len(items) < 2:
         results = []
         for position in range(len(items)):
             results.append(_named(fn, position, items[position]))
-            if tell is not None:
-                tell(position + 1)
+            if on_done is not None:
+                on_done(position + 1)
         return results
-    return _in_processes(fn, items, min(workers, len(items)), tell)
+    return _in_processes(fn, items, min(workers, len(items)), on_done)
 
 
 def check_backend(workers: int, backend: str) -> None:
@@ -81,7 +81,7 @@ def _collected(
     most: int,
     wait: Callable[[list[Any]], list[Any]],
     result: Callable[[Any], Result],
-    tell: Callable[[int], None] | None,
+    on_done: Callable[[int], None] | None,
 ) -> list[Result]:
     """Return results in the order of the items; at most `most` items are running at a time."""
     results: dict[int, Result] = {}
@@ -92,8 +92,8 @@ def _collected(
             running[submit(position)] = position
         for handle in wait(list(running)):
             results[running.pop(handle)] = result(handle)
-            if tell is not None:
-                tell(len(results))
+            if on_done is not None:
+                on_done(len(results))
     return [results[position] for position in range(n_items)]
 
 
@@ -101,7 +101,7 @@ def _in_processes(
     fn: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int,
-    tell: Callable[[int], None] | None,
+    on_done: Callable[[int], None] | None,
 ) -> list[Result]:
     """Run the items in several processes of this machine."""
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
@@ -120,7 +120,7 @@ def _in_processes(
                 AHEAD * workers,
                 first,
                 Future.result,
-                tell,
+                on_done,
             )
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -131,7 +131,7 @@ def _on_ray(
     fn: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int,
-    tell: Callable[[int], None] | None,
+    on_done: Callable[[int], None] | None,
 ) -> list[Result]:
     """Run the items on Ray."""
     with ray_cluster(workers) as ray:
@@ -144,7 +144,7 @@ def _on_ray(
                 AHEAD * workers,
                 lambda handles: list(ray.wait(handles)[0]),
                 ray.get,
-                tell,
+                on_done,
             )
         except ray.exceptions.RayTaskError as error:
             raise error.cause from error  # the job's own error, as without Ray

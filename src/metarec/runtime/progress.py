@@ -29,11 +29,11 @@ def silent(stage: str, done: float, note: str = "") -> None:  # noqa: ARG001
 def combined_progress(*listeners: Progress) -> Progress:
     """Return one listener that calls all of these."""
 
-    def tell(stage: str, done: float, note: str = "") -> None:
+    def report(stage: str, done: float, note: str = "") -> None:
         for listener in listeners:
             listener(stage, done, note)
 
-    return tell
+    return report
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def on_terminal(*, show: bool = True) -> Iterator[Progress]:
         tasks: dict[str, Any] = {}
         language = language_of(os.environ.get(ENVIRONMENT, ""))
 
-        def tell(stage: str, done: float, note: str = "") -> None:
+        def report(stage: str, done: float, note: str = "") -> None:
             if stage not in tasks:
                 name = translated(stage, language, OUTPUT)
                 padded = name + " " * (28 - display_width(name))
@@ -67,4 +67,4 @@ def on_terminal(*, show: bool = True) -> Iterator[Progress]:
             if note:
                 bars.update(tasks[stage], note=translated(note, language, OUTPUT))
 
-        yield tell
+        yield report

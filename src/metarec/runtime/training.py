@@ -49,7 +49,7 @@ def train(
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     clip: Sequence[Tensor] = (),
     watch: Watch[State] | None = None,
-    tell: Callable[[int, float | None], None] = lambda done, loss: None,  # noqa: ARG005
+    on_round: Callable[[int, float | None], None] = lambda done, loss: None,  # noqa: ARG005
 ) -> Best[State]:
     """Train for `rounds` rounds, evaluate periodically, and return the best state.
 
@@ -59,7 +59,7 @@ def train(
             before; None skips a step.
         schedule: stepped after each round.
         clip: parameters whose gradient is clipped to norm 1.
-        tell: called with the number of rounds done and the last loss of the round.
+        on_round: called with the number of rounds done and the last loss of the round.
 
     Raises:
         FloatingPointError: if a loss is not finite, after which no parameter is.
@@ -71,7 +71,7 @@ def train(
             loss_value = _stepped(loss, optimizer, clip)
         if schedule is not None:
             schedule.step()
-        tell(done, loss_value)
+        on_round(done, loss_value)
         if watch is None or (done % watch.every and done < rounds):
             continue
         quality, waited = watch.quality(), waited + 1

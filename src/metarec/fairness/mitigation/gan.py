@@ -144,17 +144,17 @@ def train_gan(
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
         generator = Generator(items, group.shape[1], real.mean(dim=0), config)
         discriminator = Discriminator(items, group.shape[1], config)
-        write, tell = (_optimizer(net, config) for net in (generator, discriminator))
+        opt_g, opt_d = (_optimizer(net, config) for net in (generator, discriminator))
         for step in range(config.steps):
             batch = torch.multinomial(
                 evenly, min(config.batch, users), replacement=True, generator=rng
             )
             losses = _update_discriminator(
-                discriminator, tell, generator, real[batch], group[batch], length[batch], rng
+                discriminator, opt_d, generator, real[batch], group[batch], length[batch], rng
             )
             wrote = _update_generator(
                 generator,
-                write,
+                opt_g,
                 discriminator,
                 real[batch],
                 group[batch],
@@ -185,7 +185,7 @@ def _noise(generator: Generator, users: int, rng: torch.Generator) -> Tensor:
 
 def _update_discriminator(
     discriminator: Discriminator,
-    tell: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     generator: Generator,
     real: Tensor,
     group: Tensor,
@@ -203,15 +203,15 @@ def _update_discriminator(
         )  # one-sided label smoothing
         + functional.binary_cross_entropy_with_logits(wrong, torch.zeros_like(wrong))
     )
-    tell.zero_grad()
+    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    tell.step()
+    optimizer.step()
     return float(loss.detach())
 
 
 def _update_generator(
     generator: Generator,
-    write: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     discriminator: Discriminator,
     real: Tensor,
     group: Tensor,
@@ -227,9 +227,9 @@ def _update_generator(
     loss = functional.binary_cross_entropy_with_logits(
         fooled, torch.ones_like(fooled)
     ) + config.matching * functional.mse_loss(features.mean(dim=0), wanted.mean(dim=0))
-    write.zero_grad()
+    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    write.step()
+    optimizer.step()
     return float(loss.detach())
 
 

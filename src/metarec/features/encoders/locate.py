@@ -198,7 +198,7 @@ def _hub_answers() -> bool:
     """Return whether the hub answers in time; asked in a thread, as DNS lookups ignore timeouts."""
     answered = threading.Event()
 
-    def ask() -> None:
+    def try_hub() -> None:
         request = urllib.request.Request(
             os.environ.get("HF_ENDPOINT", "https://huggingface.co"), method="HEAD"
         )
@@ -210,7 +210,7 @@ def _hub_answers() -> bool:
         except (OSError, ValueError):
             return
 
-    asking = threading.Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=try_hub, daemon=True)
     asking.start()
     asking.join(HUB_SECONDS)
     return answered.is_set()

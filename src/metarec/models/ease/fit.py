@@ -18,7 +18,7 @@ from metarec.models.ease.regression import (
     among_places,
     inverse_of,
     inverse_of_few_users,
-    surroundings,
+    place_features,
 )
 from metarec.models.gram import Choices, gram_blocks, kept_of
 from metarec.models.sparse_rows import strongest
@@ -49,8 +49,8 @@ class NearbyItems:
 
     items: np.ndarray
     """[M] the most popular items, at most `max_items`, ascending."""
-    surroundings: np.ndarray
-    """[M, R] features from `regression.surroundings`."""
+    features: np.ndarray
+    """[M, R] features from `regression.place_features`."""
     share: float
     """Prior variance of the shared part of the weights, beside 1 of an item's own part."""
     ridge: float
@@ -58,7 +58,7 @@ class NearbyItems:
 
     def among(self, inverse: np.ndarray, diagonal: np.ndarray, head: np.ndarray) -> np.ndarray:
         """[H, H] weights between the items of the head; overwrites `inverse`."""
-        near = self.surroundings[np.searchsorted(self.items, head)]
+        near = self.features[np.searchsorted(self.items, head)]
         return among_places(inverse, diagonal, self.ridge, near, self.share)
 
 
@@ -83,8 +83,9 @@ def nearby_items_of(
     counts = np.bincount(choices.compared.indices, minlength=behavior.n_items)
     by_count = np.argsort(-counts, kind="stable")[: config.max_items]
     items, places = np.sort(by_count), behavior.context.places
-    around = surroundings(places[items], counts[items], config.place_scales, config.landmarks, rng)
-    near = NearbyItems(items=items, surroundings=around, share=0.0, ridge=ridge)
+    scales, landmarks = config.place_scales, config.landmarks
+    features = place_features(places[items], counts[items], scales, landmarks, rng)
+    near = NearbyItems(items=items, features=features, share=0.0, ridge=ridge)
     head = np.sort(by_count[: config.choosing_items])
     trial = _Trial.of(behavior, choices, users, head, ridge, config)
     plain = trial.quality(near)

@@ -78,16 +78,16 @@ def _shared(events: sp.csr_matrix, diagonal: np.ndarray) -> tuple[np.ndarray, np
 
 
 def among_places(
-    inverse: np.ndarray, diagonal: np.ndarray, ridge: float, surroundings: np.ndarray, share: float
+    inverse: np.ndarray, diagonal: np.ndarray, ridge: float, features: np.ndarray, share: float
 ) -> np.ndarray:
     """[H, H] weights when nearby items share a part of them; overwrites `inverse`.
 
     Args:
         inverse: [H, H] of the Gram matrix with its scaled `diagonal` [H], the ridge included.
-        surroundings: [H, R] features from `surroundings`.
+        features: [H, R] features from `place_features`.
         share: prior variance of the shared part, beside 1 of an item's own part.
     """
-    near = (np.float32(np.sqrt(share)) * surroundings).astype(np.float32)
+    near = (np.float32(np.sqrt(share)) * features).astype(np.float32)
     left = np.float32(ridge) * (inverse @ near)
     inner = near.T @ near - near.T @ left
     inner[np.diag_indices(len(inner))] += 1.0
@@ -99,7 +99,7 @@ def among_places(
     return weights
 
 
-def surroundings(
+def place_features(
     places: np.ndarray,
     counts: np.ndarray,
     scales: Sequence[float],

@@ -98,24 +98,24 @@ def meta_train(
             schedule=_schedule(outer, training.outer_steps),
             clip=list(prior.values()),
             watch=None if validate is None else _watch(prior, validate, training.evaluate_every),
-            tell=_teller(learner, training, progress),
+            on_round=_reporter(learner, training, progress),
         )
     trained = best.state or _frozen(prior)
     check_prior(learner, trained, "after training")
     return trained
 
 
-def _teller(
+def _reporter(
     learner: Learner, training: Training, progress: Progress
 ) -> Callable[[int, float | None], None]:
-    """Return what tells the progress whenever held-out users are evaluated."""
+    """Return what reports the progress whenever held-out users are evaluated."""
 
-    def tell(done: int, loss: float | None) -> None:
+    def report(done: int, loss: float | None) -> None:
         if done % training.evaluate_every == 0 or done == training.outer_steps:
             note = f"{learner.objective} loss {loss:.3f}"
             progress(learner.name, done / training.outer_steps, note)
 
-    return tell
+    return report
 
 
 def _watch(prior: Prior, validate: Callable[[Prior], float], every: int) -> Watch[Prior]:

@@ -118,9 +118,9 @@ class RatingHead:
         folds = folds_of(behavior, rng, config)
         damping = choose_damping(behavior, folds, config)
         heads = [cls._kernel(behavior, training, damping, rng, config) for training, _ in folds]
-        pulls = heads[0].worth_telling(behavior.users(folds[0][0]))
+        pulls = heads[0].choose_pulls(behavior.users(folds[0][0]))
         heads = [
-            head.knowing(behavior.users(training), pulls)
+            head.with_priors(behavior.users(training), pulls)
             for head, (training, _) in zip(heads, folds, strict=True)
         ]
         rows = min(
@@ -136,7 +136,7 @@ class RatingHead:
         everyone = np.arange(len(behavior.histories))
         fitted = cls._kernel(behavior, everyone, damping, rng, config)
         points = np.array(behavior.horizon.support_sizes, np.int64)
-        fitted = fitted.knowing(behavior, pulls)
+        fitted = fitted.with_priors(behavior, pulls)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         fitted = replace(fitted, points=points, shares=learned.shares, noise=learned.noise)
         return replace(fitted, curves=learned.curves), rows.errors()
@@ -187,7 +187,7 @@ class RatingHead:
             fame=log_popularity(histories.items, behavior.n_items),
         )
 
-    def worth_telling(self, behavior: Behavior) -> Pulls:
+    def choose_pulls(self, behavior: Behavior) -> Pulls:
         """Choose the ridge penalties of the profile prior and of the choice prior by cross-fitting
         between halves of these training users; None where nothing is clearly gained, or where
         nobody has a profile.
@@ -196,7 +196,7 @@ class RatingHead:
         pull = None
         if behavior.profiles.any():
             pull = equations.best_pull(config.profile_regularization)
-        with_profile = self.knowing(behavior, Pulls(profile=pull, choices=None))
+        with_profile = self.with_priors(behavior, Pulls(profile=pull, choices=None))
         equations = equations.beside(
             with_profile.prior.of(behavior.profiles, len(behavior.histories))
         )
@@ -204,7 +204,7 @@ class RatingHead:
         choices = equations.best_pull(config.choice_regularization, CLEAR)
         return Pulls(profile=pull, choices=choices)
 
-    def knowing(self, behavior: Behavior, pulls: Pulls) -> RatingHead:
+    def with_priors(self, behavior: Behavior, pulls: Pulls) -> RatingHead:
         """Return the same head with profile and choice priors fitted on these training users."""
         if pulls.profile is None and pulls.choices is None:
             return self

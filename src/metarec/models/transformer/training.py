@@ -90,7 +90,9 @@ def _run(
         schedule=schedule,
         clip=list(model.parameters()),
         watch=None if validate is None else _watch(model, validate, training),
-        tell=lambda done, loss: progress("pre-train", done / training.steps, f"loss {loss:.3f}"),
+        on_round=lambda done, loss: progress(
+            "pre-train", done / training.steps, f"loss {loss:.3f}"
+        ),
     )
     model.load_state_dict(best.state or model.state_dict())
     return model.eval()

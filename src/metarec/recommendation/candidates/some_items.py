@@ -178,7 +178,7 @@ class Asking:
         refusing = self._refusing
         return Sums(accepted=self._own_sums, refused={} if refusing is None else refusing._own_sums)
 
-    def knowing(self, sums: Sums) -> Asking:
+    def with_sums(self, sums: Sums) -> Asking:
         """Return the same with sums over the whole catalog instead of estimates; cached evidence is
         kept.
         """
@@ -187,7 +187,7 @@ class Asking:
         vars(other).pop("_totals", None)
         if self._refusing is not None:
             sums_refused = Sums(accepted=sums.refused, refused={})
-            vars(other)["_refusing"] = self._refusing.knowing(sums_refused)
+            vars(other)["_refusing"] = self._refusing.with_sums(sums_refused)
         return other
 
     @cached_property

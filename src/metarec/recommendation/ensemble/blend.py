@@ -328,7 +328,7 @@ class Ensemble:
             trend=None if self.trend is None else self.trend.with_content(content),
         )
 
-    def know_as(self, before: Ensemble) -> None:
+    def reuse_caches(self, before: Ensemble) -> None:
         """Take over `base` from the ensemble of a smaller catalog: all its shares change by one
         factor, so the logarithms of a large catalog, the most costly step, are not computed again.
         """

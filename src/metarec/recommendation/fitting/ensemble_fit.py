@@ -130,7 +130,7 @@ def _cross_fitted(
         [*enumerate(folds), (-1, None)],
         steps.workers,
         backend=steps.backend,
-        tell=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
+        on_done=lambda done: progress(STAGE, done / jobs, f"{done} of {jobs} steps"),
     )
     fitted = scorers if isinstance(scorers, Fitted) else Fitted.from_arrays(names, configs, scorers)
     return CrossFitTasks.of(join_tasks(tasks), behavior), fitted

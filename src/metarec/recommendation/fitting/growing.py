@@ -63,7 +63,7 @@ def with_items(model: M, frame: Any) -> M:
         ratings=ratings and ratings.with_content(grown_content),
         retrieval=retrieval and retrieval.with_items(touched, ensemble, rng),
     )
-    grown.know_as(model)
+    grown.reuse_caches(model)
     return grown
 
 

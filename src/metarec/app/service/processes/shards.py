@@ -117,7 +117,9 @@ class ShardServer:
             question.items_version,
         ):
             return None
-        scored_anew = Shard.of(served.model, self._number, self._n_shards).ask(question.requests)
+        scored_anew = Shard.of(served.model, self._number, self._n_shards).with_requests(
+            question.requests
+        )
         self._asked[question.token] = scored_anew
         while len(self._asked) > KEPT:
             self._asked.popitem(last=False)
@@ -175,7 +177,7 @@ class OtherShards:
         def own(number: int) -> ShardRequest:
             if number not in here:
                 self._metrics.shards_missed.inc()
-                here[number] = Shard.of(model, number, n).ask(requests)
+                here[number] = Shard.of(model, number, n).with_requests(requests)
             return here[number]
 
         sums_of_shards = self._each("sums", question)

@@ -52,7 +52,7 @@ class Prepared:
 
     body: schemas.RecommendationRequest
     by: ArmAssignment
-    ask: ScoreRequest
+    score_request: ScoreRequest
     cost: float
     """In units of one plain slate."""
     began: float
@@ -62,7 +62,7 @@ class Prepared:
     @property
     def weight(self) -> float:
         """Cost within a batch, in units of one plain slate."""
-        return weight_of(self.cost, len(self.ask.request.history))
+        return weight_of(self.cost, len(self.score_request.request.history))
 
 
 class SlateAnswers:
@@ -141,7 +141,7 @@ class SlateAnswers:
         return Prepared(
             body=body,
             by=by,
-            ask=ScoreRequest(served, request, options),
+            score_request=ScoreRequest(served, request, options),
             cost=cost,
             began=began,
             without_store=without_store,
@@ -150,9 +150,11 @@ class SlateAnswers:
     async def scored(self, prepared: Prepared) -> Slate:
         """Compute the slate: in a batch with others or, where it is costly, in a thread."""
         if prepared.cost <= IN_LOOP:
-            return await self.service.scorer.ask(prepared.ask)
+            return await self.service.scorer.answer(prepared.score_request)
         rng = np.random.default_rng()
-        return (await self.service.pools.heavy.run(self.service.answer, [prepared.ask], rng))[0]
+        return (
+            await self.service.pools.heavy.run(self.service.answer, [prepared.score_request], rng)
+        )[0]
 
     async def in_pieces(self, prepared: Sequence[Prepared]) -> list[Slate]:
         """Compute the slates of a batch piece by piece, so that other requests are answered in
@@ -176,7 +178,7 @@ class SlateAnswers:
 
     async def _as_json(self, prepared: Prepared, slate: Slate) -> dict[str, Any]:
         body, by, began = prepared.body, prepared.by, prepared.began
-        served, request = prepared.ask.served, prepared.ask.request
+        served, request = prepared.score_request.served, prepared.score_request.request
         slate = slate.after(body.offset) if body.offset else slate
         slate_id = secrets.token_hex(16)
         if body.user_id is not None and self.service.settings.log_slates and IS_REMEMBERED.get():
@@ -203,7 +205,7 @@ def _notes(prepared: Prepared, slate: Slate) -> list[str]:
     """Return the notes of the slate, on quotas without items, on ignored events, and on an
     unavailable store.
     """
-    body, served = prepared.body, prepared.ask.served
+    body, served = prepared.body, prepared.score_request.served
     notes = list(slate.notes)
     notes += [
         f"no item is of the category {category!r}, so its quota changes nothing"

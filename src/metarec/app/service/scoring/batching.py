@@ -48,11 +48,11 @@ class Batcher(Generic[ScoreRequest, Answer]):
         self._known = 0
         self._thread = ThreadPoolExecutor(1, "metarec-scorer")
 
-    async def ask(self, what: ScoreRequest) -> Answer:
+    async def answer(self, request: ScoreRequest) -> Answer:
         """Return the answer to one request, scored within a batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((what, answer))
+        self._waiting.append((request, answer))
         if not self._due:
             self._due = True
             loop.call_soon(self._start)  # after all handlers that are ready in this turn

@@ -107,7 +107,7 @@ class Connections(ServerState):
             if isinstance(connection, LimitedProtocol):
                 connection.end_if_overdue(now)
 
-    def tell(self) -> None:
+    def log_ended(self) -> None:
         """Log the number of connections ended since the last call, if there are any."""
         if self.ended:
             log.warning("connections ended by limits", extra={"connections": dict(self.ended)})
@@ -319,7 +319,7 @@ class LimitedServer(uvicorn.Server):
             if counter % 5 == 0:
                 state.sweep(asyncio.get_running_loop().time())
             if counter % 100 == 0:
-                state.tell()
+                state.log_ended()
         return await super().on_tick(counter)
 
 

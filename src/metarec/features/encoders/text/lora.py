@@ -210,7 +210,7 @@ class _Tuner:
             read, known = self._read(model, tokenizer, items), popularity[on_device(items)]
             return self._loss(read, items, known, rng)
 
-        def tell(done: int, loss: float | None) -> None:
+        def report(done: int, loss: float | None) -> None:
             note = "" if loss is None else f"loss {loss:.3f}"
             progress("fine-tune text encoder", done / options.steps, note)
 
@@ -225,7 +225,7 @@ class _Tuner:
                 every=options.check_every,
                 patience=options.patience,
             ),
-            tell=tell,
+            on_round=report,
         )
         return trained.quality, trained.state
 

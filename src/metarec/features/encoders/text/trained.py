@@ -229,7 +229,7 @@ class TrainedEncoder:
             losses,
             optimizer,
             watch=watch if len(evaluated) else None,
-            tell=lambda done, _: progress("train text encoder", done / options.epochs),
+            on_round=lambda done, _: progress("train text encoder", done / options.epochs),
         )
         if best.state is not None:
             network.load_state_dict(best.state)
