@@ -29,7 +29,7 @@ from metarec.models.few_shot.learners.neural_process import NeuralProcess
 from metarec.models.few_shot.learners.prototypical import Prototypical
 from metarec.models.few_shot.learners.ridge import bayesian_ridge, r2d2
 from metarec.models.few_shot.learners.siamese import Siamese
-from metarec.models.few_shot.learners.tanp import tanp
+from metarec.models.few_shot.learners.tanp import TaNP
 from metarec.models.few_shot.training import Training
 
 
@@ -68,7 +68,7 @@ LEARNERS: dict[str, Method] = {
     "matching": Method(make=Matching, family="metric"),
     "prototypical": Method(make=Prototypical, family="metric"),
     "neural_process": Method(make=NeuralProcess, family="amortized"),
-    "tanp": Method(make=tanp, family="amortized", ranks=False, values="unit", content_only=True),
+    "tanp": Method(make=TaNP, family="amortized", ranks=False, values="unit", content_only=True),
     "bayesian_ridge": Method(make=bayesian_ridge, family="closed form"),
     "r2d2": Method(make=r2d2, family="closed form", reads=frozenset({"item", "rating"})),
     "deep_kernel": Method(make=DeepKernel, family="closed form"),

@@ -188,10 +188,3 @@ class TaNP:
             scale, shift = linear(prior, f"film.{layer}", kind.unsqueeze(1)).chunk(2, dim=-1)
             x_BND = F.relu(x_BND * (1 + scale) + shift)
         return linear(prior, "out", x_BND).squeeze(-1)
-
-
-def tanp(
-    *, objective: Objective = "rating", divergence: float = 0.1, sharpening: float = 0.1
-) -> TaNP:
-    """Return TaNP with the architecture of the paper."""
-    return TaNP(objective=objective, divergence=divergence, sharpening=sharpening)
