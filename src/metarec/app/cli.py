@@ -105,10 +105,10 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         _check_environment()
         is_traced = shows_traceback()
-        arguments = _with_current_options(sys.argv[1:] if args is None else args)
+        words = _with_current_options(sys.argv[1:] if args is None else args)
         command = typer.main.get_command(app)
         translate_help(command, command_language())
-        code = command(args=arguments, standalone_mode=False)
+        code = command(args=words, standalone_mode=False)
     # All errors: users see a traceback only where they asked for it.
     except BaseException as error:
         code, line = explain_failure(error)
@@ -133,10 +133,10 @@ def _check_environment() -> None:
         refuse_misspelled(os.environ)
 
 
-def _with_current_options(arguments: Sequence[str]) -> list[str]:
+def _with_current_options(words: Sequence[str]) -> list[str]:
     """Replace the names that options had in earlier versions, and note the current names."""
-    current = [current_option(word) for word in arguments]
-    for old, new in zip(arguments, current, strict=True):
+    current = [current_option(word) for word in words]
+    for old, new in zip(words, current, strict=True):
         if old != new:
             names = [word.partition("=")[0] for word in (old, new)]
             note(f"metarec: note: {names[0]} is now {names[1]}")

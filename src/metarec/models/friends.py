@@ -63,8 +63,8 @@ class Friends:
         n_members = context.n_members
         rows = behavior.whole.matrix(behavior.n_items, training_weights(behavior, config))
         degrees = np.maximum(np.bincount(context.friends.indices, minlength=n_members), 1)
-        n_friends = np.maximum(np.diff(context.friends.indptr), 1)
-        steps = sp.diags(1.0 / n_friends) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
+        known = np.maximum(np.diff(context.friends.indptr), 1)
+        steps = sp.diags(1.0 / known) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
         return cls(
             taken=_at(rows, context.members, n_members),
             graph=_at(steps, context.members, n_members),
@@ -95,10 +95,10 @@ class Friends:
         """Increase the weight of users reached who took the same items as the user who asks."""
         if not reached.nnz or not len(users.support.items):
             return reached
-        events = users.support.matrix(self.taken.shape[1])
+        own = users.support.matrix(self.taken.shape[1])
         norms = np.sqrt(np.maximum(users.support.lengths, 1.0))
         rows = np.repeat(np.arange(len(users)), np.diff(reached.indptr))
-        common = (events @ self._unit.T).multiply(reached.astype(bool)).tocsr()
+        common = (own @ self._unit.T).multiply(reached.astype(bool)).tocsr()
         cosine = np.asarray(common[rows, reached.indices]).ravel() / norms[rows]
         return sp.csr_matrix(
             (
@@ -124,7 +124,11 @@ class Friends:
 
     def arrays(self) -> Mapping[str, np.ndarray]:
         """Both matrices."""
-        return sparse_arrays(self.taken, "taken_") | sparse_arrays(self.graph, "graph_")
+        return {
+            f"{name}_{key}": array
+            for name in ("taken", "graph")
+            for key, array in sparse_arrays(getattr(self, name)).items()
+        }
 
     @classmethod
     def from_arrays(
@@ -132,8 +136,12 @@ class Friends:
     ) -> Friends:
         """Restore the model from `arrays()`."""
         return cls(
-            taken=sparse_from(arrays, "taken_"),
-            graph=sparse_from(arrays, "graph_"),
+            **{
+                name: sparse_from(
+                    {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
+                )
+                for name in ("taken", "graph")
+            },
             config=config or cls.config,
         )
 

@@ -280,13 +280,13 @@ class _Parser:
         if not self.take(text):
             raise self.wrong(f"`{text}`")
 
-    def wrong(self, wanted: str) -> BadInput:
+    def wrong(self, expected: str) -> BadInput:
         """Return the error for the current token."""
         token = self.tokens[0]
         message = (
             "the end" if token.kind == "end" else f"{token.text!r} at character {token.place + 1}"
         )
-        return BadInput(f"filter {self.expression!r}: expected {wanted}, found {message}")
+        return BadInput(f"filter {self.expression!r}: expected {expected}, found {message}")
 
 
 def _text(items: pl.DataFrame, name: str) -> pl.Expr:
@@ -308,14 +308,14 @@ def _is_text(items: pl.DataFrame, name: str, value: str) -> pl.Expr:
     """
     if items.schema[name].is_numeric():
         return pl.col(name).cast(pl.Float64) == _quoted_number(name, value)
-    wanted, column = value.strip().lower(), _text(items, name)
+    text, column = value.strip().lower(), _text(items, name)
     tags = column.str.replace_all(r"\s*[|,;]\s*", "|").str.split("|")
-    is_tag = tags.list.contains(wanted)
+    is_tag = tags.list.contains(text)
     if name.lower() in {n for names in ALIASES.values() for n in names}:
         is_tag = is_tag | (
-            ~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(wanted)
+            ~column.str.contains(r"[|,;]") & column.str.split(" ").list.contains(text)
         )
-    return (column.str.strip_chars() == wanted) | is_tag
+    return (column.str.strip_chars() == text) | is_tag
 
 
 def _quoted_number(name: str, value: str) -> float:

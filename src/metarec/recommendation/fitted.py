@@ -163,10 +163,10 @@ class FittedModel:
         """[B, K] standard deviation of the scores of `items` [B, K] given each user's events."""
         if len(self.catalog) < LARGE:
             return posterior_std(self.item_directions, support, items)
-        met = np.unique(np.concatenate([support.items, items.ravel()]))
-        some = replace(support, items=np.searchsorted(met, support.items))
-        directions = directions_of(self.item_embeddings[met])
-        return posterior_std(directions, some, np.searchsorted(met, items))
+        distinct = np.unique(np.concatenate([support.items, items.ravel()]))
+        some = replace(support, items=np.searchsorted(distinct, support.items))
+        directions = directions_of(self.item_embeddings[distinct])
+        return posterior_std(directions, some, np.searchsorted(distinct, items))
 
     @cached_property
     def popularity_uncertainty(self) -> np.ndarray:
@@ -191,10 +191,10 @@ class FittedModel:
     def reuse_caches(self, before: FittedModel) -> None:
         """Take over caches that do not depend on new items from a model with fewer items."""
         self.ensemble.reuse_caches(before.ensemble)
-        known = vars(before)
-        if "request_reader" in known:
+        cached = vars(before)
+        if "request_reader" in cached:
             vars(self)["request_reader"] = before.request_reader.with_catalog(self.catalog)
-        if "n_events" in known:
+        if "n_events" in cached:
             more = len(self.catalog) - len(before.catalog)
             vars(self)["n_events"] = np.pad(before.n_events, (0, more))
 

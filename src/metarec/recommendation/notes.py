@@ -37,10 +37,10 @@ def columns_note(scorers: Mapping[str, Any], columns: ContextColumns) -> str:
     if not isinstance(context, Context):
         return ""
     unread = [name for name in context.names if name not in read]
-    known = ", ".join(map(columns.named, read)) or "none"
+    names = ", ".join(map(columns.named, read)) or "none"
     if not unread:
-        return f"context read: {known}"
-    return f"context read: {known}; not used, since it tells nothing: {', '.join(unread)}"
+        return f"context read: {names}"
+    return f"context read: {names}; not used, since it tells nothing: {', '.join(unread)}"
 
 
 def context_notes(

@@ -192,8 +192,8 @@ def _excluded(requests: Sequence[Request], exclude: Sequence[Sequence[str]]) -> 
     """Return the ids not to ask about for the first requests; none for requests beyond its
     length.
     """
-    given: Any = exclude
-    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+    lists: Any = exclude
+    is_list = isinstance(lists, Iterable) and not isinstance(lists, str | bytes | Mapping)
     if not is_list or len(exclude) > len(requests) or any(isinstance(i, str) for i in exclude):
         raise BadInput(f"exclude holds a list of items for each request, got {shown(exclude)}")
     return [ids_of("exclude", ids) for ids in exclude]
@@ -209,8 +209,8 @@ def _may_ask(
     exclude it.
     """
     may_ask = model.policy_check.allowed(requests)
-    for known in (users.support, users.refused):
-        may_ask[known.owners, known.items] = False
+    for histories in (users.support, users.refused):
+        may_ask[histories.owners, histories.items] = False
     for row, ids in enumerate(exclude):
         columns = model.vocabulary.indexes(ids)
         may_ask[row, columns[columns >= 0]] = False

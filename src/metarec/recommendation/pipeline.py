@@ -57,19 +57,19 @@ def recommend_each(
     """
     rng = rng or derive(model.settings.seed, "slates")
     groups: dict[int, list[int]] = {}
-    for row, own in enumerate(options):
-        groups.setdefault(id(own), []).append(row)
+    for row, shared in enumerate(options):
+        groups.setdefault(id(shared), []).append(row)
     is_whole = first is retrieve and (model.retrieval is None or not model.retrieval.is_near)
     scored = score(model, requests) if is_whole and len(groups) > 1 else None
     slates: dict[int, Slate] = {}
     for rows in groups.values():
-        own = options[rows[0]]
+        shared = options[rows[0]]
         ranking = (
-            first(model, [requests[row] for row in rows], own)
+            first(model, [requests[row] for row in rows], shared)
             if scored is None
-            else restrict(model, scored.rows(rows), own)
+            else restrict(model, scored.rows(rows), shared)
         )
-        slates.update(zip(rows, _finished(model, ranking, own, rng), strict=True))
+        slates.update(zip(rows, _finished(model, ranking, shared, rng), strict=True))
     return [slates[row] for row in range(len(requests))]
 
 

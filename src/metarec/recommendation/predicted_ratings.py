@@ -30,9 +30,9 @@ def predict_ratings(
             "this model was trained on events without ratings, so it ranks but does not rate"
         )
     users = model.users(requests)[0]
-    given: Any = item_ids
-    is_list = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str | bytes)
-    if not is_list or len(given) != len(requests) or any(isinstance(i, str) for i in given):
+    lists: Any = item_ids
+    is_list = isinstance(lists, Sequence | np.ndarray) and not isinstance(lists, str | bytes)
+    if not is_list or len(lists) != len(requests) or any(isinstance(i, str) for i in lists):
         raise BadInput(
             f"item_ids holds a list of items for each request ({len(requests)} here), such as "
             f"[['item1', 'item2']]; got {shown(item_ids)}"
@@ -50,8 +50,8 @@ def predict_at(
     for which the mean is predicted.
     """
     unknown = query.items < 0
-    known = replace(query, items=np.maximum(query.items, 0)) if unknown.any() else query
-    values, spread = ratings.predict(users.support, known, users.profiles)
+    readable = replace(query, items=np.maximum(query.items, 0)) if unknown.any() else query
+    values, spread = ratings.predict(users.support, readable, users.profiles)
     values[unknown], spread[unknown] = ratings.mean, ratings.noise[0]
     if model.intervals is not None:
         spread = spread * model.intervals.factor(users.support.lengths)[query.owners]

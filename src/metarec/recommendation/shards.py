@@ -67,13 +67,13 @@ class Shard:
     def with_requests(self, requests: Sequence[Request]) -> ShardRequest:
         """Return the shard with the users of these requests."""
         users, unknown = self.model.users(requests)
-        own = StandIns(items=self.items, weights=np.ones(len(self.items), np.float32))
+        of_shard = StandIns(items=self.items, weights=np.ones(len(self.items), np.float32))
         return ShardRequest(
             shard=self,
             requests=requests,
             users=users,
             unknown=unknown,
-            asking=Asking.of(self.model.ensemble, users, own),
+            asking=Asking.of(self.model.ensemble, users, of_shard),
         )
 
 
@@ -115,8 +115,8 @@ class ShardRequest:
         words = self._words()
         kept = self._kept(scores + words, options)
         return [
-            Offer(items=items[own], scores=scores[row, own], words=words[row, own])
-            for row, own in enumerate(kept)
+            Offer(items=items[of_user], scores=scores[row, of_user], words=words[row, of_user])
+            for row, of_user in enumerate(kept)
         ]
 
     def _add_predicted(self, scores: np.ndarray) -> None:
@@ -142,13 +142,13 @@ class ShardRequest:
         the others.
         """
         model, items = self.shard.model, self.shard.items
-        whole = self._may_be_shown(options)
-        whole.scores[:, items] += scores
+        ranking = self._may_be_shown(options)
+        ranking.scores[:, items] += scores
         moves = _within(_reordered(model), items)
-        shown = np.where(moves, -np.inf, whole.scores[:, items])
+        shown = np.where(moves, -np.inf, ranking.scores[:, items])
         rank_by = shown
         if options.explore:
-            spread = spread_of(model, whole, items)
+            spread = spread_of(model, ranking, items)
             rank_by = shown + 2.0 * options.explore * spread
         aside = len(reserved(options.cold_share, options.k)) * CANDIDATES
         kept = _best(rank_by, n_ordered(options) + len(options.rules.pin) + aside) | moves
@@ -156,7 +156,7 @@ class ShardRequest:
         kept = kept | (pins & np.isfinite(shown))
         if options.cold_share:
             cold = np.flatnonzero(model.n_events[items] < COLD_BELOW)
-            kept[:, cold] |= self._best_cold(whole, items[cold], options) & ~moves[cold]
+            kept[:, cold] |= self._best_cold(ranking, items[cold], options) & ~moves[cold]
         return np.asarray(kept)
 
     def _may_be_shown(self, options: SlateOptions) -> Ranking:
@@ -191,13 +191,13 @@ def merged(
     users, unknown = model.users(requests)
     scores = _SCRATCH.array("merged", (len(requests), len(model.catalog)))
     scores[...] = -np.inf
-    for row, own in enumerate(zip(*offers, strict=True)):
-        for offer in own:
+    for row, of_user in enumerate(zip(*offers, strict=True)):
+        for offer in of_user:
             scores[row, offer.items] = offer.scores
     if model.new_items is not None:
         model.new_items.reorder(scores, users.support)
-    for row, own in enumerate(zip(*offers, strict=True)):
-        for offer in own:
+    for row, of_user in enumerate(zip(*offers, strict=True)):
+        for offer in of_user:
             scores[row, offer.items] += offer.words
     ranking = Ranking(requests=requests, users=users, unknown=unknown, scores=scores)
     return restrict(model, ranking, options)

@@ -139,11 +139,11 @@ def _event_of(one: Any) -> tuple[Any, ...]:
     return id_text("history", one), None
 
 
-def _friends_of(given: Any) -> list[str] | Mapping[str, float]:
-    if isinstance(given, Mapping):
-        friend_weights(given)
-        return given
-    return ids_of("friends", given)
+def _friends_of(friends: Any) -> list[str] | Mapping[str, float]:
+    if isinstance(friends, Mapping):
+        friend_weights(friends)
+        return friends
+    return ids_of("friends", friends)
 
 
 def _check_searches(searches: Any) -> None:
@@ -200,8 +200,8 @@ def friend_weights(friends: Sequence[str] | Mapping[str, float]) -> list[float]:
     if not isinstance(friends, Mapping):
         return [1.0] * len(friends)
     for friend, weight in friends.items():
-        given: Any = weight
-        if not isinstance(given, Real) or not 0.0 < weight < np.inf:
+        number: Any = weight
+        if not isinstance(number, Real) or not 0.0 < weight < np.inf:
             text = shown(weight)
             raise BadInput(f"the weight of a friend must be above 0, got {text} for {friend!r}")
     return list(friends.values())

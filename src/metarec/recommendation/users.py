@@ -117,11 +117,15 @@ class RequestReader:
     def _friends(self, named: Sequence[Sequence[str] | Mapping[str, float]]) -> sp.csr_matrix:
         if not any(named):
             return no_friends(len(named), len(self._user_vocabulary))
-        friends = self._user_vocabulary.indexes(str(friend) for own in named for friend in own)
+        friends = self._user_vocabulary.indexes(
+            str(friend) for of_user in named for friend in of_user
+        )
         return friend_matrix(
-            np.repeat(np.arange(len(named)), [len(own) for own in named]),
+            np.repeat(np.arange(len(named)), [len(of_user) for of_user in named]),
             friends,
-            np.array([weight for own in named for weight in friend_weights(own)], np.float32),
+            np.array(
+                [weight for of_user in named for weight in friend_weights(of_user)], np.float32
+            ),
             (len(named), len(self._user_vocabulary)),
         )
 

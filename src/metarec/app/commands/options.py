@@ -215,8 +215,8 @@ def command_of(options: type[Command]) -> Callable[..., None]:
         for one in ordered
     ]
 
-    def command(**values: Any) -> None:
-        options(**values).run()
+    def command(**given: Any) -> None:
+        options(**given).run()
 
     # Typer reads the signature from this attribute, which mypy does not know.
     command.__signature__ = inspect.Signature(takes)  # type: ignore[attr-defined]
@@ -236,8 +236,8 @@ def as_json_text(result: dict[str, Any]) -> str:
     """Return a result as JSON, with null for NaN, which stands for unknown numbers."""
     import json
 
-    without_nan = json.loads(json.dumps(result, default=_plain), parse_constant=_unknown)
-    return json.dumps(without_nan, indent=1, ensure_ascii=False, allow_nan=False)
+    known = json.loads(json.dumps(result, default=_plain), parse_constant=_unknown)
+    return json.dumps(known, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def _unknown(constant: str) -> None:
@@ -280,12 +280,12 @@ def pairs_of(
     """
     from metarec.data.schema import BadInput
 
-    pairs = list(texts or ())
-    for text in pairs:
+    given = list(texts or ())
+    for text in given:
         if "=" not in text:
             raise BadInput(f"{option} takes {form}, got {text!r}")
     cut = str.partition if form == "KIND=ID" else str.rpartition
-    return [(left, right) for left, _, right in (cut(text, "=") for text in pairs)]
+    return [(left, right) for left, _, right in (cut(text, "=") for text in given)]
 
 
 def number_of(text: str, option: str) -> float:

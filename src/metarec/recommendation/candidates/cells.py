@@ -74,14 +74,14 @@ class Cells:
         cells[self.members] = np.repeat(np.arange(len(self)), np.diff(self.starts))
         return cells
 
-    def first_of(self, cells: Int[np.ndarray, "some"], most: int) -> Int[np.ndarray, "found"]:
-        """Return the most popular members of some cells, at most `most` of each, cell by cell."""
-        sizes = np.minimum(self.starts[cells + 1] - self.starts[cells], most)
+    def first_of(self, cells: Int[np.ndarray, "some"], per_cell: int) -> Int[np.ndarray, "found"]:
+        """Return the most popular members of some cells, up to `per_cell` of each, by cell."""
+        sizes = np.minimum(self.starts[cells + 1] - self.starts[cells], per_cell)
         return self._from(self.starts[cells], sizes)
 
-    def last_of(self, cells: Int[np.ndarray, "some"], most: int) -> Int[np.ndarray, "found"]:
-        """Return the least popular members of some cells, at most `most` of each, cell by cell."""
-        sizes = np.minimum(self.starts[cells + 1] - self.starts[cells], most)
+    def last_of(self, cells: Int[np.ndarray, "some"], per_cell: int) -> Int[np.ndarray, "found"]:
+        """Return the least popular members of some cells, up to `per_cell` of each, by cell."""
+        sizes = np.minimum(self.starts[cells + 1] - self.starts[cells], per_cell)
         return self._from(self.starts[cells + 1] - sizes, sizes)
 
     def _from(self, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:

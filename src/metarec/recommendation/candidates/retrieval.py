@@ -86,15 +86,15 @@ class Retrieval:
         """
         is_narrow = 2 * np.count_nonzero(allowed) < len(allowed)
         cells = self.cells.among(allowed[: self.cells.n_items]) if is_narrow else self.cells
-        order, most = self._liked(asking), max(1, int(self.size * SHARE))
-        sizes = np.minimum(np.diff(cells.starts)[order], most)
+        order, per_cell = self._liked(asking), max(1, int(self.size * SHARE))
+        sizes = np.minimum(np.diff(cells.starts)[order], per_cell)
         enough = int(np.searchsorted(np.cumsum(sizes), self.size)) + 1
         offered = [
             self.always,
             self.late,
             _spoken_for(asking),
             np.zeros(0, np.int64) if asking.repeated is None else asking.repeated.columns,
-            cells.first_of(order[:enough], most),
+            cells.first_of(order[:enough], per_cell),
             cells.last_of(order[:COLD_CELLS], COLD_EACH),
         ]
         items = _those(offered, allowed)
@@ -230,18 +230,18 @@ def _always(ensemble: Ensemble) -> np.ndarray:
     scores = [ensemble.base[0], *(row @ ensemble.base for row in weights.astype(np.float32))]
     if ensemble.trend is not None:
         scores.append(ensemble.base[0] + ensemble.trend.lifts[-1])
-    most = min(ALWAYS, len(ensemble.popularity))
-    return np.unique([np.argpartition(-row, most - 1)[:most] for row in scores])
+    n_always = min(ALWAYS, len(ensemble.popularity))
+    return np.unique([np.argpartition(-row, n_always - 1)[:n_always] for row in scores])
 
 
 def _spoken_for(asking: Asking) -> np.ndarray:
     """Return the candidates from models with evidence for few items, for one user: those with the
     highest scores by these models and popularity.
     """
-    known = asking.spoken_for
-    items = each_once([np.zeros(0, np.int64), *(e.indices for e in known.values())])
+    by_model = asking.spoken_for
+    items = each_once([np.zeros(0, np.int64), *(e.indices for e in by_model.values())])
     if len(items) <= SPOKEN_FOR:
         return items
     weight = asking.ensemble.gate.at(asking.users.support.lengths)["popularity_weight"][0]
-    scores = asking.lifts(items, known)[0] + weight * asking.ensemble.base_of(items)[0]
+    scores = asking.lifts(items, by_model)[0] + weight * asking.ensemble.base_of(items)[0]
     return items[np.argpartition(-scores, SPOKEN_FOR - 1)[:SPOKEN_FOR]]

@@ -42,15 +42,15 @@ class StandIns:
         """Take the most popular items, and every n-th of the others, cell by cell and by popularity
         within a cell, so that cells and popularity are represented in proportion.
         """
-        most = min(HEAD, len(popularity))
+        n_head = min(HEAD, len(popularity))
         is_head = np.zeros(len(popularity), bool)
-        is_head[np.argpartition(-popularity, most - 1)[:most]] = True
-        rest = cells.members[~is_head[cells.members]]
-        step = max(1, len(rest) // SAMPLED)
-        drawn = rest[step // 2 :: step]
+        is_head[np.argpartition(-popularity, n_head - 1)[:n_head]] = True
+        tail = cells.members[~is_head[cells.members]]
+        step = max(1, len(tail) // SAMPLED)
+        drawn = tail[step // 2 :: step]
         items = np.concatenate([np.flatnonzero(is_head), drawn]).astype(np.int64)
         weights = np.ones(len(items), np.float32)
-        weights[most:] = len(rest) / max(len(drawn), 1)
+        weights[n_head:] = len(tail) / max(len(drawn), 1)
         return cls(items=items, weights=weights)
 
 
@@ -126,10 +126,10 @@ class Asking:
         shares = self._shares(items, names)
         silent = np.zeros((len(self.users), len(items)), np.float32)
         shares_of = {name: shares.get(name, silent) for name in ensemble.gate.names}
-        known = np.zeros_like(base)
-        known[0] = base[0]
+        base_of_popularity = np.zeros_like(base)
+        base_of_popularity[0] = base[0]
         at = ensemble.gate.at(self.users.support.lengths)["popularity_weight"]
-        lifts = ensemble.gate.score_some(known, shares_of, self.users.support.lengths)
+        lifts = ensemble.gate.score_some(base_of_popularity, shares_of, self.users.support.lengths)
         return np.asarray(lifts - at[:, None] * base[0])
 
     @cached_property

@@ -103,10 +103,10 @@ class Ensemble:
     def _gated(self, users: UserBatch) -> dict[str, np.ndarray]:
         names = weighed(tuple(self.scorers))
         evidence = {n: dense_of(self.scorers[n], users, len(self.popularity)) for n in names}
-        known, lengths = (self.popularity, self.item_statistics), users.support.lengths
+        statistics, lengths = (self.popularity, self.item_statistics), users.support.lengths
         components: dict[str, np.ndarray] = {}
         for gate, share in self.shares_of_gates(users):
-            of_gate = gate.score_components(*known, evidence, lengths)
+            of_gate = gate.score_components(*statistics, evidence, lengths)
             for name in dict.fromkeys([*components, *of_gate]):
                 nothing = np.zeros((len(users), len(self.popularity)), np.float32)
                 component = share[:, None] * of_gate.get(name, nothing)
@@ -169,8 +169,8 @@ class Ensemble:
             return [(self.gate, np.ones(len(users), np.float32))]
         has_context, lengths = self._have_context(users), users.support.lengths
         gates = [
-            (gate, np.where(own & ~has_context, _share_within(gate, lengths), 0.0))
-            for gate, own in self.given.lists(users.given, self.popularity)
+            (gate, np.where(is_of_gate & ~has_context, _share_within(gate, lengths), 0.0))
+            for gate, is_of_gate in self.given.lists(users.given, self.popularity)
         ]
         if self.context_gate is not None:
             gates += [
@@ -179,8 +179,8 @@ class Ensemble:
                     np.where(has_context, _share_within(self.context_gate, lengths), 0.0),
                 )
             ]
-        rest = np.ones(len(users)) - sum(share for _, share in gates)
-        gates = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, rest), *gates]]
+        left = np.ones(len(users)) - sum(share for _, share in gates)
+        gates = [(gate, share.astype(np.float32)) for gate, share in [(self.gate, left), *gates]]
         return [(gate, share) for gate, share in gates if share.any()] or gates[:1]
 
     def _have_context(self, users: UserBatch) -> np.ndarray:
@@ -209,12 +209,12 @@ class Ensemble:
         """
         filled = 0
         for name in names:
-            own = room[filled]
-            evidence = evidence_of(self.scorers[name], users, own.shape[1], own)
+            block = room[filled]
+            evidence = evidence_of(self.scorers[name], users, block.shape[1], block)
             is_plain = isinstance(evidence, np.ndarray)
             if is_plain:
-                if evidence is not own:
-                    own[...] = evidence
+                if evidence is not block:
+                    block[...] = evidence
                 filled += 1
             if filled and (filled == len(room) or not is_plain):
                 yield room[:filled]
@@ -248,8 +248,8 @@ class Ensemble:
 
     def base_of(self, items: np.ndarray) -> np.ndarray:
         """[1 + S, I] the columns `items` of `base`."""
-        known = np.log(self.popularity[items])[None, :], self.item_statistics[items].T
-        return np.concatenate(known)
+        rows = np.log(self.popularity[items])[None, :], self.item_statistics[items].T
+        return np.concatenate(rows)
 
     def popularity_uncertainty(self, content: np.ndarray, has_events: np.ndarray) -> np.ndarray:
         """[N] standard deviation of the log popularity of cold items: that of the residuals of its
@@ -343,7 +343,7 @@ class Ensemble:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all learned arrays, those of scorers named `scorer/array`."""
-        own = {name: getattr(self, name) for name in OWN}
+        of_ensemble = {name: getattr(self, name) for name in OWN}
         gate = {f"gate/{name}": array for name, array in self.gate.arrays().items()}
         if self.context_gate is not None:
             arrays = self.context_gate.arrays()
@@ -357,7 +357,7 @@ class Ensemble:
             for name, scorer in self.scorers.items()
             for key, array in scorer.arrays().items()
         }
-        return {**own, **gate, **scorers}
+        return {**of_ensemble, **gate, **scorers}
 
     @property
     def configs(self) -> dict[str, ModelConfig]:
@@ -376,15 +376,15 @@ class Ensemble:
         """
         arrays = with_current_names(arrays, ARRAYS)
         every = weighed(names)
-        own = tuple(name for name in every if name not in READ_CONTEXT)
+        without_context = tuple(name for name in every if name not in READ_CONTEXT)
         return cls(
             popularity=arrays["popularity"],
             item_statistics=arrays["item_statistics"],
             popularity_from_content=arrays["popularity_from_content"],
             acceptance=arrays["acceptance"],
             scorers=scorers_of({name: configs.get(name) for name in names}, arrays),
-            gate=Gate.from_arrays(own, under("gate", arrays)),
-            given=GivenGates.from_arrays(own, under("given", arrays)),
+            gate=Gate.from_arrays(without_context, under("gate", arrays)),
+            given=GivenGates.from_arrays(without_context, under("given", arrays)),
             context_gate=Gate.from_arrays(every, under("context_gate", arrays))
             if any(name.startswith("context_gate/") for name in arrays)
             else None,

@@ -132,9 +132,9 @@ class Gate:
         for column, name in enumerate(self.names):
             total = evidence[name].sum(1, keepdims=True)
             share = evidence[name] / np.where(total > 0, total, 1.0)
-            known = share, popularity.copy(), smoothing[:, column, None]
+            arguments = share, popularity.copy(), smoothing[:, column, None]
             components[name] = (
-                weight[:, column, None] * lifts(*map(torch.from_numpy, known)).numpy()
+                weight[:, column, None] * lifts(*map(torch.from_numpy, arguments)).numpy()
             )
         return components
 
@@ -184,8 +184,10 @@ class Gate:
             lengths: [B] events in each support.
         """
         at = self.at(lengths)
-        known = np.concatenate([at["popularity_weight"][:, None], at["statistics_weight"]], axis=1)
-        out, popularity = known @ base, np.exp(base[0])
+        base_weights = np.concatenate(
+            [at["popularity_weight"][:, None], at["statistics_weight"]], axis=1
+        )
+        out, popularity = base_weights @ base, np.exp(base[0])
         for column, name in enumerate(self.names):
             weight, smoothing = at["weight"][:, column, None], at["smoothing"][:, column, None]
             out += weight * np.log1p(shares[name] / (smoothing * popularity))

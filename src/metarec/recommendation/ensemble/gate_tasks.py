@@ -94,15 +94,15 @@ class GateTasks:
 
         return self._each(some)
 
-    def best(self, scores: Tensor, most: int) -> GateTasks:
+    def best(self, scores: Tensor, n_candidates: int) -> GateTasks:
         """Return the tasks with all relevant candidates and the best others by `scores` [T, C]:
-        `most` in all, or as many as the task with the most relevant candidates has.
+        `n_candidates` in all, or as many as the task with the most relevant candidates has.
         """
-        most = max(most, int(self.is_relevant.sum(1).max()))
-        if most >= self.popularity.shape[1]:
+        n_candidates = max(n_candidates, int(self.is_relevant.sum(1).max()))
+        if n_candidates >= self.popularity.shape[1]:
             return self
         first = scores.masked_fill(self.is_relevant, torch.inf)
-        return self.at(first.topk(most, 1, sorted=False).indices)
+        return self.at(first.topk(n_candidates, 1, sorted=False).indices)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> GateTasks:
         fields = {name: change(getattr(self, name)) for name in self.__dataclass_fields__}
@@ -166,8 +166,8 @@ def candidates(
     drawn = np.zeros(n_items, bool)
     drawn[rng.choice(n_items, min(config.sampled, n_items), replace=False)] = True
     sampled = drawn[None, :] & ~chosen & allowed
-    rest = (~chosen & allowed).sum(1, keepdims=True)
-    stands_for = np.log(np.maximum(rest, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
+    n_others = (~chosen & allowed).sum(1, keepdims=True)
+    stands_for = np.log(np.maximum(n_others, 1) / np.maximum(sampled.sum(1, keepdims=True), 1))
     log_weight = np.where(sampled, stands_for, 0.0)
     tasks, index = _at(chosen | sampled, output, is_relevant, is_relevant_now, log_weight)
     if behavior.acts is None:
@@ -183,12 +183,12 @@ def _mask(histories: Histories, n_items: int) -> np.ndarray:
     return mask
 
 
-def _best(output: ScorerOutput, most: int) -> np.ndarray:
-    """[B, N] bool: the `most` best items of each scorer for users of whom it has evidence, and the
-    most popular items.
+def _best(output: ScorerOutput, n_best: int) -> np.ndarray:
+    """[B, N] bool: the `n_best` best items of each scorer for users of whom it has evidence, and
+    the most popular items.
     """
     shares, popularity, _ = output
-    top, chosen = min(most, len(popularity) - 1), np.zeros(shares.shape[1:], bool)
+    top, chosen = min(n_best, len(popularity) - 1), np.zeros(shares.shape[1:], bool)
     for of_scorer in shares:
         rows = np.flatnonzero(of_scorer.any(1))
         best = np.argpartition(-of_scorer[rows], top, axis=1)[:, :top]
@@ -243,16 +243,18 @@ def _query_masks(behavior: Behavior, users: np.ndarray) -> tuple[np.ndarray, np.
     return is_relevant, is_given
 
 
-def _at_most(most: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return `chosen` [B, N] with at most `most` items of each row, drawn at random: a single user
-    with thousands of items would make the padded tasks of all users as wide.
+def _at_most(max_items: int, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return `chosen` [B, N] with at most `max_items` items of each row, drawn at random: a single
+    user with thousands of items would make the padded tasks of all users as wide.
     """
-    many = np.flatnonzero(chosen.sum(1) > most)
+    many = np.flatnonzero(chosen.sum(1) > max_items)
     if not len(many):
         return chosen
     places = np.where(chosen[many], rng.random((len(many), chosen.shape[1])), 2.0)
     kept = np.zeros_like(places, bool)
-    np.put_along_axis(kept, places.argpartition(most - 1, axis=1)[:, :most], values=True, axis=1)
+    np.put_along_axis(
+        kept, places.argpartition(max_items - 1, axis=1)[:, :max_items], values=True, axis=1
+    )
     some = chosen.copy()
     some[many] = kept
     return some
@@ -311,8 +313,10 @@ def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     index[is_real] = np.nonzero(chosen)[1]
     # Among the first 2 C items of a row at least C were not chosen, unless there are no more.
     others = np.argsort(chosen[:, : 2 * width], axis=1, kind="stable")[:, :width]
-    rest = ~is_real
-    index[rest] = others[rest.nonzero()[0], (np.cumsum(rest, axis=1) - 1)[rest]]
+    is_padding = ~is_real
+    index[is_padding] = others[
+        is_padding.nonzero()[0], (np.cumsum(is_padding, axis=1) - 1)[is_padding]
+    ]
     return index, is_real
 
 

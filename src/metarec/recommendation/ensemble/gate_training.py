@@ -77,11 +77,11 @@ def train_gate(
 
 
 @torch.no_grad()
-def _high_ranked(raw: Raw, point: int, tasks: GateTasks, most: int) -> GateTasks:
+def _high_ranked(raw: Raw, point: int, tasks: GateTasks, n_candidates: int) -> GateTasks:
     """Drop candidates that rank low after the likelihood steps: they do not reach the top
     positions, and scoring them at every step costs time.
     """
-    return tasks.best(_scores(raw, point, tasks), most)
+    return tasks.best(_scores(raw, point, tasks), n_candidates)
 
 
 def _untrained(names: tuple[str, ...], support_sizes: tuple[int, ...], statistics: int) -> Raw:
@@ -123,8 +123,8 @@ def _descend(
             group["lr"] = config.lr * (1 - 0.9 * step / steps)
         rows = draw()
         optimizer.zero_grad()
-        whole = loss(rows) + penalty()
-        whole.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        total = loss(rows) + penalty()
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
 
 

@@ -90,8 +90,8 @@ class GivenGates:
         """Rebuild from `arrays()` and the scorers' names."""
 
         def gate(what: str) -> Gate | None:
-            own = under(what, arrays)
-            return Gate.from_arrays(names, own) if own else None
+            arrays_of_gate = under(what, arrays)
+            return Gate.from_arrays(names, arrays_of_gate) if arrays_of_gate else None
 
         return cls(
             drawn=gate("drawn"),

@@ -131,8 +131,8 @@ def is_ended(behavior: Behavior) -> np.ndarray:
     goes_on = (lengths >= horizon.min_events) & (behavior.targets.lengths > 0)
     if horizon.pool >= MEDIUM.pool or not goes_on.any():
         return np.zeros(len(lengths), bool)
-    known = as_known(behavior)
-    return np.asarray(is_short & (known.pools == horizon.pool) & (known.targets.lengths > 0))
+    at_end = as_known(behavior)
+    return np.asarray(is_short & (at_end.pools == horizon.pool) & (at_end.targets.lengths > 0))
 
 
 def known_tasks(
@@ -145,12 +145,12 @@ def known_tasks(
     """Return tasks of the held-out `users` after all they did: the support is everything before the
     user's last target event, which is the query.
     """
-    longer, most = as_known(behavior), int(behavior.histories.lengths.max(initial=0))
+    longer, longest = as_known(behavior), int(behavior.histories.lengths.max(initial=0))
     batch = users_at_once(behavior.n_items)
     starts = range(0, len(users), batch)
     return joined(
         [
-            candidates(longer, some, score(most, some), rng, config=config)
+            candidates(longer, some, score(longest, some), rng, config=config)
             for some in (users[start : start + batch] for start in starts)
         ]
     )

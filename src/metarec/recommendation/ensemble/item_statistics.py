@@ -61,11 +61,11 @@ def popularity_of(
         lengths = behavior.histories.lengths
         counted = counted * (lengths / (lengths + behavior.horizon.min_events))[histories.owners]
     counts = np.bincount(histories.items, counted, behavior.n_items) + config.smoothing
-    met = np.concatenate([behavior.whole.items, behavior.refused.items])
-    seen = np.bincount(met, minlength=behavior.n_items) > 0
+    with_events = np.concatenate([behavior.whole.items, behavior.refused.items])
+    seen = np.bincount(with_events, minlength=behavior.n_items) > 0
     content = behavior.content.astype(np.float64)
-    known = np.log(counts[seen])[:, None]
-    weights = from_content(content[seen], known, config.content_regularization)[:, 0]
+    log_counts = np.log(counts[seen])[:, None]
+    weights = from_content(content[seen], log_counts, config.content_regularization)[:, 0]
     predicted = with_one(content[~seen]) @ weights
     counts[~seen] = np.exp(np.minimum(predicted, np.log(counts[seen]).max()))
     total = counts.sum()

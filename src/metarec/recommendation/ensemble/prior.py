@@ -189,9 +189,9 @@ def _map(text: np.ndarray, taste: np.ndarray) -> np.ndarray:
     items.
     """
     order = np.random.default_rng(0).permutation(len(text))
-    held, rest = order[: len(order) // 5], order[len(order) // 5 :]
+    held, kept = order[: len(order) // 5], order[len(order) // 5 :]
     errors = [
-        ((text[held] @ ridge(text[rest], taste[rest], pull) - taste[held]) ** 2).sum()
+        ((text[held] @ ridge(text[kept], taste[kept], pull) - taste[held]) ** 2).sum()
         for pull in RIDGES
     ]
     return ridge(text, taste, RIDGES[int(np.argmin(errors))]).astype(np.float32)

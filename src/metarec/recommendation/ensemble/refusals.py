@@ -81,8 +81,8 @@ def weight_note(weight: float) -> str:
 def learned_weight(
     gate: Gate,
     tasks: GateTasks,
-    known: np.ndarray,
-    refused: np.ndarray,
+    n_accepted: np.ndarray,
+    n_refused: np.ndarray,
     config: RefusalsConfig,
 ) -> float:
     """Return the weight that ranks held-out users best; `REFUSAL` where none is clearly better.
@@ -90,18 +90,18 @@ def learned_weight(
     Args:
         gate: between the models of history and profile.
         tasks: of T users; `shares` hold the evidence from accepted items, then from refused items.
-        known: [T] number of events that each accepted.
-        refused: [T] number of events that each refused.
+        n_accepted: [T] number of events that each accepted.
+        n_refused: [T] number of events that each refused.
     """
-    if len(known) < config.min_users:
+    if len(n_accepted) < config.min_users:
         return REFUSAL
     half, models = tasks.shares.shape[2] // 2, len(gate.names)
     popularity = tasks.popularity.numpy()
-    at = gate.at(known)
+    at = gate.at(n_accepted)
     base = at["popularity_weight"][:, None] * np.log(popularity)
     base += np.einsum("tcs,ts->tc", tasks.item_statistics.numpy(), at["statistics_weight"])
-    base += _lifts(gate, tasks.shares[..., :models].numpy(), popularity, known)
-    against = _lifts(gate, tasks.shares[..., half : half + models].numpy(), popularity, refused)
+    base += _lifts(gate, tasks.shares[..., :models].numpy(), popularity, n_accepted)
+    against = _lifts(gate, tasks.shares[..., half : half + models].numpy(), popularity, n_refused)
     ndcg = np.stack([_ndcg(base - np.float32(w) * against, tasks) for w in config.tried])
     return _clearly_best(ndcg, config)
 

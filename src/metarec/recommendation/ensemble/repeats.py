@@ -57,8 +57,8 @@ class Repeated:
         odds = np.maximum(chances.data, NEVER_SURE) / np.maximum(new, NEVER_SURE)[owners]
         mixing = np.zeros((len(users), 2), np.float32)
         for gate, share in gates:
-            known = usual if gate.mixing is None else gate
-            mixing += share[:, None] * known.mixing_after(lengths)
+            gate_of_mixing = usual if gate.mixing is None else gate
+            mixing += share[:, None] * gate_of_mixing.mixing_after(lengths)
         return cls(
             owners=owners,
             columns=chances.indices,

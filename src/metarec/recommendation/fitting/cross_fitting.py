@@ -97,13 +97,13 @@ class Fitted:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by name."""
-        own = {name: getattr(self, name) for name in _FITTED}
+        of_fit = {name: getattr(self, name) for name in _FITTED}
         scorers = {
             f"{name}/{key}": array
             for name, scorer in self.scorers.items()
             for key, array in scorer.arrays().items()
         }
-        return {**own, **scorers}
+        return {**of_fit, **scorers}
 
     @classmethod
     def from_arrays(
@@ -129,20 +129,20 @@ class Fitted:
         revealed = revealed_to(tuple(self.scorers), users, self.revealed, self.located)
         shares = np.zeros((len(self.scorers), len(users), behavior.n_items), np.float32)
         for of_model, (name, model) in zip(shares, self.scorers.items(), strict=True):
-            own, rows = batch, np.flatnonzero(revealed.get(name, everyone))
+            of_rows, rows = batch, np.flatnonzero(revealed.get(name, everyone))
             if not len(rows):  # models need at least one user
                 continue
             if len(rows) < len(users):
-                own = batch.rows(rows)
-            of_model[rows] = _shares(model, own, behavior.n_items)
+                of_rows = batch.rows(rows)
+            of_model[rows] = _shares(model, of_rows, behavior.n_items)
         return shares, self.popularity, self.item_statistics
 
     def score_refusers(self, behavior: Behavior, refusers: Refusers) -> ScorerOutput:
         """Score users as `score` does at the end of their support; the shares of evidence from
         accepted items are followed by those from refused items.
         """
-        most = int(behavior.pools.max(initial=0))
-        shares, popularity, statistics = self.score(behavior, most, refusers.users)
+        longest = int(behavior.pools.max(initial=0))
+        shares, popularity, statistics = self.score(behavior, longest, refusers.users)
         profiles = np.zeros_like(behavior.profiles[refusers.users])
         refusing = UserBatch(support=refusers.refused, profiles=profiles)
         against = np.stack(
@@ -171,8 +171,8 @@ def refusers_of(behavior: Behavior, held_out: np.ndarray, config: RefusalsConfig
     if not len(refusers.users):  # models need at least one user
         one = held_out[:1]
         return Refusers(users=one, refused=behavior.refused.users(one).first(0))
-    most = min(config.max_users, users_at_once(behavior.n_items))
-    few = np.arange(min(len(refusers.users), most))
+    max_users = min(config.max_users, users_at_once(behavior.n_items))
+    few = np.arange(min(len(refusers.users), max_users))
     return Refusers(users=refusers.users[few], refused=refusers.refused.users(few))
 
 
@@ -205,10 +205,10 @@ def score_held_out(
     rng: np.random.Generator,
 ) -> list[GateTasks]:
     """Return the tasks of the `held_out` users, scored by models fitted on all other users."""
-    rest = np.setdiff1d(np.arange(len(behavior.histories)), held_out)
+    others = np.setdiff1d(np.arange(len(behavior.histories)), held_out)
     config, rating = config_in(configs, GateConfig), config_in(configs, RatingConfig)
     fitted = replace(
-        Fitted.of(behavior.users(rest), names, configs, rng, behavior),
+        Fitted.of(behavior.users(others), names, configs, rng, behavior),
         located=located_share(behavior, config),
     )
     going_on, ended = split_ended(behavior, held_out)
@@ -217,7 +217,7 @@ def score_held_out(
         going_on,
         partial(fitted.score, behavior),
         rng,
-        rate=_rated_by_others(behavior, rest, rng.spawn(1)[0], rating)
+        rate=_rated_by_others(behavior, others, rng.spawn(1)[0], rating)
         if _is_rated(behavior)
         else None,
         config=config,
@@ -309,14 +309,14 @@ def _is_rated(behavior: Behavior) -> bool:
 
 def _rated_by_others(
     behavior: Behavior,
-    rest: np.ndarray,
+    others: np.ndarray,
     rng: np.random.Generator,
     config: RatingConfig,
 ) -> PredictRatings:
     """Return a function that predicts ratings of all other users with a rating head fitted on the
-    users `rest`.
+    users `others`.
     """
-    head = RatingHead.of_users(behavior, rest, rng, config)
+    head = RatingHead.of_users(behavior, others, rng, config)
 
     def rate(n_support: int, users: np.ndarray, items: Histories) -> np.ndarray:
         first = np.minimum(n_support, behavior.pools[users])
@@ -344,11 +344,11 @@ class CrossFitTasks:
         joined = list(joined)
         refusals = joined.pop() if has_refusals(behavior) else None
         sizes = len(gate_support_sizes(behavior))
-        given, few_events = joined[sizes:], len(behavior.horizon.support_sizes)
+        lists, few_events = joined[sizes:], len(behavior.horizon.support_sizes)
         return cls(
             catalog=joined[:sizes],
-            sampled_lists=given[:few_events],
-            user_lists=given[few_events:],
+            sampled_lists=lists[:few_events],
+            user_lists=lists[few_events:],
             refusals=refusals,
         )
 

@@ -157,12 +157,12 @@ def _given_gates(
     )
 
 
-def _as_saved(whole: Ensemble, names: tuple[str, ...]) -> Ensemble:
+def _as_saved(ensemble: Ensemble, names: tuple[str, ...]) -> Ensemble:
     """Return the ensemble with arrays in the memory layout of a saved file, so that a saved model
     sums in the same order and gives exactly the same scores.
     """
-    arrays = {name: np.asarray(array, order="C") for name, array in whole.arrays().items()}
-    return Ensemble.from_arrays(names, arrays, whole.configs)
+    arrays = {name: np.asarray(array, order="C") for name, array in ensemble.arrays().items()}
+    return Ensemble.from_arrays(names, arrays, ensemble.configs)
 
 
 def _refusal(
@@ -195,11 +195,11 @@ def _gates(
     """
     names, weights = weighed(names), task_weights(behavior, folds)
     support_sizes = gate_support_sizes(behavior)
-    own = tuple(name for name in names if name not in READ_CONTEXT)
-    more = len(names) - len(own)
+    without_context = tuple(name for name in names if name not in READ_CONTEXT)
+    more = len(names) - len(without_context)
     plain = [some.without(more) for some in tasks] if more else tasks
     gate = train_gate(
-        own,
+        without_context,
         support_sizes,
         plain,
         derive(seed, "gate"),
@@ -207,7 +207,7 @@ def _gates(
         config=config,
         **_from(prior, plain, config),
     )
-    in_context = _with_context(tasks, names, len(own)) if more else []
+    in_context = _with_context(tasks, names, len(without_context)) if more else []
     enough = [
         point for point, (_, rows) in enumerate(in_context) if rows.sum() >= config.min_revealed
     ]
@@ -223,13 +223,15 @@ def _gates(
 
 
 def _with_context(
-    tasks: list[GateTasks], names: tuple[str, ...], own: int
+    tasks: list[GateTasks], names: tuple[str, ...], n_without_context: int
 ) -> list[tuple[GateTasks, np.ndarray]]:
     """Return for each support size the tasks in which a model of context has evidence, and a mask
-    of them; the first `own` of `names` do not read context.
+    of them; the first `n_without_context` of `names` do not read context.
     """
     circumstances = names.index(CONTEXT) if CONTEXT in names else None
-    return [some.with_context(range(own, len(names)), circumstances) for some in tasks]
+    return [
+        some.with_context(range(n_without_context, len(names)), circumstances) for some in tasks
+    ]
 
 
 def _mixed(
@@ -242,10 +244,10 @@ def _mixed(
     which the scorers of all users score.
     """
     (gate, context_gate), served = gates, score_tasks()
-    own = len(gate.names)
+    n_models = len(gate.names)
 
     def plain(of: list[GateTasks]) -> list[GateTasks]:
-        return [some.without(some.shares.shape[2] - own) for some in of]
+        return [some.without(some.shares.shape[2] - n_models) for some in of]
 
     mixed = with_mixing(gate, plain(tasks), plain(served), config)
     if context_gate is None:
@@ -253,7 +255,7 @@ def _mixed(
     names, points = context_gate.names, np.searchsorted(gate.points, context_gate.points)
 
     def in_context(of: list[GateTasks]) -> list[GateTasks]:
-        return [some for some, _ in _with_context([of[point] for point in points], names, own)]
+        return [some for some, _ in _with_context([of[point] for point in points], names, n_models)]
 
     return mixed, with_mixing(context_gate, in_context(tasks), in_context(served), config)
 
@@ -312,18 +314,20 @@ def _prior_comparison(
     """Test the prior with two-fold cross-validation over the held-out users: gates learned on one
     half are evaluated on the other half.
     """
-    own = tuple(name for name in names if name not in READ_CONTEXT)
+    without_context = tuple(name for name in names if name not in READ_CONTEXT)
     shared = [point for point, some in enumerate(tasks) if len(some.shares) == len(tasks[0].shares)]
     support_sizes = tuple(
         support_sizes[point] for point in shared
     )  # support sizes with a task of every user
-    plain = [tasks[point].without(len(names) - len(own)) for point in shared]
+    plain = [tasks[point].without(len(names) - len(without_context)) for point in shared]
     ndcg: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for half in range(2):
         rows = np.arange(len(plain[0].shares)) % 2 == half
         for with_prior, kept in ndcg.items():
             named, own_tasks = (
-                (own, plain) if with_prior else (_others(own), without_taste(own, plain))
+                (without_context, plain)
+                if with_prior
+                else (_others(without_context), without_taste(without_context, plain))
             )
             learn, tested = (
                 [some.rows(rows) for some in own_tasks],

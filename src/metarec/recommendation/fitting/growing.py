@@ -29,14 +29,14 @@ def with_items(model: M, frame: Any) -> M:
     Raises:
         BadInput: if there is no column `item_id`.
     """
-    given = Catalog.of(frame).frame
+    changes = Catalog.of(frame).frame
     before = model.catalog.frame
-    if AVAILABLE in given.columns and AVAILABLE not in before.columns:
-        before = before.with_columns(pl.lit(None, given.schema[AVAILABLE]).alias(AVAILABLE))
-    given = _in_columns_of(before, given)
-    rows = model.vocabulary.indexes(given["item_id"])
-    catalog = _catalog_of(model, before).with_rows(given, rows)
-    touched = catalog.vocabulary.indexes(given["item_id"])
+    if AVAILABLE in changes.columns and AVAILABLE not in before.columns:
+        before = before.with_columns(pl.lit(None, changes.schema[AVAILABLE]).alias(AVAILABLE))
+    changes = _in_columns_of(before, changes)
+    rows = model.vocabulary.indexes(changes["item_id"])
+    catalog = _catalog_of(model, before).with_rows(changes, rows)
+    touched = catalog.vocabulary.indexes(changes["item_id"])
     changed = Catalog(frame=catalog.frame[touched])
     content, text = model.item_inputs.transform(changed)
     grown_content = with_rows(model.content, touched, content, len(catalog))
@@ -81,10 +81,10 @@ def with_each(model: M, rows: pl.DataFrame) -> list[M]:
     changed; the content of all rows is encoded in one batch. Only what the scores read is changed,
     neither the catalog nor the predicted ratings.
     """
-    given = Catalog(frame=_in_columns_of(model.catalog.frame, rows))
-    contents, texts = model.item_inputs.transform(given)
+    changed_items = Catalog(frame=_in_columns_of(model.catalog.frame, rows))
+    contents, texts = model.item_inputs.transform(changed_items)
     texts, changed = texts.astype(np.float16), []
-    for item_id, content, text in zip(given.frame["item_id"], contents, texts, strict=True):
+    for item_id, content, text in zip(changed_items.frame["item_id"], contents, texts, strict=True):
         column = int(model.vocabulary.indexes([item_id])[0])
         row, n_items = np.array([column]), len(model.catalog)
         rows_of = with_rows(model.content, row, content[None], n_items)
@@ -105,13 +105,13 @@ def with_each(model: M, rows: pl.DataFrame) -> list[M]:
     return changed
 
 
-def _in_columns_of(table: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of `given` that `table` has, under the names and in the types of
+def _in_columns_of(table: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns of `rows` that `table` has, under the names and in the types of
     `table`.
     """
-    given = given.rename(other_spellings(given.columns, table.columns))
-    columns = [name for name in given.columns if name in table.columns]
-    return given.select(_read_as(given[name], table.schema[name]) for name in columns)
+    rows = rows.rename(other_spellings(rows.columns, table.columns))
+    columns = [name for name in rows.columns if name in table.columns]
+    return rows.select(_read_as(rows[name], table.schema[name]) for name in columns)
 
 
 def _read_as(column: pl.Series, dtype: pl.DataType) -> pl.Series:

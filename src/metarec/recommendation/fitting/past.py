@@ -45,14 +45,14 @@ class Past:
         events, user_ids = EventReader.of(data.interactions).of_interactions(
             data.interactions, catalog.vocabulary
         )
-        whole, refused = events.joined()
-        if not len(whole.items):  # every acceptance was undone
+        histories, refused = events.joined()
+        if not len(histories.items):  # every acceptance was undone
             raise BadInput(nothing_accepted(data))
         return cls(
             data=data,
             catalog=catalog,
             events=events,
-            whole=whole,
+            whole=histories,
             refused=refused,
             user_ids=user_ids,
         )

@@ -219,8 +219,8 @@ class _Work:
     @property
     def compared(self) -> np.ndarray:
         """[U] number of events of each user that are compared with each other."""
-        most = gram.longest_compared(self.lengths)
-        return np.minimum(self.lengths, most) if most else self.lengths
+        n_compared = gram.longest_compared(self.lengths)
+        return np.minimum(self.lengths, n_compared) if n_compared else self.lengths
 
     @property
     def pairs(self) -> float:
@@ -358,17 +358,19 @@ def _memory(work: _Work, *, has_values: bool) -> float:
 
 def _thinned(work: _Work) -> list[str]:
     """Sentences on what is left out because of its size."""
-    notes, parts, wanted = [], work.settings.scorers, work.knn.neighbors
+    notes, parts, neighbors = [], work.settings.scorers, work.knn.neighbors
     cut = int((work.lengths - work.compared).sum())
     counted = [name for name in ("item_knn", "ease") if name in parts]
     if cut and counted:
-        most = gram.longest_compared(work.lengths)
+        n_compared = gram.longest_compared(work.lengths)
         notes.append(
-            f"{' and '.join(counted)} compare the newest {most:,} events of each user ({cut:,} "
-            f"older ones left out)"
+            f"{' and '.join(counted)} compare the newest {n_compared:,} events of each user "
+            f"({cut:,} older ones left out)"
         )
-    if "item_knn" in parts and work.kept < wanted:
-        notes.append(f"item_knn keeps {work.kept:,} neighbors of each item instead of {wanted:,}")
+    if "item_knn" in parts and work.kept < neighbors:
+        notes.append(
+            f"item_knn keeps {work.kept:,} neighbors of each item instead of {neighbors:,}"
+        )
     if "markov" in parts and work.window < work.chain.window:
         notes.append(
             f"markov counts {work.window} events that follow each instead of {work.chain.window}"

@@ -173,11 +173,13 @@ def _weights_of(user_ids: Sequence[str], weights: Mapping[str, float] | None) ->
             f"the weight of a user must be above 0 and finite, got {shown(wrong[1])} for "
             f"{wrong[0]!r}; to leave a user out, take them out of the data"
         )
-    given = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
-    if np.isnan(given).all():
+    weights_of_users = np.array([weights.get(user, np.nan) for user in user_ids], np.float64)
+    if np.isnan(weights_of_users).all():
         raise BadInput("user_weights names no user of the data; its keys are user ids")
-    given = np.where(np.isnan(given), np.nanmean(given), given)
-    return np.asarray(given / given.mean())
+    weights_of_users = np.where(
+        np.isnan(weights_of_users), np.nanmean(weights_of_users), weights_of_users
+    )
+    return np.asarray(weights_of_users / weights_of_users.mean())
 
 
 def _hash(table: pl.DataFrame) -> int:

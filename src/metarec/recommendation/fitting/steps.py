@@ -100,8 +100,8 @@ class Run:
     def __post_init__(self) -> None:
         check_whole("workers", self.workers, 1, at_most=MAX_WORKERS)
         if not isinstance(self.backend, str) or self.backend not in BACKENDS:
-            known, given = ", ".join(BACKENDS), shown(self.backend)
-            raise BadInput(f"backend must be one of {known}, got {given}")
+            choices, given = ", ".join(BACKENDS), shown(self.backend)
+            raise BadInput(f"backend must be one of {choices}, got {given}")
         check_type("checkpoint", self.checkpoint, str | PathLike | None, "a folder")
         check_call("progress", self.progress, "a function of (stage, done, note)")
 

@@ -102,8 +102,8 @@ def _chance_of_group(optimistic: np.ndarray, tied: np.ndarray, positions: np.nda
         tied: [G, C] number of items of the catalog with this score.
         positions: [G, P] column of the item of each position.
     """
-    own = np.take_along_axis(optimistic, positions, 1)
-    here = (optimistic[:, None, :] == own[:, :, None]).sum(axis=2)
+    of_position = np.take_along_axis(optimistic, positions, 1)
+    here = (optimistic[:, None, :] == of_position[:, :, None]).sum(axis=2)
     return np.asarray(here / np.maximum(np.take_along_axis(tied, positions, 1), 1))
 
 
@@ -120,15 +120,15 @@ def _groups(members: np.ndarray, k: int) -> tuple[np.ndarray, int]:
     """
     n_groups = 1 if k <= GROUP else -(-2 * k // GROUP)
     n_places = -(-k // n_groups)
-    own, others = members[:, : n_groups * n_places], members[:, n_groups * n_places :]
-    short = n_groups * n_places - own.shape[1], -others.shape[1] % n_groups
-    own, others = (
+    members_first, others = members[:, : n_groups * n_places], members[:, n_groups * n_places :]
+    short = n_groups * n_places - members_first.shape[1], -others.shape[1] % n_groups
+    members_first, others = (
         np.pad(part, ((0, 0), (0, missing)), constant_values=-1)
-        for part, missing in zip((own, others), short, strict=True)
+        for part, missing in zip((members_first, others), short, strict=True)
     )
-    own = own.reshape(len(members), n_groups, n_places)
+    members_first = members_first.reshape(len(members), n_groups, n_places)
     others = others.reshape(len(members), -1, n_groups).transpose(0, 2, 1)
-    return np.concatenate([own, others], 2).reshape(len(members) * n_groups, -1), n_places
+    return np.concatenate([members_first, others], 2).reshape(len(members) * n_groups, -1), n_places
 
 
 def directions_of(embeddings: np.ndarray) -> np.ndarray:
@@ -157,13 +157,15 @@ def posterior_std(
     Returns:
         [B, K] or [B, N] float32.
     """
-    known = support.where(support.positions >= np.repeat(support.lengths - NEWEST, support.lengths))
+    newest = support.where(
+        support.positions >= np.repeat(support.lengths - NEWEST, support.lengths)
+    )
     width = len(directions) if items is None else items.shape[1]
     spread = np.ones((len(support), width), np.float32)
-    at_once = max(1, MAX_NUMBERS // max(1, width * int(known.lengths.max(initial=0))))
+    at_once = max(1, MAX_NUMBERS // max(1, width * int(newest.lengths.max(initial=0))))
     for start in range(0, len(support), at_once):
         rows = np.arange(start, min(start + at_once, len(support)))
-        some = known.users(rows).padded()
+        some = newest.users(rows).padded()
         seen_BSD = directions[some.items] * some.is_real[..., None]
         columns = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
         factor = np.linalg.cholesky(

@@ -34,10 +34,10 @@ class Rules:
         for name in ("pin", "ban"):
             object.__setattr__(self, name, ids_of(name, getattr(self, name)))
         check_type("quota", self.quota, Mapping, "numbers by category")
-        for category, most in self.quota.items():
-            check_type("quota", most, Real, "a number for each category")
-            if most < 0:
-                raise BadInput(f"the quota of {category!r} must be 0 or more, got {most}")
+        for category, limit in self.quota.items():
+            check_type("quota", limit, Real, "a number for each category")
+            if limit < 0:
+                raise BadInput(f"the quota of {category!r} must be 0 or more, got {limit}")
 
 
 def category_matrix(
@@ -100,17 +100,17 @@ def apply_rules(
 
 
 def _within_quota(
-    line: np.ndarray, k: int, most: np.ndarray, has_category: np.ndarray
+    line: np.ndarray, k: int, quotas: np.ndarray, has_category: np.ndarray
 ) -> np.ndarray:
     """Mask of the items taken in a pass down the lists of all users at once: an item is taken while
     its categories are below their quotas.
     """
     taken = np.zeros(line.shape, dtype=bool)
-    room = np.broadcast_to(most, (len(line), len(most))).copy()
+    room = np.broadcast_to(quotas, (len(line), len(quotas))).copy()
     left = np.full(len(line), k)
     for place in range(line.shape[1]):
         item = line[:, place]
-        of = has_category[item] if len(most) else np.zeros((len(line), 0), dtype=bool)
+        of = has_category[item] if len(quotas) else np.zeros((len(line), 0), dtype=bool)
         taken[:, place] = (item >= 0) & (left > 0) & (~of | (room > 0)).all(1)
         room -= of & taken[:, [place]]
         left -= taken[:, place]

@@ -108,8 +108,8 @@ def _candidates(
     )  # balances the number of blocks and of searched items
     blocks = n_items // depth
     best = rows[:, : blocks * depth].reshape(n_rows, depth, blocks).max(1)
-    rest = rows[:, blocks * depth :]  # fewer than `blocks`; each is added to another block
-    best[:, : rest.shape[1]] = np.maximum(best[:, : rest.shape[1]], rest)
+    surplus = rows[:, blocks * depth :]  # fewer than `blocks`; each is added to another block
+    best[:, : surplus.shape[1]] = np.maximum(best[:, : surplus.shape[1]], surplus)
     wrong = np.isnan(best).any(1)
     if wrong.any():
         raise ValueError(
@@ -147,8 +147,8 @@ def _drawn(
     lots = _chunks(_named(items[tied], names), salt[owner[tied]])
     n_tied = np.bincount(owner[tied])
     # Lots are uniform, so of many ties only those with low lots need be sorted.
-    most = np.minimum(LOTS_PER_ITEM * k / np.maximum(n_tied, 1), 1.0) * _LARGEST
-    low = np.flatnonzero(lots <= most[owner[tied]])
+    highest = np.minimum(LOTS_PER_ITEM * k / np.maximum(n_tied, 1), 1.0) * _LARGEST
+    low = np.flatnonzero(lots <= highest[owner[tied]])
     if (np.bincount(owner[tied[low]], minlength=len(n_tied)) < np.minimum(k, n_tied)).any():
         low = np.arange(len(lots))
     order = tied[low[np.lexsort((lots[low], owner[tied[low]]))]]

@@ -60,8 +60,8 @@ class PolicyAttributes:
         attributes: dict[str, Any] = {}
         for attribute in self.asked_for:
             mine = {name: value for name, value in stated if bare(name) == bare(attribute)}
-            own = [value for name, value in mine.items() if name in request.profile]
-            values = own or list(mine.values())
+            of_request = [value for name, value in mine.items() if name in request.profile]
+            values = of_request or list(mine.values())
             if len(values) > 1 and all(number_of(v) != number_of(v) for v in values):
                 attributes[attribute] = [tag for value in values for tag in tags_of(value) or ()]
             elif values:
@@ -142,8 +142,8 @@ class PolicyAttributes:
         for name in profile:
             if bare(name) in self._known_attributes:
                 continue
-            known = nearest(name, RequiredColumns.by(self.policy).users, NEAR)
-            near = known or nearest(name, self._known_attributes.values(), NEAR)
+            attribute = nearest(name, RequiredColumns.by(self.policy).users, NEAR)
+            near = attribute or nearest(name, self._known_attributes.values(), NEAR)
             hint = f"; did you mean {near!r}?" if near is not None else ""
             yield name, f"attribute {name!r} is not known{hint}"
 

@@ -158,9 +158,10 @@ class PolicyColumns:
         needed = [self.vocabulary.indexes(ids) for ids in self._needed]
         rows = np.repeat(np.arange(len(needed)), [len(ids) for ids in needed])
         columns = np.concatenate([*needed, np.zeros(0, dtype=np.int64)])
-        known = columns >= 0
+        is_known = columns >= 0
         return csr_matrix(
-            (np.ones(known.sum()), (rows[known], columns[known])), shape=(len(needed), len(needed))
+            (np.ones(is_known.sum()), (rows[is_known], columns[is_known])),
+            shape=(len(needed), len(needed)),
         )
 
     @cached_property

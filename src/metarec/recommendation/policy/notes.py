@@ -140,10 +140,10 @@ class PolicyNotes:
         more = self.attributes.meant(exclusion, column, tag, may_guess=False)[1:]
         if more:
             names = ", ".join(map(repr, more[:MAX_NAMED]))
-            rest = f" and {len(more) - MAX_NAMED} more" if len(more) > MAX_NAMED else ""
+            more_text = f" and {len(more) - MAX_NAMED} more" if len(more) > MAX_NAMED else ""
             yield (
                 f"not shown either, to be safe, for {tag!r} ({exclusion.profile_attribute}): items "
-                f"whose {exclusion.item_column!r} says {names}{rest}"
+                f"whose {exclusion.item_column!r} says {names}{more_text}"
             )
 
     def _numbers_asked(self, profile: Mapping[str, Any]) -> dict[str, float]:

@@ -66,7 +66,7 @@ class PolicyCheck:
         return ~hidden
 
     def hide(
-        self, scores: np.ndarray, requests: Sequence[Request], met: tuple[np.ndarray, np.ndarray]
+        self, scores: np.ndarray, requests: Sequence[Request], pairs: tuple[np.ndarray, np.ndarray]
     ) -> None:
         """Set scores to -inf (in a boolean array: to True), in place, where a user may not be shown
         an item.
@@ -74,10 +74,10 @@ class PolicyCheck:
         Args:
             scores: [B, N], in the order of the catalog.
             requests: B users.
-            met: (user, item) index pairs of their events.
+            pairs: (user, item) index pairs of their events.
         """
         if not self.policy.repeats_allowed:
-            scores[met] = -np.inf
+            scores[pairs] = -np.inf
         if self.columns.unavailable is not None:
             scores[:, self.columns.unavailable] = -np.inf
         for row, request in enumerate(requests):

@@ -47,9 +47,9 @@ def read_clause(clause: str) -> tuple[list[str], list[str]]:
     pieces = _CUE.split(clause)
     wanted, unwanted = _phrases(pieces[0], is_wanted=True), []
     for part in pieces[1:]:
-        refused, of, rest = part.partition("的")
-        if of and rest and not _GENERIC.fullmatch(f"的{rest}"):
-            wanted += _phrases(rest, is_wanted=True)
+        refused, of, item = part.partition("的")
+        if of and item and not _GENERIC.fullmatch(f"的{item}"):
+            wanted += _phrases(item, is_wanted=True)
         else:
             refused = part
         unwanted += _phrases(refused, is_wanted=False)

@@ -43,9 +43,9 @@ class Reserve:
 
     def hidden(self, ranking: Ranking) -> Ranking:
         """Return the ranking without the items set aside; the scores given stay as they are."""
-        scores, own = ranking.scores.copy(), self.groups.reshape(len(self.groups), -1)
-        rows, at = np.nonzero(own >= 0)
-        scores[rows, ranking.columns(own[rows, at])] = -np.inf
+        scores, set_aside = ranking.scores.copy(), self.groups.reshape(len(self.groups), -1)
+        rows, at = np.nonzero(set_aside >= 0)
+        scores[rows, ranking.columns(set_aside[rows, at])] = -np.inf
         return replace(ranking, scores=scores)
 
     def drawn(self, ordered: Ordered, rng: np.random.Generator) -> Ordered:
@@ -84,8 +84,8 @@ def reserved_cold_items(
     if not len(cold):
         return None
     chances = reserved(options.cold_share, options.k)
-    most = options.k + len(chances) * CANDIDATES  # the plain slate may contain `k` of them
-    suited, _ = rank(cold_scores(model, ranking, cold), most, None, cold)
+    n_suited = options.k + len(chances) * CANDIDATES  # the plain slate may contain `k` of them
+    suited, _ = rank(cold_scores(model, ranking, cold), n_suited, None, cold)
     plain, _ = rank(ranking.scores, options.k, None, ranking.items)
     groups = _groups(named(suited, cold), named(plain, ranking.items), len(chances))
     return Reserve(groups=groups, chances=chances)
@@ -112,8 +112,8 @@ def reserved(share: float, k: int) -> np.ndarray:
     """[P] probability that each position is reserved, counted from the last position of the
     slate.
     """
-    whole, rest = divmod(share * k, 1.0)
-    return np.array([1.0] * int(whole) + [rest] * (rest > 1e-9))
+    n_sure, last = divmod(share * k, 1.0)
+    return np.array([1.0] * int(n_sure) + [last] * (last > 1e-9))
 
 
 def cold_scores(model: FittedModel, ranking: Ranking, cold: np.ndarray) -> np.ndarray:

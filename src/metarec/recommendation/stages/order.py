@@ -63,8 +63,8 @@ def spread_of(model: FittedModel, ranking: Ranking, some: np.ndarray | None = No
         preferences = np.zeros_like(ranking.scores)
         for row in range(len(support)):
             shown = np.flatnonzero(np.isfinite(ranking.scores[row]))
-            known, items = support.users(np.array([row])), ranking.rows_at(shown)
-            preferences[row, shown] = model.posterior_std(known, items[None])[0]
+            of_user, items = support.users(np.array([row])), ranking.rows_at(shown)
+            preferences[row, shown] = model.posterior_std(of_user, items[None])[0]
         uncertainty = uncertainty if ranking.items is None else uncertainty[ranking.items]
     return np.asarray(np.hypot(preferences, popularity_weight[:, None] * uncertainty), np.float32)
 
@@ -168,10 +168,10 @@ def _explored(
     pins = pins[pins >= 0]
     if names is not None:  # pins that may not be shown to any user have no column
         pins = np.searchsorted(names, pins[np.isin(pins, names)])
-    rest = scores.copy()
-    rest[:, pins] = -np.inf
+    without_pins = scores.copy()
+    without_pins[:, pins] = -np.inf
     drawn, propensity = explore(
-        rest, spread, options.k, rng, strength=options.explore, pool=n_ordered(options)
+        without_pins, spread, options.k, rng, strength=options.explore, pool=n_ordered(options)
     )
     if not len(pins):
         return Ordered(items=named(drawn, names), propensity=propensity, notes=[])

@@ -58,10 +58,10 @@ def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOpti
         )
         rankings.append((items[allowed[items]], scores[allowed[items]]))
     # At least one column, so that an empty slate has a valid shape.
-    items = each_once([np.zeros(1, np.int64), *(own for own, _ in rankings)])
+    items = each_once([np.zeros(1, np.int64), *(items_of_user for items_of_user, _ in rankings)])
     scores = np.full((len(requests), len(items)), -np.inf, np.float32)
-    for row, (own, own_scores) in enumerate(rankings):
-        scores[row, np.searchsorted(items, own)] = own_scores
+    for row, (items_of_user, own_scores) in enumerate(rankings):
+        scores[row, np.searchsorted(items, items_of_user)] = own_scores
     return Ranking(requests=requests, users=users, unknown=unknown, scores=scores, items=items)
 
 
