@@ -26,35 +26,35 @@ def shown(value: Any) -> str:
     return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}... ({kind})"
 
 
-def check_type(name: str, value: Any, kinds: Any, wanted: str) -> None:
+def check_type(name: str, value: Any, kinds: Any, expected: str) -> None:
     """Refuse a value of another type.
 
     Args:
         name: name of the argument.
         kinds: accepted type, or several as `int | str`.
-        wanted: what the argument should be and how to get it, such as "a Dataset (metarec.read
+        expected: what the argument should be and how to get it, such as "a Dataset (metarec.read
             reads one)".
 
     Raises:
         BadInput: naming the argument, what it should be, and the value.
     """
     if not isinstance(value, kinds):
-        raise refused(name, value, wanted)
+        raise refused(name, value, expected)
 
 
-def refused(name: str, value: Any, wanted: str) -> BadInput:
+def refused(name: str, value: Any, expected: str) -> BadInput:
     """Return the error for an argument of the wrong type."""
-    return BadInput(f"{name} takes {wanted}, got {shown(value)}")
+    return BadInput(f"{name} takes {expected}, got {shown(value)}")
 
 
-def check_call(name: str, value: Any, wanted: str) -> None:
+def check_call(name: str, value: Any, expected: str) -> None:
     """Refuse a value that is not callable.
 
     Raises:
         BadInput: naming the argument.
     """
     if not callable(value):
-        raise refused(name, value, wanted)
+        raise refused(name, value, expected)
 
 
 def check_whole(name: str, value: Any, at_least: int, at_most: int | None = None) -> None:

@@ -59,8 +59,8 @@ def check_horizon(horizon: Horizon | None) -> None:
     Raises:
         BadInput: naming what was given.
     """
-    wanted = "a Horizon (metarec.data.cold_users.SHORT, LONG or one of your own)"
-    check_type("horizon", horizon, Horizon | None, wanted)
+    expected = "a Horizon (metarec.data.cold_users.SHORT, LONG or one of your own)"
+    check_type("horizon", horizon, Horizon | None, expected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,9 +201,9 @@ def cold_users_of(
     )
     is_new = pl.struct("user_id", "item_id").is_first_distinct()
     is_new &= ~pl.col("item_id").is_in(list(hidden))
-    met = acts.select(is_new.cum_sum().over("user_id")).to_series()
-    pools = acts.filter(met <= horizon.pool)
-    later = acts.filter(met > horizon.pool).join(
+    n_met = acts.select(is_new.cum_sum().over("user_id")).to_series()
+    pools = acts.filter(n_met <= horizon.pool)
+    later = acts.filter(n_met > horizon.pool).join(
         catalog, on="item_id", how="semi", maintain_order="left"
     )
     later = later.join(pools, on=["user_id", "item_id"], how="anti", maintain_order="left")
@@ -253,11 +253,13 @@ def as_cold_users(
             profile=profile,
             pool=[tuple(event.values()) for event in pool],
             query=list(zip(items, numbers, strict=True)),
-            relevant=[item for item, wanted in zip(items, relevant, strict=True) if wanted],
+            relevant=[
+                item for item, is_relevant in zip(items, relevant, strict=True) if is_relevant
+            ],
             strengths={
                 item: strength
-                for item, strength, wanted in zip(items, strengths, relevant, strict=True)
-                if wanted
+                for item, strength, is_relevant in zip(items, strengths, relevant, strict=True)
+                if is_relevant
             },
         )
         for (user_id, pool, items, numbers, relevant, strengths), profile in zip(

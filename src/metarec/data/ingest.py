@@ -304,8 +304,8 @@ def _cleaned(
         rows, grades = with_grades(rows, place.name, rows.columns)
         findings += grades
     local = None if first is None else HOURS_FROM_UTC in first.interactions.frame.columns
-    events, found = valid_events(with_offsets(rows, local), place, config)
-    findings += found
+    events, invalid = valid_events(with_offsets(rows, local), place, config)
+    findings += invalid
     interactions = Interactions.of(events)
     if first is not None:
         interactions = replace(

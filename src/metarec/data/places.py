@@ -188,8 +188,8 @@ def _points(column: pl.Series) -> pl.DataFrame | None:
         stated = column.drop_nulls()
         is_pair = _OF_PAIRS.search(column.name) is not None
         forms = (POINT, PAIR) if is_pair else (POINT,)
-        tried = stated.head(100)
-        form = next((f for f in forms if len(tried) and tried.str.contains(f).all()), None)
+        first = stated.head(100)
+        form = next((f for f in forms if len(first) and first.str.contains(f).all()), None)
         if form is None:
             return None
         parts = [column.str.extract(form, n).cast(pl.Float64, strict=False) for n in (1, 2)]
@@ -219,8 +219,8 @@ def _in_degrees(column: pl.Series) -> pl.Series:
     side = text.str.extract(r"^([NSEWO])|([NSEWO])$", 0)
     bare = text.str.replace(r"^[NSEWO]\s*|\s*[NSEWO]$", "")
     parts = [bare.str.extract(_DEGREES, n).str.replace(",", ".") for n in (1, 2, 3)]
-    whole, minutes, seconds = (part.cast(pl.Float64, strict=False) for part in parts)
-    size = whole.abs() + minutes.fill_null(0.0) / 60 + seconds.fill_null(0.0) / 3600
+    degrees, minutes, seconds = (part.cast(pl.Float64, strict=False) for part in parts)
+    size = degrees.abs() + minutes.fill_null(0.0) / 60 + seconds.fill_null(0.0) / 3600
     is_below = side.is_in(["S", "W"]).fill_null(False) | parts[0].str.starts_with("-")
     signs = pl.Series([-1.0]).zip_with(is_below.fill_null(False), pl.Series([1.0]))
     return numbers.fill_null(size * signs)

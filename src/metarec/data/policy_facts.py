@@ -140,5 +140,5 @@ def _says_availability(columns: Iterable[str]) -> str | None:
     return next((name for name in columns if plain(name) in AVAILABLE), None)
 
 
-def _where(there: Mapping[str, bool], wanted: bool) -> list[str]:
-    return [name for name, is_there in there.items() if is_there is wanted]
+def _where(there: Mapping[str, bool], is_true: bool) -> list[str]:
+    return [name for name, is_there in there.items() if is_there is is_true]

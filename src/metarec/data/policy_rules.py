@@ -84,7 +84,7 @@ class Comparison:
             numbers = readings_of(cells, unit_in(self.name))
             return self.compare(numbers), np.isnan(numbers[0])
         tags = [tags_of(cell) for cell in cells]
-        unknown = np.array([said is None for said in tags], bool)
+        unknown = np.array([tags_of_cell is None for tags_of_cell in tags], bool)
         has = self._are_said(cells, tags)
         return (has if self.sign == "=" else ~has & ~unknown), unknown
 
@@ -93,19 +93,19 @@ class Comparison:
         word for the same yes or no. For `=`, singular and plural match, and the names of one
         country; for `!=` they do not, so that they let no item pass.
         """
-        wanted = tag_of(self.value)
-        stems = stems_of(wanted) if self.sign == "=" else ()
-        alike = {wanted, *(same_country(wanted) if self.sign == "=" else ())}
-        yes = None if wanted in _LETTERS else truth_of(wanted)
+        tag_of_value = tag_of(self.value)
+        stems = stems_of(tag_of_value) if self.sign == "=" else ()
+        alike = {tag_of_value, *(same_country(tag_of_value) if self.sign == "=" else ())}
+        yes = None if tag_of_value in _LETTERS else truth_of(tag_of_value)
         return np.array(
             [
-                said is not None
+                tags_of_cell is not None
                 and (
-                    not alike.isdisjoint(said)
+                    not alike.isdisjoint(tags_of_cell)
                     or (yes is not None and truth_of(cell) is yes)
-                    or (stems != () and any(stems_of(tag) == stems for tag in said))
+                    or (stems != () and any(stems_of(tag) == stems for tag in tags_of_cell))
                 )
-                for cell, said in zip(cells, tags, strict=True)
+                for cell, tags_of_cell in zip(cells, tags, strict=True)
             ],
             bool,
         )

@@ -119,14 +119,14 @@ def may_be_thousands_separators(cells: Sequence[Any]) -> np.ndarray:
     return np.array([one is not None and not is_decimal for one in numbers], bool)
 
 
-def converted(number: float, own: str | None, unit: str | None) -> float:
-    """Convert a number from the unit `own` to `unit`; NaN where the units measure different
+def converted(number: float, given_unit: str | None, unit: str | None) -> float:
+    """Convert a number from the unit `given_unit` to `unit`; NaN where the units measure different
     quantities, unchanged where one of them is not known.
     """
-    if own not in UNITS or unit not in UNITS:
+    if given_unit not in UNITS or unit not in UNITS:
         return number
-    (thing, size), (wanted, one) = UNITS[own], UNITS[unit]
-    return number * size / one if thing == wanted else float("nan")
+    (thing, size), (other, one) = UNITS[given_unit], UNITS[unit]
+    return number * size / one if thing == other else float("nan")
 
 
 def unit_in(name: str) -> str | None:

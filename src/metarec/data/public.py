@@ -121,7 +121,7 @@ def get(
         BadInput: if there is no such data set, no source can be used, the copy differs from the
             published data, or `folder` holds something else.
     """
-    wanted, say = known(name), progress or _silence
+    data_set, say = known(name), progress or _silence
     target = Path(folder).expanduser() if folder is not None else data_home() / name
     if source is None and (target / "interactions.parquet").is_file():
         say(f"{name} is already in {target}")
@@ -134,11 +134,11 @@ def get(
         raise BadInput(f"{target} exists and holds something else; give another folder")
     with tempfile.TemporaryDirectory(prefix="metarec-") as scratch:
         tables = _first_that_works(
-            wanted, Path(scratch), None if source is None else Path(source).expanduser(), say
+            data_set, Path(scratch), None if source is None else Path(source).expanduser(), say
         )
-        _check_size(wanted, tables)
-        say(f"license: {wanted.license}")
-        write_folder(tables, target, wanted.license)
+        _check_size(data_set, tables)
+        say(f"license: {data_set.license}")
+        write_folder(tables, target, data_set.license)
     return target
 
 
@@ -147,12 +147,12 @@ def _silence(line: str) -> None:
 
 
 def _first_that_works(
-    wanted: PublicData, scratch: Path, source: Path | None, say: Progress
+    data_set: PublicData, scratch: Path, source: Path | None, say: Progress
 ) -> Tables:
     if source is not None:
-        return _local(wanted, scratch, source)
+        return _local(data_set, scratch, source)
     refused = []
-    for number, way in enumerate(_ways(wanted)):
+    for number, way in enumerate(_ways(data_set)):
         workplace = scratch / str(number)
         workplace.mkdir()
         try:
@@ -161,30 +161,30 @@ def _first_that_works(
             say(f"not there: {error}")
             refused.append(str(error))
     raise BadInput(
-        f"{wanted.name} cannot be downloaded ({'; '.join(refused)}); get {wanted.url or 'it'} "
+        f"{data_set.name} cannot be downloaded ({'; '.join(refused)}); get {data_set.url or 'it'} "
         f"yourself and run: "
-        f"metarec data get {wanted.name} --from PATH"
+        f"metarec data get {data_set.name} --from PATH"
     )
 
 
-def _ways(wanted: PublicData) -> Iterator[Callable[[Path, Progress], Tables]]:
-    if wanted.url is not None:
-        yield lambda scratch, say: _official(wanted, scratch, say)
-    yield from wanted.others
+def _ways(data_set: PublicData) -> Iterator[Callable[[Path, Progress], Tables]]:
+    if data_set.url is not None:
+        yield lambda scratch, say: _official(data_set, scratch, say)
+    yield from data_set.others
 
 
-def _official(wanted: PublicData, scratch: Path, say: Progress) -> Tables:
-    archive = scratch / f"{wanted.name}.zip"
-    fetch(str(wanted.url), archive, wanted.most_bytes, say)
-    verify(archive, wanted.sha256)
+def _official(data_set: PublicData, scratch: Path, say: Progress) -> Tables:
+    archive = scratch / f"{data_set.name}.zip"
+    fetch(str(data_set.url), archive, data_set.most_bytes, say)
+    verify(archive, data_set.sha256)
     return open_tables(unpack(archive, scratch / "unpacked"))
 
 
-def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
+def _local(data_set: PublicData, scratch: Path, source: Path) -> Tables:
     """Read the user's own copy: the published archive, or a source in any form metarec reads."""
     if source.is_file() and source.suffix == ".zip":
-        if wanted.sha256:
-            verify(source, wanted.sha256)
+        if data_set.sha256:
+            verify(source, data_set.sha256)
         try:
             return open_tables(unpack(source, scratch / "unpacked"))
         except Unreachable as error:
@@ -192,7 +192,7 @@ def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
     if not source.exists():
         raise BadInput(
             f"{source} does not exist; --from takes the archive from "
-            f"{wanted.url or 'its publisher'} "
+            f"{data_set.url or 'its publisher'} "
             "or the folder unpacked from it"
         )
     if source.is_dir() and any(source.glob("ml-100k.inter")):
@@ -200,13 +200,13 @@ def _local(wanted: PublicData, scratch: Path, source: Path) -> Tables:
     return open_tables(source)
 
 
-def _check_size(wanted: PublicData, tables: Tables) -> None:
+def _check_size(data_set: PublicData, tables: Tables) -> None:
     events = Interactions.of(tables.interactions).frame
     sizes = (events["user_id"].n_unique(), events["item_id"].n_unique(), events.height)
-    if wanted.size != (0, 0, 0) and sizes != wanted.size:
+    if data_set.size != (0, 0, 0) and sizes != data_set.size:
         raise BadInput(
-            f"{wanted.name} should have {wanted.size[0]:,} users, {wanted.size[1]:,} items and "
-            f"{wanted.size[2]:,} events, "
+            f"{data_set.name} should have {data_set.size[0]:,} users, {data_set.size[1]:,} items "
+            f"and {data_set.size[2]:,} events, "
             f"this copy has {sizes[0]:,}, {sizes[1]:,} and {sizes[2]:,}"
         )
 

@@ -296,8 +296,8 @@ class Profiles:
         """Return the attributes of each user as a dict, in the order of `user_ids`, without null
         cells; an empty dict for an unknown user.
         """
-        wanted = pl.DataFrame({"user_id": list(user_ids)}, schema={"user_id": pl.Utf8})
-        rows = wanted.join(
+        ids = pl.DataFrame({"user_id": list(user_ids)}, schema={"user_id": pl.Utf8})
+        rows = ids.join(
             self.frame.select("user_id", *self.attributes),
             on="user_id",
             how="left",
@@ -306,7 +306,7 @@ class Profiles:
         return (
             [{k: v for k, v in row.items() if v is not None} for row in rows.iter_rows(named=True)]
             if rows.width
-            else [{} for _ in range(wanted.height)]
+            else [{} for _ in range(ids.height)]
         )
 
     def __len__(self) -> int:

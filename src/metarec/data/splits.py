@@ -132,9 +132,15 @@ def split_folds(
             f"fewer than {folds} folds"
         )
     parts = np.array_split(eligible[rng.permutation(len(eligible))], folds)
-    wanted = int(validation * len(eligible))
+    n_validation = int(validation * len(eligible))
     return [
-        _fold(data, events, test, np.concatenate([*parts[n + 1 :], *parts[:n]])[:wanted], horizon)
+        _fold(
+            data,
+            events,
+            test,
+            np.concatenate([*parts[n + 1 :], *parts[:n]])[:n_validation],
+            horizon,
+        )
         for n, test in enumerate(parts)
     ]
 

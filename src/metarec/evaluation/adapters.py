@@ -48,11 +48,11 @@ def _read_items(
     of the training events, and the encoder of users in words.
     """
     known = train.items.vocabulary.indexes(vocabulary.ids)
-    met = train.items.vocabulary.indexes(
+    with_events = train.items.vocabulary.indexes(
         train.interactions.frame["item_id"].unique(maintain_order=True)
     )
     reads, content, text = ItemInputs.fit(
-        train.items, encoder=encoder, fit_on=np.sort(met[met >= 0])
+        train.items, encoder=encoder, fit_on=np.sort(with_events[with_events >= 0])
     )
     content, text = (
         np.where((known >= 0)[:, None], rows[known], 0.0).astype(np.float32)
@@ -364,7 +364,7 @@ def learners_for(
     from metarec.models.names import current_ids
     from metarec.models.registry import ADAPTIVE_DECODERS, BEHAVIOR_ENCODERS, check_learner
 
-    for name in (wanted := current_ids(names or ())):
+    for name in (current := current_ids(names or ())):
         check_learner(name)
     known: dict[int, tuple[Dataset, LearnerInputs]] = {}
 
@@ -377,7 +377,7 @@ def learners_for(
         name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress
     )
     rows: list[LearnerRecommender | ModelAlone] = []
-    for name in wanted or (*LEARNERS, *BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS):
+    for name in current or (*LEARNERS, *BEHAVIOR_ENCODERS, *ADAPTIVE_DECODERS):
         if is_learner(name):
             rows.append(LearnerRecommender(name=name, read=read, progress=progress))
         else:

@@ -106,7 +106,7 @@ def evaluate_domain_cold(
 
 def _evaluated(
     few: ColdUserSplit,
-    whole: Dataset,
+    data: Dataset,
     ours: list[OwnRecommender],
     baselines: list[str],
     number: int,
@@ -119,7 +119,7 @@ def _evaluated(
         rng = derive(seed, "fit", number)  # the same draws with and without the prior
         fit_one(model, few.train, few.validation, rng)
         progress("fitting", (place + 1) / len(models), f"{model.name}, {number} users")
-    items = whole.interactions.frame.select("item_id").unique()
+    items = data.interactions.frame.select("item_id").unique()
     listed = items.sort(id_order("item_id"))["item_id"].to_list()
     evaluation_set = EvaluationSet.of(few.test, few.train, candidates=listed)
     curve = learning_curve(models, few, evaluation_set=evaluation_set, seed=seed)

@@ -68,8 +68,10 @@ class ShownUser:
         """
         shown = []
         for title, events in groupby(self.did[:acts], key=lambda event: event.title):
-            said = [event.kind if event.value is None else f"{event.value:g}" for event in events]
-            known = [act for act in said if act is not None]
+            acts_said = [
+                event.kind if event.value is None else f"{event.value:g}" for event in events
+            ]
+            known = [act for act in acts_said if act is not None]
             shown.append(f"{title} ({', '.join(known)})" if known else title)
         return ", ".join(shown)
 
@@ -97,7 +99,7 @@ def show_cold_users(
         cold_users=users, train=evaluation_set.train, vocabulary=evaluation_set.vocabulary
     )
     at = sorted(
-        {min(support_sizes, key=lambda k: (abs(k - wanted), k)) for wanted in SHOWN_SUPPORT_SIZES}
+        {min(support_sizes, key=lambda k: (abs(k - size), k)) for size in SHOWN_SUPPORT_SIZES}
     )
     items = evaluation_set.train.items
     title_of = dict(zip(items.vocabulary.ids, items.titles(), strict=True))

@@ -101,13 +101,13 @@ def scores_of(model: Scores, requests: Sequence[Request]) -> np.ndarray:
     if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiub":
         fault = f"gave scores of type {type(scores).__name__}; give a NumPy array of numbers"
         raise broken(KIND, model, fault)
-    wanted = (len(requests), len(model.vocabulary))
-    if scores.shape != wanted:
+    expected_shape = (len(requests), len(model.vocabulary))
+    if scores.shape != expected_shape:
         raise broken(
             KIND,
             model,
-            f"gave scores of shape {scores.shape} for {wanted[0]} requests and {wanted[1]} items "
-            f"of its vocabulary; give {wanted}",
+            f"gave scores of shape {scores.shape} for {expected_shape[0]} requests and "
+            f"{expected_shape[1]} items of its vocabulary; give {expected_shape}",
         )
     if np.isnan(scores).any():
         raise broken(KIND, model, "gave NaN as scores; give numbers, -inf for what never to list")
@@ -161,34 +161,36 @@ def deviations_of(
     """
     if not is_added(model):
         return model.rate_std(requests, item_ids)
-    found = _values(model, "rate_std", requests, item_ids)
-    if any((row < 0).any() for row in found):
-        said = "gave a standard deviation below 0 from rate_std; give numbers, at least 0"
-        raise broken(KIND, model, said)
-    return found
+    deviations = _values(model, "rate_std", requests, item_ids)
+    if any((row < 0).any() for row in deviations):
+        message = "gave a standard deviation below 0 from rate_std; give numbers, at least 0"
+        raise broken(KIND, model, message)
+    return deviations
 
 
 def _values(
     model: Any, method: str, requests: Sequence[Request], item_ids: Sequence[Sequence[str]]
 ) -> list[np.ndarray]:
     """Return what a method of an added recommender gives for each request's items, checked."""
-    found: Any = call(KIND, model, method, requests, item_ids)
+    values: Any = call(KIND, model, method, requests, item_ids)
     way_out = "give a list of one NumPy array of numbers for each request"
-    if not isinstance(found, list) or len(found) != len(item_ids):
-        given = f"{len(found)} arrays" if isinstance(found, list) else type(found).__name__
-        said = f"gave {given} from {method} for {len(item_ids)} requests; {way_out}"
-        raise broken(KIND, model, said)
-    for row, ids in zip(found, item_ids, strict=True):
+    if not isinstance(values, list) or len(values) != len(item_ids):
+        given = f"{len(values)} arrays" if isinstance(values, list) else type(values).__name__
+        message = f"gave {given} from {method} for {len(item_ids)} requests; {way_out}"
+        raise broken(KIND, model, message)
+    for row, ids in zip(values, item_ids, strict=True):
         if not isinstance(row, np.ndarray) or row.dtype.kind not in "fiub":
-            said = f"gave {type(row).__name__} from {method} for a request; {way_out}"
-            raise broken(KIND, model, said)
+            message = f"gave {type(row).__name__} from {method} for a request; {way_out}"
+            raise broken(KIND, model, message)
         if row.shape != (len(ids),):
-            said = f"gave an array of shape {row.shape} from {method} for {len(ids)} items"
-            raise broken(KIND, model, f"{said}; {way_out}")
+            message = f"gave an array of shape {row.shape} from {method} for {len(ids)} items"
+            raise broken(KIND, model, f"{message}; {way_out}")
         if not np.isfinite(row).all():
-            said = f"gave NaN or infinite values from {method}; give a finite number for each item"
-            raise broken(KIND, model, said)
-    return found
+            message = (
+                f"gave NaN or infinite values from {method}; give a finite number for each item"
+            )
+            raise broken(KIND, model, message)
+    return values
 
 
 def requests_at(cold_users: Sequence[ColdUser], n_support: int) -> list[Request]:

@@ -162,8 +162,8 @@ def _users_to_evaluate(
     """Return the users to evaluate, by group, and notes. Only items of `catalog` count: those of
     the smallest share's events, so that they are the same for all fits.
     """
-    met = smallest.interactions.frame["user_id"].unique().sort()
-    known = cold_users_of(data, met, catalog, split.horizon)[:MAX_USERS]
+    training_ids = smallest.interactions.frame["user_id"].unique().sort()
+    known = cold_users_of(data, training_ids, catalog, split.horizon)[:MAX_USERS]
     new_ids = pl.Series([user.user_id for user in split.test], dtype=pl.Utf8)
     new = cold_users_of(data, new_ids, catalog, split.horizon)
     if min(len(known), len(new)) < 2:

@@ -345,8 +345,8 @@ def _known_users(
     later = later.filter(pl.col("item_id").is_in(list(catalog)))
     pair = ["user_id", "item_id"]
     later = later.join(pools, on=pair, how="anti", maintain_order="left")
-    wanted = accepted_items(later, of.relevant_from).filter("is_relevant")
-    able = wanted.join(pools, on="user_id", how="semi").select("user_id").unique()
+    relevant = accepted_items(later, of.relevant_from).filter("is_relevant")
+    able = relevant.join(pools, on="user_id", how="semi").select("user_id").unique()
     ids = able.sort(id_order("user_id"))["user_id"].to_numpy()
     limit = min(max_users or MAX_WARM, MAX_WARM)
     if len(ids) > limit:

@@ -365,10 +365,10 @@ def _listed(name: str, value: Any) -> Any:
     if name == "scenario":
         return value
     listed = tuple(value) if isinstance(value, list) else (value,)
-    wanted = int if name == "seeds" else str
-    wrong = [one for one in listed if not isinstance(one, wanted) or isinstance(one, bool)]
+    expected = int if name == "seeds" else str
+    wrong = [one for one in listed if not isinstance(one, expected) or isinstance(one, bool)]
     if wrong:
-        what = "whole numbers" if wanted is int else "texts"
+        what = "whole numbers" if expected is int else "texts"
         raise BadInput(f"{name} of a study are {what}, got {wrong[0]!r}")
     return listed
 

@@ -93,10 +93,10 @@ def _search(
     most_tries: int,
 ) -> tuple[list[int], bool]:
     """Return the removed events, and whether no smaller set exists."""
-    tried = 0
+    n_tried = 0
     for size in range(1, len(rows) + 1):
-        tried += comb(len(rows), size)
-        if tried > most_tries and size > 1:
+        n_tried += comb(len(rows), size)
+        if n_tried > most_tries and size > 1:
             return _greedy(model, request, rows, hidden, column, k), False
         removed = _first(model, request, hidden, column, k, combinations(rows, size))
         if removed is not None:

@@ -90,14 +90,14 @@ def ablate(
         rng: for the bootstrap.
     """
     qualities = {events: _qualities(model, evaluation_set, events, k) for events in support_sizes}
-    names = dict.fromkeys(name for whole in qualities.values() for name in whole.components)
+    names = dict.fromkeys(name for quality in qualities.values() for name in quality.components)
     return Ablation(
         k=k,
         cold_users=len(evaluation_set.cold_users),
-        full={events: Mean.of(whole.full, rng) for events, whole in qualities.items()},
+        full={events: Mean.of(quality.full, rng) for events, quality in qualities.items()},
         rows=[
-            _row(whole, component, events, rng)
-            for events, whole in qualities.items()
+            _row(quality, component, events, rng)
+            for events, quality in qualities.items()
             for component in names
         ],
     )
@@ -147,16 +147,16 @@ def _of_chunk(
     k: int,
 ) -> _Qualities:
     components = model.score_components(requests[slice(*chunk)])
-    whole = np.sum(list(components.values()), axis=0)
+    total = np.sum(list(components.values()), axis=0)
 
     def quality(scores: np.ndarray) -> np.ndarray:
         return ndcg_of(scores, model.vocabulary, evaluation_set, *chunk, k=k)
 
     each = {
-        name: (quality(whole - component), quality(component))
+        name: (quality(total - component), quality(component))
         for name, component in components.items()
     }
-    return _Qualities(quality(whole), each, quality(np.zeros_like(whole)))
+    return _Qualities(quality(total), each, quality(np.zeros_like(total)))
 
 
 def _concat(chunks: Sequence[_Qualities]) -> _Qualities:
@@ -221,11 +221,11 @@ def model_card(
 def _quality(ablation: Ablation) -> list[str]:
     """Return the rows of a table: the whole model, and the change without each component."""
     sizes = list(ablation.full)
-    whole = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()]
+    of_model = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in ablation.full.values()]
     lines = [
         "| | " + " | ".join(str(s) for s in sizes) + " |",
         "|---|" + "---|" * len(sizes),
-        "| whole model | " + " | ".join(whole) + " |",
+        "| whole model | " + " | ".join(of_model) + " |",
     ]
     for component in dict.fromkeys(row.component for row in ablation.rows):
         losses = [row.loss for row in ablation.rows if row.component == component]

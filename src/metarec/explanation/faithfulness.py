@@ -131,9 +131,9 @@ def methods_of(model: Explained, rng: np.random.Generator) -> dict[str, Method]:
             item_similarities(embedded, r, i) for r, i in zip(requests, items, strict=True)
         ]
     if has_network(model):
-        whole = cast("Recommender", model)
+        recommender = cast("Recommender", model)
         methods["gradients"] = lambda requests, items: [
-            event_gradients(whole, r, i) for r, i in zip(requests, items, strict=True)
+            event_gradients(recommender, r, i) for r, i in zip(requests, items, strict=True)
         ]
     return methods
 

@@ -84,9 +84,9 @@ def circumstance_effects(model: Explained, request: Request, item_id: str) -> li
         model, request, [replace(request, history=events) for events in changed.values()], item_id
     )
     kinds = dict.fromkeys(kind for *_, kind, _ in map(parts_of, history) if kind is not None)
-    told = {"kinds": ", ".join(map(str, kinds))}
+    value_of = {"kinds": ", ".join(map(str, kinds))}
     return [
-        FeatureEffect(about="circumstances", name=name, value=told.get(name, ""), effect=effect)
+        FeatureEffect(about="circumstances", name=name, value=value_of.get(name, ""), effect=effect)
         for name, effect in zip(changed, effects, strict=True)
     ]
 
@@ -197,7 +197,7 @@ def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
     """Return (column, removed value, rest) of an item's features, in the order of
     `MAX_FEATURES`.
     """
-    tags, whole, texts = [], [], []
+    tags, single, texts = [], [], []
     for name, value in row.items():
         if name in NOT_CONTENT or value is None or value == "":
             continue
@@ -208,7 +208,7 @@ def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
             ]
         else:
             nothing = "" if isinstance(value, str) else None
-            whole.append(
+            single.append(
                 (name, "" if name in LONG_TEXT else str(several[0] if several else value), nothing)
             )
         if name in LONG_TEXT and name not in {"title", "name"}:
@@ -224,7 +224,7 @@ def _features(row: dict[str, Any], words: int) -> list[tuple[str, str, Any]]:
                 )
                 for word in longest
             ]
-    return tags + whole + texts
+    return tags + single + texts
 
 
 def split_tags(value: Any) -> list[str]:

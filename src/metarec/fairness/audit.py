@@ -374,11 +374,11 @@ def _table(audit: Audit) -> list[str]:
         + "   over the curve"
     )
     lines = [head]
-    whole = {o.n_support: o for o in audit.overall if o.metric == audit.metric}
+    overall = {o.n_support: o for o in audit.overall if o.metric == audit.metric}
     lines.append(
         f"  {'everyone':<{width}}{audit.users:>6}"
-        + "".join(f"{whole[s].value:>8.3f}" for s in audit.support_sizes)
-        + f"   {whole[None].value:.3f} [{whole[None].low:.3f}, {whole[None].high:.3f}]"
+        + "".join(f"{overall[s].value:>8.3f}" for s in audit.support_sizes)
+        + f"   {overall[None].value:.3f} [{overall[None].low:.3f}, {overall[None].high:.3f}]"
     )
     for by, group, users in names:
         cells_of_row = [cells.get((by, group, s)) for s in (*audit.support_sizes, None)]

@@ -85,8 +85,8 @@ class _Shown:
             row.group: ramp(place / max(1, len(named) - 1)) if is_ordered else color(place)
             for place, row in enumerate(named)
         }
-        whole = {one.n_support: one for one in audit.overall if one.metric == metric}
-        return cls(rows=rows, means=means, whole=whole, large=large, tints=tints)
+        overall = {one.n_support: one for one in audit.overall if one.metric == metric}
+        return cls(rows=rows, means=means, whole=overall, large=large, tints=tints)
 
 
 def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:

@@ -123,12 +123,12 @@ def _gaps(audit: Audit) -> list[str]:
         "corrected p",
         "",
     ]
-    whole, single = (
+    over_curve, single = (
         [row for row in rows if (row[1] == "whole curve") == is_whole] for is_whole in (True, False)
     )
     words = (0, 2, 3, 7)
     return [
-        html_table(head, whole, words=words),
+        html_table(head, over_curve, words=words),
         _folded("at each number of known items", html_table(head, single, words=words)),
     ]
 

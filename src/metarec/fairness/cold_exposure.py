@@ -42,12 +42,13 @@ class ColdExposure:
 
     def to_text(self) -> str:
         """Return the comparison as one sentence for a terminal."""
-        (bare, told), (few, many), (before, after) = self.places, self.items, self.ndcg
+        (bare, reserved), (few, many), (before, after) = self.places, self.items, self.ndcg
         return (
             f"Cold items ({self.cold_items:,} of the catalog) at {self.n_support} known items of "
-            f"each user: with a share of {self.share:g} of places reserved for them, {told:.1%} of "
-            f"places show one ({bare:.1%} without), and {many:,} of them are shown ({few:,} "
-            f"without); NDCG@10 changes by {after - before:+.4f}, from {before:.4f} to {after:.4f}."
+            f"each user: with a share of {self.share:g} of places reserved for them, "
+            f"{reserved:.1%} of places show one ({bare:.1%} without), and {many:,} of them are "
+            f"shown ({few:,} without); NDCG@10 changes by {after - before:+.4f}, from {before:.4f} "
+            f"to {after:.4f}."
         )
 
 

@@ -213,7 +213,7 @@ def pools_of(lengths: np.ndarray, horizon: Horizon) -> np.ndarray:
 
 
 def cut_histories(
-    events: Events, whole: Histories, horizon: Horizon, *, has_clock: bool
+    events: Events, histories: Histories, horizon: Horizon, *, has_clock: bool
 ) -> dict[str, Any]:
     """Return the fields of `Behavior` that hold histories, split at the cut as they would be known
     of a new user then.
@@ -222,15 +222,15 @@ def cut_histories(
     known before it are kept apart (`repeats`). Without times the histories are not split, as no
     event is known to come after another.
     """
-    if not has_clock or len(whole.items) == len(events.items):
-        return {"histories": whole, "whole": whole}
-    early = events.cut(pools_of(whole.lengths, horizon))
+    if not has_clock or len(histories.items) == len(events.items):
+        return {"histories": histories, "whole": histories}
+    early = events.cut(pools_of(histories.lengths, horizon))
     pool, _ = events.where(early).joined()
     later, _ = events.where(~early).joined()
     known = np.isin(_pairs(later), _pairs(pool))
     return {
         "histories": pool.then(later.where(~known)),
-        "whole": whole,
+        "whole": histories,
         "repeats": later.where(known & later.is_target),
         "acts": events,
         "cut": pool.lengths,

@@ -192,10 +192,10 @@ def _values(column: pl.Series) -> tuple[list[str], frozenset[str]]:
 def _as_text(column: pl.Series) -> pl.Series:
     """Return values as text, whole floats as integers, so that 22.0, 22 and "22" are equal."""
     if column.dtype.is_float():
-        whole = column.cast(pl.Int64, strict=False)
+        integers = column.cast(pl.Int64, strict=False)
         return pl.select(
-            pl.when(whole.cast(pl.Float64) == column)
-            .then(whole.cast(pl.Utf8))
+            pl.when(integers.cast(pl.Float64) == column)
+            .then(integers.cast(pl.Utf8))
             .otherwise(column.cast(pl.Utf8))
         ).to_series()
     return column.cast(pl.Utf8)

@@ -142,9 +142,9 @@ class Events:
         is_new = np.zeros(len(self.items), bool)
         is_new[accepted[first]] = True
         start = np.searchsorted(self.owners, np.arange(self.n_users))
-        met = np.cumsum(is_new)
-        before = np.concatenate([[0], met])[start]
-        return np.asarray(met - before[self.owners] <= pools[self.owners])
+        n_accepted = np.cumsum(is_new)
+        before = np.concatenate([[0], n_accepted])[start]
+        return np.asarray(n_accepted - before[self.owners] <= pools[self.owners])
 
 
 _ARRAYS = tuple(name for name in Events.__dataclass_fields__ if name != "n_users")

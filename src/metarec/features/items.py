@@ -92,9 +92,9 @@ class ItemInputs:
         """
         texts = item_text(catalog, template)
         rows = np.arange(len(texts)) if fit_on is None else fit_on
-        wanted = encoder if any(texts) else "none"
+        encoder_name = encoder if any(texts) else "none"
         text_encoder, reason = reader or fit_text_encoder(
-            texts, wanted, fit_on=rows, rng=np.random.default_rng(seed), progress=progress
+            texts, encoder_name, fit_on=rows, rng=np.random.default_rng(seed), progress=progress
         )
         vectors = vectors_of(text_encoder, texts, progress=progress)
         reason = "; ".join(

@@ -140,8 +140,10 @@ def with_pictures(
             f"there is no folder of pictures at '{folder}'; give the folder that the items' "
             f"pictures lie in"
         )
-    met = np.unique(data.items.vocabulary.indexes(data.interactions.frame["item_id"].unique()))
+    with_events = np.unique(
+        data.items.vocabulary.indexes(data.interactions.frame["item_id"].unique())
+    )
     _, catalog, notes = PictureColumns.fit(
-        data.items, folder, encoder=encoder, fit_on=met[met >= 0], progress=progress
+        data.items, folder, encoder=encoder, fit_on=with_events[with_events >= 0], progress=progress
     )
     return replace(data, items=catalog), notes

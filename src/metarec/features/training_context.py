@@ -222,8 +222,8 @@ class TrainingContext:
         rows = np.flatnonzero(is_one[self.acts.owners])
         theirs, n_items = is_one[targets.owners], len(self.places)
         pairs = self.acts.owners[rows] * n_items + self.acts.items[rows]
-        wanted = targets.owners[theirs] * n_items + targets.items[theirs]
-        return rows[np.isin(pairs, wanted)]
+        target_pairs = targets.owners[theirs] * n_items + targets.items[theirs]
+        return rows[np.isin(pairs, target_pairs)]
 
     @cached_property
     def n_members(self) -> int:

@@ -111,13 +111,13 @@ def language_of(name: str, *, asked_by: str = ENVIRONMENT) -> str:
 
 def accepted(header: str, default: str) -> str:
     """Return the available language that an Accept-Language header prefers, else the default."""
-    wanted = []
+    preferred = []
     for place, part in enumerate(header[:MAX_HEADER].lower().split(",")):
         name, _, quality = part.strip().partition(";q=")
         language = name.strip().split("-")[0]
         if language in LANGUAGES and (weight := _weight(quality)) > 0:
-            wanted.append((-weight, place, language))
-    return min(wanted)[2] if wanted else default
+            preferred.append((-weight, place, language))
+    return min(preferred)[2] if preferred else default
 
 
 def _weight(quality: str) -> float:
@@ -219,19 +219,19 @@ def _translated(text: str, language: str, areas: tuple[str, ...], depth: int) ->
         table = _table(language, area)
         if (exact := table.exact.get(text)) is not None:
             return exact
-        told, is_whole = None, False
+        best, is_whole = None, False
         for template in table.templates:
             if (holes := template.holes(text)) is None:
                 continue
-            said, whole = _filled(template.to, holes, language, areas, depth)
+            filled, is_filled_whole = _filled(template.to, holes, language, areas, depth)
             # `because it is near` fits `because it is {category}` too: the one counts of which all
             # that is to be translated is
-            if told is None or (whole and not is_whole):
-                told, is_whole = said, whole is not False
+            if best is None or (is_filled_whole and not is_whole):
+                best, is_whole = filled, is_filled_whole is not False
             if is_whole:
                 break
-        if told is not None:
-            return told
+        if best is not None:
+            return best
     return None
 
 

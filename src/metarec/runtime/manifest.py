@@ -74,8 +74,8 @@ def manifest_text(manifest: Manifest) -> str:
         **manifest.config,
     }
     content = json.loads(json.dumps(facts, allow_nan=False))  # as it will be parsed
-    whole = {"format": FORMAT, "digest": _digest(content), **content}
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    document = {"format": FORMAT, "digest": _digest(content), **content}
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_manifest(place: Path) -> Manifest:

@@ -210,9 +210,9 @@ def id_text(column: pl.Series) -> pl.Series:
     numbers with gaps) and in text where no id has another dot; missing ids are null.
     """
     if column.dtype.is_float():
-        whole = (column.is_finite() & (column == column.round())).fill_null(False)
+        are_whole = (column.is_finite() & (column == column.round())).fill_null(False)
         text = column.cast(pl.Utf8).zip_with(
-            ~whole, column.cast(pl.Int64, strict=False).cast(pl.Utf8)
+            ~are_whole, column.cast(pl.Int64, strict=False).cast(pl.Utf8)
         )
         return text.zip_with(column.is_finite().fill_null(False), pl.Series([None], dtype=pl.Utf8))
     if column.dtype.is_integer():

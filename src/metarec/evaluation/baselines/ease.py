@@ -29,8 +29,8 @@ def ease() -> TunedRanker:
 
 
 def _variants(table: TrainingTable) -> Iterator[Variant]:
-    tried = PENALTIES if min(table.events.shape) < LARGE else PENALTIES[:2]
-    for penalty in tried:
+    penalties = PENALTIES if min(table.events.shape) < LARGE else PENALTIES[:2]
+    for penalty in penalties:
         config = EaseConfig(
             regularization=penalty,
             whole_histories=True,

@@ -106,8 +106,8 @@ class TrainingTable:
         support only, never in the query set.
         """
         known = set(data.items.vocabulary.ids)
-        met = data.interactions.frame.select("item_id").unique().sort(id_order("item_id"))
-        extra = met["item_id"].to_list()
+        with_events = data.interactions.frame.select("item_id").unique().sort(id_order("item_id"))
+        extra = with_events["item_id"].to_list()
         vocabulary = Vocabulary([*data.items.vocabulary.ids, *(i for i in extra if i not in known)])
         reader = EventReader.of(data.interactions)
         acts, user_ids = reader.of_interactions(data.interactions, vocabulary)

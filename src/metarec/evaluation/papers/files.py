@@ -18,24 +18,24 @@ def json_of(file: Path) -> dict[str, list[str]]:
     """
     text = text_of(file)
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         raise BadInput(
             f"{file} is not the file of that name: {error}; perhaps it is cut short: fetch the "
             "file again"
         ) from error
-    if not isinstance(found, dict) or not found:
+    if not isinstance(content, dict) or not content:
         raise BadInput(
             f"{file} is not the file of that name: an object of lists is expected, got "
-            f"{shown(found)}; fetch the file again"
+            f"{shown(content)}; fetch the file again"
         )
-    for name, row in found.items():
+    for name, row in content.items():
         if not isinstance(row, list) or any(isinstance(one, list | dict) for one in row):
             raise BadInput(
                 f"{file} is not the file of that name: {name!r} must be a list of ids or numbers, "
                 f"got {shown(row)}; fetch the file again"
             )
-    return {str(name): list(map(str, row)) for name, row in found.items()}
+    return {str(name): list(map(str, row)) for name, row in content.items()}
 
 
 def ratings_of(items: Path, values: Path) -> dict[str, dict[str, float]]:
@@ -48,11 +48,11 @@ def ratings_of(items: Path, values: Path) -> dict[str, dict[str, float]]:
     if rated.keys() != stated.keys():
         odd = sorted(rated.keys() ^ stated.keys())
         raise _unequal(items, values, f"user {odd[0]!r} is in one of them alone")
-    found: dict[str, dict[str, float]] = {}
+    ratings: dict[str, dict[str, float]] = {}
     for user, row in rated.items():
         if len(row) != len(stated[user]):
-            said = f"user {user!r} has {len(row)} items and {len(stated[user])} ratings"
-            raise _unequal(items, values, said)
+            difference = f"user {user!r} has {len(row)} items and {len(stated[user])} ratings"
+            raise _unequal(items, values, difference)
         try:
             numbers = [float(value) for value in stated[user]]
         except ValueError as error:
@@ -63,12 +63,14 @@ def ratings_of(items: Path, values: Path) -> dict[str, dict[str, float]]:
             raise BadInput(
                 f"{values}: a rating of user {user!r} is not finite; fetch the file again"
             )
-        found[user] = dict(zip(row, numbers, strict=True))
-    return found
+        ratings[user] = dict(zip(row, numbers, strict=True))
+    return ratings
 
 
-def _unequal(items: Path, values: Path, said: str) -> BadInput:
-    return BadInput(f"{items} and {values.name} do not hold the same ratings: {said}; fetch both")
+def _unequal(items: Path, values: Path, difference: str) -> BadInput:
+    return BadInput(
+        f"{items} and {values.name} do not hold the same ratings: {difference}; fetch both"
+    )
 
 
 def rows_of_words(file: Path, least: int, most: int | None = None) -> list[list[str]]:
@@ -83,10 +85,10 @@ def rows_of_words(file: Path, least: int, most: int | None = None) -> list[list[
         if not words:
             continue
         if len(words) < least or (most is not None and len(words) > most):
-            wanted = f"{least}" if most == least else f"{least} or more"
+            expected = f"{least}" if most == least else f"{least} or more"
             raise BadInput(
-                f"{file} line {number}: {wanted} words are expected, got {len(words)}; perhaps the "
-                f"file is another one or cut short: fetch the file again"
+                f"{file} line {number}: {expected} words are expected, got {len(words)}; perhaps "
+                f"the file is another one or cut short: fetch the file again"
             )
         rows.append(words)
     if not rows:

@@ -64,8 +64,8 @@ def lists_of(
     for user in users:
         items = _items_of(new[user], catalog, rng)
         shown = {items[place] for place in shown_places}
-        met = has[:, [place_of[item] for item in items]].sum(1)
-        for one in _users_of(user, users, met, rng):
+        n_shared = has[:, [place_of[item] for item in items]].sum(1)
+        for one in _users_of(user, users, n_shared, rng):
             rated = [(item, new[one][item]) for item in items if item in new[one]]
             if len(rated) >= MIN_RATED:
                 yield ColdUser(
@@ -85,10 +85,12 @@ def _items_of(own: dict[str, float], catalog: list[str], rng: np.random.Generato
     return items + [next(more) for _ in range(ITEMS - len(items))]
 
 
-def _users_of(user: str, users: list[str], met: np.ndarray, rng: np.random.Generator) -> list[str]:
-    """Return the user and 31 random others of the 64 with most of the items; `met` [U] counts each
-    user's items.
+def _users_of(
+    user: str, users: list[str], n_shared: np.ndarray, rng: np.random.Generator
+) -> list[str]:
+    """Return the user and 31 random others of the 64 with most of the items; `n_shared` [U] counts
+    each user's items.
     """
-    most = np.argsort(-met, kind="stable")[: 2 * USERS]
+    most = np.argsort(-n_shared, kind="stable")[: 2 * USERS]
     drawn = [users[place] for place in rng.permutation(most)[:USERS]]
     return [user, *(one for one in drawn if one != user)][:USERS]

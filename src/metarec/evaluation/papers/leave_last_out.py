@@ -132,9 +132,9 @@ def _hits(model: Evaluated, users: Sequence[ColdUser], rng: np.random.Generator)
     owner = np.repeat(np.arange(len(users)), [len(n.pool) for n in users])
     seen = known.indexes(str(event[0]) for n in users for event in n.pool)
     candidates[owner[seen >= 0], seen[seen >= 0]] = False
-    wanted = known.indexes(n.query[0][0] for n in users)
+    target = known.indexes(n.query[0][0] for n in users)
     ranked = metrics.rank(scores, PLACES, rng, candidates)
-    return np.asarray((ranked == wanted[:, None]) & (wanted >= 0)[:, None])
+    return np.asarray((ranked == target[:, None]) & (target >= 0)[:, None])
 
 
 def _without_last(data: Dataset) -> tuple[Dataset, list[ColdUser]]:

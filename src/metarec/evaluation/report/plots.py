@@ -204,15 +204,15 @@ def draw_character(evaluation: Evaluation, *, narrow: bool = False) -> str | Non
     draws them below each other, for a phone.
     """
     curve = evaluation.curve
-    wanted = [m for m in ("coverage@10", "novelty@10", "diversity@10") if m in curve.metrics]
-    if not wanted:
+    metrics = [m for m in ("coverage@10", "novelty@10", "diversity@10") if m in curve.metrics]
+    if not metrics:
         return None
-    many = len(wanted)
+    many = len(metrics)
     figure = new_figure(PHONE, 0.6 + 2.2 * many) if narrow else new_figure(10.5, 3.4)
     panels = np.atleast_1d(figure.subplots(*((many, 1) if narrow else (1, many))))
     styles = style_of(evaluation, "ndcg@10")
     x = _positions(curve.support_sizes)
-    for axes, metric in zip(panels, wanted, strict=True):
+    for axes, metric in zip(panels, metrics, strict=True):
         for model in (m for m in curve.models if m != "Random"):
             tint, weight = styles[model]
             axes.plot(

@@ -85,7 +85,7 @@ def head(evaluation: Evaluation) -> str:
     left_out = (
         f"\n{idle:,} more held out, who like no item that could be asked about" if idle else ""
     )
-    whole = (
+    history_note = (
         "\nthe whole history of each user is known, up to "
         f"{max(evaluation.curve.support_sizes):,} items"
         if evaluation.knows_users
@@ -96,7 +96,7 @@ def head(evaluation: Evaluation) -> str:
         f"{facts['chosen_by']:,} validation users; "
         f"fitted on {facts['training_users']:,} users and "
         f"{facts['training_events']:,} events; "
-        f"{facts['items_listed']:,} items ranked{left_out}{whole}{read}"
+        f"{facts['items_listed']:,} items ranked{left_out}{history_note}{read}"
     )
 
 
@@ -148,6 +148,6 @@ def show(user: ShownUser, shown_by: str) -> list[str]:
             f"{'✓ ' if hit else ''}{title}"
             for title, hit in zip(slate.titles, slate.hits, strict=True)
         ]
-        met = f"after {user.did_in_words(slate.acts)}" if slate.events else "before any event"
-        lines += [f"  {met}:", f"    {' | '.join(marked)}"]
+        when = f"after {user.did_in_words(slate.acts)}" if slate.events else "before any event"
+        lines += [f"  {when}:", f"    {' | '.join(marked)}"]
     return [*lines, ""]

@@ -76,16 +76,18 @@ def augment_with_gan(
     generator = train_gan(
         vectors[~is_held_out], labels[~is_held_out], config or GanConfig(), drawing
     )
-    wanted = np.repeat([names.index(label) for label in lacking], list(lacking.values()))
+    group_of_new = np.repeat([names.index(label) for label in lacking], list(lacking.values()))
     seen = vectors[~is_held_out]
     lengths = np.array(
-        [rng.choice(seen[labels[~is_held_out] == label].sum(axis=1)) for label in wanted]
+        [rng.choice(seen[labels[~is_held_out] == label].sum(axis=1)) for label in group_of_new]
     )
-    made = generate_users(generator, wanted, lengths, len(names), drawing)
-    small = np.isin(labels, np.unique(wanted))
+    made = generate_users(generator, group_of_new, lengths, len(names), drawing)
+    small = np.isin(labels, np.unique(group_of_new))
     report = check(vectors[~is_held_out & small], vectors[is_held_out & small], made, rng)
-    events = _events(train, users, groups, [names[label] for label in wanted], made, item_ids, rng)
-    profiles = _profiles(train, users, groups, by, [names[label] for label in wanted], rng)
+    events = _events(
+        train, users, groups, [names[label] for label in group_of_new], made, item_ids, rng
+    )
+    profiles = _profiles(train, users, groups, by, [names[label] for label in group_of_new], rng)
     return Augmented(data=with_users(train, events, profiles), synthetic=lacking, report=report)
 
 
@@ -118,7 +120,7 @@ def _events(
         ((pl.int_range(pl.len()) + 0.5) / pl.len()).over("user_id").alias("place")
     )
     rows, columns = np.nonzero(made)
-    wanted = pl.DataFrame(
+    drawn_events = pl.DataFrame(
         {
             "user": rows,
             "item_id": [item_ids[c] for c in columns],
@@ -126,7 +128,7 @@ def _events(
             "draw": rng.random(len(rows)),
         }
     )
-    drawn = _drawn(wanted, real)
+    drawn = _drawn(drawn_events, real)
     starts = real.group_by("user_id").agg(pl.col("timestamp").min())["timestamp"].to_numpy()
     order = _in_time(drawn, rng.choice(starts, size=made.shape[0]))
     context = [c for c in train.interactions.frame.columns if c not in EVENT_COLUMNS]
@@ -134,7 +136,7 @@ def _events(
     return order.with_columns(empty).select(train.interactions.frame.columns)
 
 
-def _drawn(wanted: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
+def _drawn(synthetic: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
     """Return each wanted event with value, kind and place of the real event that its `draw`
     picks.
     """
@@ -142,7 +144,7 @@ def _drawn(wanted: pl.DataFrame, real: pl.DataFrame) -> pl.DataFrame:
         real.group_by(keys).agg("value", "kind", "place")
         for keys in (["item_id", "group"], ["item_id"])
     )
-    drawn = wanted.join(of_group, on=["item_id", "group"], how="left").join(
+    drawn = synthetic.join(of_group, on=["item_id", "group"], how="left").join(
         of_all, on="item_id", how="left", suffix="_any"
     )
     picked = [pl.coalesce(column, f"{column}_any") for column in ("value", "kind", "place")]
@@ -180,7 +182,7 @@ def _profiles(
     real = pl.DataFrame({"user_id": users}).join(
         train.users.frame, on="user_id", how="left", maintain_order="left"
     )
-    wanted = np.array(labels)
+    label_of_new = np.array(labels)
     columns: dict[str, pl.Series] = {
         "user_id": pl.Series([f"{SYNTHETIC}:{n}" for n in range(len(labels))])
     }
@@ -188,9 +190,9 @@ def _profiles(
         values = real[name]
         alone = int(values.drop_nulls().is_unique().sum()) / max(1, values.drop_nulls().len())
         source = np.zeros(len(labels), dtype=np.int64)
-        for label in np.unique(wanted):
-            source[wanted == label] = rng.choice(
-                np.flatnonzero(groups.mask(label)), size=int((wanted == label).sum())
+        for label in np.unique(label_of_new):
+            source[label_of_new == label] = rng.choice(
+                np.flatnonzero(groups.mask(label)), size=int((label_of_new == label).sum())
             )
         drawn = values.gather(source)
         columns[name] = (

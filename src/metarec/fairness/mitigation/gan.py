@@ -223,10 +223,10 @@ def _update_generator(
     made = generator(_noise(generator, len(real), rng), group, length, rng)
     fooled, features = discriminator(made, group, length)
     with torch.no_grad():
-        _, wanted = discriminator(real, group, length)
+        _, real_features = discriminator(real, group, length)
     loss = functional.binary_cross_entropy_with_logits(
         fooled, torch.ones_like(fooled)
-    ) + config.matching * functional.mse_loss(features.mean(dim=0), wanted.mean(dim=0))
+    ) + config.matching * functional.mse_loss(features.mean(dim=0), real_features.mean(dim=0))
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()

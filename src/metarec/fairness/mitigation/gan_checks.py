@@ -200,10 +200,10 @@ def _pairs_beyond_chance(users: np.ndarray, popular_in: np.ndarray) -> np.ndarra
     beyond chance.
     """
     top = np.argsort(-popular_in.mean(axis=0), kind="stable")[:PAIRS_OF]
-    met = users[:, top].astype(np.float64)
-    met -= met.mean(axis=0)
-    size = np.sqrt((met**2).sum(axis=0))
-    phi = met.T @ met / np.maximum(np.outer(size, size), 1e-12)
+    events = users[:, top].astype(np.float64)
+    events -= events.mean(axis=0)
+    size = np.sqrt((events**2).sum(axis=0))
+    phi = events.T @ events / np.maximum(np.outer(size, size), 1e-12)
     return np.asarray(phi[np.triu_indices(len(top), 1)])
 
 

@@ -50,14 +50,14 @@ class Calibrated:
     ) -> np.ndarray:  # noqa: ARG002  # draws nothing
         """See `Reranker.rerank`."""
         mixes = self.categories[np.maximum(candidates, 0)]
-        wanted = self.wanted / np.maximum(self.wanted.sum(axis=1, keepdims=True), 1e-12)
-        so_far = np.zeros_like(wanted)
+        target = self.wanted / np.maximum(self.wanted.sum(axis=1, keepdims=True), 1e-12)
+        so_far = np.zeros_like(target)
 
         def value(place: int) -> np.ndarray:
             slate = (so_far[:, None, :] + mixes) / (place + 1)
-            mixed = (1 - SMOOTHING) * slate + SMOOTHING * wanted[:, None, :]
+            mixed = (1 - SMOOTHING) * slate + SMOOTHING * target[:, None, :]
             # sum p log p is the same for every candidate, so only -sum p log q decides
-            fit = np.einsum("bg,brg->br", wanted, np.log(np.maximum(mixed, 1e-12)))
+            fit = np.einsum("bg,brg->br", target, np.log(np.maximum(mixed, 1e-12)))
             return np.asarray((1 - self.weight) * _unit(scores) + self.weight * fit)
 
         def take(_: int, rows: np.ndarray, best: np.ndarray) -> None:
@@ -160,9 +160,9 @@ def taste_of(
     ]
     columns = vocabulary.indexes(item_id for _, item_id in pairs)
     owner = np.array([row for row, _ in pairs], dtype=np.int64)
-    wanted = np.zeros((len(requests), categories.shape[1]))
-    np.add.at(wanted, owner[columns >= 0], categories[columns[columns >= 0]])
-    return wanted
+    liked = np.zeros((len(requests), categories.shape[1]))
+    np.add.at(liked, owner[columns >= 0], categories[columns[columns >= 0]])
+    return liked
 
 
 @dataclass(kw_only=True)

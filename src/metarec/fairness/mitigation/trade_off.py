@@ -157,7 +157,7 @@ class TradeOffTable:
 
     def _none_halves(self) -> str:
         """Return sentences on the mitigation that came nearest, and on the gain needed."""
-        tried = ", ".join(row.name for row in self.rows)
+        names = ", ".join(row.name for row in self.rows)
         cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
         most = min(cheap, key=lambda row: abs(row.gap), default=None)
         nearest = (
@@ -167,7 +167,7 @@ class TradeOffTable:
         )
         return (
             f"None of what was tried halves it for at most {MAX_COST:.0%} of overall "
-            f"{label_of(self.metric)} ({tried}).{nearest} "
+            f"{label_of(self.metric)} ({names}).{nearest} "
             f"{self._what_it_takes()}; {self._most_gained()}"
         )
 

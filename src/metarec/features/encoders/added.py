@@ -29,15 +29,15 @@ def vectors_of(encoder: TextEncoder, texts: Sequence[str], **named: Any) -> np.n
         return encoder.encode(texts, **named)
     vectors: Any = call(KIND, encoder, "encode", texts, **named)
     if not isinstance(vectors, np.ndarray) or vectors.dtype.kind != "f":
-        said = f"gave vectors of type {type(vectors).__name__}; give a NumPy array of float32"
-        raise broken(KIND, encoder, said)
-    wanted = (len(texts), encoder.dim)
-    if vectors.shape != wanted:
+        message = f"gave vectors of type {type(vectors).__name__}; give a NumPy array of float32"
+        raise broken(KIND, encoder, message)
+    expected_shape = (len(texts), encoder.dim)
+    if vectors.shape != expected_shape:
         raise broken(
             KIND,
             encoder,
-            f"gave vectors of shape {vectors.shape} for {wanted[0]} texts, and its dim is "
-            f"{wanted[1]}; give {wanted}",
+            f"gave vectors of shape {vectors.shape} for {expected_shape[0]} texts, and its dim is "
+            f"{expected_shape[1]}; give {expected_shape}",
         )
     if not np.isfinite(vectors).all():
         raise broken(KIND, encoder, "gave NaN or infinite values as vectors; give finite numbers")
@@ -72,21 +72,23 @@ def state_of(encoder: TextEncoder) -> EncoderState:
     """
     if not is_added(encoder):
         return encoder.state()
-    found: Any = call(KIND, encoder, "state")
-    if not isinstance(found, EncoderState):
-        said = f"gave a state of type {type(found).__name__}; give an EncoderState"
-        raise broken(KIND, encoder, said)
-    arrays = found.arrays
+    state: Any = call(KIND, encoder, "state")
+    if not isinstance(state, EncoderState):
+        message = f"gave a state of type {type(state).__name__}; give an EncoderState"
+        raise broken(KIND, encoder, message)
+    arrays = state.arrays
     if not isinstance(arrays, Mapping) or not all(
         isinstance(name, str) and isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
         for name, array in arrays.items()
     ):
         raise broken(KIND, encoder, "gave a state whose arrays are no NumPy arrays of numbers")
     try:
-        saved = json.loads(json.dumps(found.settings))
+        saved = json.loads(json.dumps(state.settings))
     except (TypeError, ValueError) as error:
-        said = f"gave settings in its state that are no JSON ({error}); use numbers, text and lists"
-        raise broken(KIND, encoder, said) from error
+        message = (
+            f"gave settings in its state that are no JSON ({error}); use numbers, text and lists"
+        )
+        raise broken(KIND, encoder, message) from error
     return EncoderState(settings=saved, arrays=dict(arrays))
 
 
@@ -103,15 +105,15 @@ def check(encoder: TextEncoder, texts: Sequence[str]) -> None:
     if before[-1].any():
         raise broken(KIND, encoder, "gave a vector for the empty text; give zeros")
     if not _same(vectors_of(encoder, some[:1]), before[:1]):
-        said = "gives a text another vector beside other texts; encode each text by itself"
-        raise broken(KIND, encoder, said)
+        message = "gives a text another vector beside other texts; encode each text by itself"
+        raise broken(KIND, encoder, message)
     again = restored(type(encoder), state_of(encoder))
     if not isinstance(again, type(encoder)):
-        said = f"gave {type(again).__name__} from from_state; return the encoder"
-        raise broken(KIND, encoder, said)
+        message = f"gave {type(again).__name__} from from_state; return the encoder"
+        raise broken(KIND, encoder, message)
     if not _same(vectors_of(again, some), before):
-        said = "gives other vectors after from_state(state()); keep all it learned in the state"
-        raise broken(KIND, encoder, said)
+        message = "gives other vectors after from_state(state()); keep all it learned in the state"
+        raise broken(KIND, encoder, message)
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

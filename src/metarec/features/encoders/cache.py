@@ -63,7 +63,7 @@ class EncodingCache:
         Returns:
             `is_stored` bool [n] and `vectors` float32 [is_stored.sum(), d], in the order of `keys`.
         """
-        wanted = _as_numbers(keys)
+        numbers = _as_numbers(keys)
         is_stored, vectors = np.zeros(len(keys), dtype=bool), None
         for path in self._paths():
             shard = _opened(path)
@@ -73,8 +73,8 @@ class EncodingCache:
             vectors = (
                 np.zeros((len(keys), rows.shape[1]), np.float32) if vectors is None else vectors
             )
-            place = np.searchsorted(held[:, 0], wanted[:, 0]).clip(max=len(held) - 1)
-            hit = (held[place] == wanted).all(axis=1) & ~is_stored
+            place = np.searchsorted(held[:, 0], numbers[:, 0]).clip(max=len(held) - 1)
+            hit = (held[place] == numbers).all(axis=1) & ~is_stored
             vectors[hit] = rows[place[hit]]
             is_stored |= hit
         return is_stored, np.zeros((0, 0), np.float32) if vectors is None else vectors[is_stored]
@@ -120,9 +120,9 @@ class EncodingCache:
         keys = np.concatenate([held for _, (held, _) in shards])
         vectors = np.concatenate([rows for _, (_, rows) in shards])
         _, first = np.unique(keys, axis=0, return_index=True)
-        whole = self._write([row.tobytes() for row in keys[first]], vectors[first])
+        merged = self._write([row.tobytes() for row in keys[first]], vectors[first])
         for path, _ in shards:
-            if path != whole:
+            if path != merged:
                 path.unlink(missing_ok=True)
 
 

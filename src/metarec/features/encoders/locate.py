@@ -220,16 +220,16 @@ def _downloaded(hub_name: str, way_out: str) -> Located:
     from metarec.runtime.extras import require
 
     hub = require("huggingface_hub", "text")
-    wanted = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
+    patterns = ["*.json", "*.txt", "*.model", "*.safetensors", "1_Pooling/*"]
     try:
         folder = Path(
-            hub.snapshot_download(hub_name, allow_patterns=wanted, etag_timeout=HUB_SECONDS)
+            hub.snapshot_download(hub_name, allow_patterns=patterns, etag_timeout=HUB_SECONDS)
         )
         if not any(folder.glob("*.safetensors")):
             folder = Path(
                 hub.snapshot_download(
                     hub_name,
-                    allow_patterns=[*wanted, "pytorch_model*.bin"],
+                    allow_patterns=[*patterns, "pytorch_model*.bin"],
                     etag_timeout=HUB_SECONDS,
                 )
             )

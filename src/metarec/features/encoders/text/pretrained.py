@@ -120,18 +120,20 @@ class PretrainedEncoder:
         first = {
             key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()
         }
-        wanted = list(first)
+        distinct = list(first)
         is_stored, known = (
-            cache.look_up(wanted)
+            cache.look_up(distinct)
             if cache is not None
-            else (np.zeros(len(wanted), dtype=bool), None)
+            else (np.zeros(len(distinct), dtype=bool), None)
         )
-        missing = [texts[first[key]] for key, hit in zip(wanted, is_stored, strict=True) if not hit]
+        missing = [
+            texts[first[key]] for key, hit in zip(distinct, is_stored, strict=True) if not hit
+        ]
         fresh, cut = self._encode_new(
             missing, cache, progress, done=len(texts) - len(missing), total=len(texts)
         )
-        if keep and wanted:
-            self._tell_cut(np.array(wanted, object), is_stored, cut)
+        if keep and distinct:
+            self._tell_cut(np.array(distinct, object), is_stored, cut)
         dim = (
             fresh.shape[1]
             if len(fresh)
@@ -140,12 +142,12 @@ class PretrainedEncoder:
             else self.dim
         )
         rows = np.zeros(
-            (len(wanted) + 1, dim), np.float32
+            (len(distinct) + 1, dim), np.float32
         )  # the last row is zeros, for empty texts
         rows[:-1][~is_stored] = fresh if len(fresh) else 0
         rows[:-1][is_stored] = known if known is not None and is_stored.any() else 0
-        place = {key: row for row, key in enumerate(wanted)}
-        return rows[[place.get(key, len(wanted)) for key in keys]]
+        place = {key: row for row, key in enumerate(distinct)}
+        return rows[[place.get(key, len(distinct)) for key in keys]]
 
     def encode_queries(self, queries: Sequence[str]) -> np.ndarray:
         """Return float32 vectors [n, dim] of what users ask for. The latest are kept in memory, as
@@ -357,7 +359,7 @@ def prompted_texts(
     """
     most_letters = max_tokens * LETTERS_PER_TOKEN
     # Tokenizers refuse lone surrogates (halves of a character), which become question marks.
-    whole = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
+    cut_texts = [text[:most_letters].encode("utf-8", "replace").decode() for text in texts]
     shortened = np.array([len(text) > most_letters for text in texts], dtype=bool)
     if not prompt.endswith("{text}"):
         around = (
@@ -369,13 +371,13 @@ def prompted_texts(
                 f"the prompt {prompt!r} takes {around} of the {max_tokens} tokens that are read; "
                 f"shorten it, or read more"
             )
-        given = tokenizer(whole, add_special_tokens=False, truncation=False, padding=False)[
+        given = tokenizer(cut_texts, add_special_tokens=False, truncation=False, padding=False)[
             "input_ids"
         ]
         for row, ids in enumerate(given):
             if len(ids) > room:
-                whole[row], shortened[row] = tokenizer.decode(ids[:room]), True
-    return [prompt.replace("{text}", text) for text in whole], shortened
+                cut_texts[row], shortened[row] = tokenizer.decode(ids[:room]), True
+    return [prompt.replace("{text}", text) for text in cut_texts], shortened
 
 
 def _batches(order: list[int], tokens: list[list[int]]) -> Iterator[list[int]]:
