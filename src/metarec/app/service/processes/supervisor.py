@@ -71,9 +71,9 @@ class Worker(Process):
     ) -> None:
         super().__init__(config, sockets)
         started = {"config": config, "target": self.target, "sockets": sockets}
-        context = processes()
+        ctx = processes()
         # Of either context; typeshed gives only subclasses of BaseContext a Process
-        self.process = context.Process(target=_started, kwargs=started)  # type: ignore[attr-defined]
+        self.process = ctx.Process(target=_started, kwargs=started)  # type: ignore[attr-defined]
         self._limits = limits
         self._asked_at: float | None = None
 
