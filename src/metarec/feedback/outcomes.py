@@ -137,8 +137,8 @@ def answered_slates(answers: pl.DataFrame, scale: ValueScale) -> pl.DataFrame:
         scale: which kinds and values count as liked.
     """
     is_low = (pl.col("rating") < scale.relevant_from).fill_null(value=False)
-    judged = answers.with_columns(scale.acts(answers).select("sign", "rating"))
-    return judged.group_by("slate_id").agg(
+    with_signs = answers.with_columns(scale.acts(answers).select("sign", "rating"))
+    return with_signs.group_by("slate_id").agg(
         ((pl.col("sign") > 0) & ~is_low).any().alias("clicked"),
         (pl.col("sign") < 0).any().alias("refused"),
     )
