@@ -33,6 +33,16 @@ def test_ids_and_indexes_are_told_both_ways(vocabulary: Vocabulary) -> None:
     assert vocabulary.indexes([3])[0] == -1  # type: ignore[list-item]  # an id is a text
 
 
+def test_a_column_of_ids_is_looked_up_as_a_list_is(vocabulary: Vocabulary) -> None:
+    grown = vocabulary.joined_by(["late"])
+    asked = [IDS[7], "never", None, "late", IDS[7], IDS[0], "i7919"] * 50
+    found = grown.indexes(pl.Series(asked))
+    assert found.dtype == np.int64 and found.flags.writeable
+    np.testing.assert_array_equal(found, [7, -1, -1, 1000, 7, 0, -1] * 50)
+    np.testing.assert_array_equal(grown.indexes(iter(i or "" for i in asked)), found)
+    assert grown.indexes(pl.Series([], dtype=pl.Utf8)).shape == (0,)
+
+
 def test_late_ids_lie_behind_and_are_not_known_before(vocabulary: Vocabulary) -> None:
     grown = vocabulary.joined_by(["late", "later"]).joined_by(["last"])
     assert len(grown) == 1003 and list(grown.ids)[-3:] == ["late", "later", "last"]

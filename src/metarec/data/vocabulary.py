@@ -171,13 +171,26 @@ class Vocabulary:
         return item_id in self._index or bool(self.indexes([item_id])[0] >= 0)
 
     def indexes(self, ids: Iterable[str]) -> np.ndarray:
-        """Return the int64 index of each id; -1 for an unknown id."""
+        """Return the int64 index of each id; -1 for an unknown id. A column of many events is
+        looked up by its distinct ids.
+        """
+        if isinstance(ids, pl.Series):
+            return self._indexes_of(ids)
         first = self._first
         if not isinstance(first, Column):
             return np.fromiter((self._index.get(i, -1) for i in ids), dtype=np.int64)
         id_list = list(ids)
         late = np.fromiter((self._index.get(i, -1) for i in id_list), dtype=np.int64)
         return np.where(late >= 0, late, first.rows(id_list)) if id_list else late
+
+    def _indexes_of(self, ids: pl.Series) -> np.ndarray:
+        """Return the index of each id of a column."""
+        distinct = ids.unique()
+        known = pl.DataFrame({"id": distinct, "row": self.indexes(distinct.to_list())})
+        rows = pl.DataFrame({"id": ids}).join(
+            known, on="id", how="left", maintain_order="left", nulls_equal=True
+        )
+        return rows["row"].to_numpy(writable=True)
 
     def names(self, indexes: Iterable[int]) -> list[str]:
         """Return the id at each index."""

@@ -15,6 +15,7 @@ from metarec.data.places import LATITUDE, degrees_of, is_placed
 from metarec.data.regions import Regions
 from metarec.data.relations import SPENT_AFTER, active_searches
 from metarec.data.schema import Catalog
+from metarec.data.vocabulary import Vocabulary
 from metarec.features.context_columns import ContextColumns, with_clock
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
@@ -282,9 +283,8 @@ def _acts(
     if not columns.names and not data.relations.searches.height and not has_places:
         keep = np.zeros_like(keep)
     frame = events.frame.filter(pl.Series(keep))
-    index = {user: place for place, user in enumerate(user_ids)}
     return Acts(
-        owners=np.array([index[user] for user in frame["user_id"].to_list()], np.int64),
+        owners=Vocabulary(user_ids).indexes(frame["user_id"]),
         items=catalog.vocabulary.indexes(frame["item_id"]),
         times=frame["timestamp"].to_numpy() if events.has_time else np.full(frame.height, np.nan),
         codes=columns.codes(with_clock(events).filter(pl.Series(keep)))

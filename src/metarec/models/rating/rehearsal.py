@@ -14,6 +14,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.rating.columns import PLAIN, START
 from metarec.models.rating.curve import MedianCurves, bend, median_curve
+from metarec.runtime.scratch import column_pieces
 
 COLUMN_PULL = 10.0
 """Ridge penalty of the coefficients beyond the plain ones, in units of users."""
@@ -184,13 +185,13 @@ def _rehearse(
     """
     histories, pools = behavior.histories.users(part), behavior.pools[part]
     query = histories.after(pools)
-    outputs = [
-        head.columns(histories.first(np.minimum(n_support, pools)), query, behavior.profiles[part])
-        for n_support in behavior.horizon.support_sizes
-    ]
-    columns = np.stack([columns.astype(np.float32) for columns, _ in outputs])
-    targets = (query.values - head.mean) / head.unit
-    return columns, np.stack([variance for _, variance in outputs]), targets
+    sizes, profiles = behavior.horizon.support_sizes, behavior.profiles[part]
+    columns = np.empty((len(sizes), len(query.items), len(START)), np.float32)
+    variance = np.empty(columns.shape[:2])
+    for place, n_support in enumerate(sizes):
+        support = histories.first(np.minimum(n_support, pools))
+        columns[place], variance[place] = head.columns(support, query, profiles)
+    return columns, variance, (query.values - head.mean) / head.unit
 
 
 def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -201,8 +202,13 @@ def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarra
     start = START[:size]
     fitted = start.copy()
     pull = np.diag(np.where(np.arange(size) < PLAIN, 1e-3 * weights.sum(), COLUMN_PULL))
+    # The targets as a last row: one product gives both sides of the equations.
+    rows = np.concatenate([columns.T, targets[None]])
     for _ in range(30):
-        weight = weights / np.maximum(np.abs(targets - columns @ fitted), 0.05)
-        weighted = columns * weight[:, None]
-        fitted = np.linalg.solve(weighted.T @ columns + pull, weighted.T @ targets + pull @ start)
+        sums = np.zeros((size + 1, size + 1))
+        for piece in column_pieces(*rows.shape):  # small enough for the CPU cache
+            some = rows[:, piece]
+            error = np.abs(np.append(fitted, -1.0) @ some)
+            sums += (some * (weights[piece] / np.maximum(error, 0.05))) @ some.T
+        fitted = np.linalg.solve(sums[:-1, :-1] + pull, sums[:-1, -1] + pull @ start)
     return fitted
