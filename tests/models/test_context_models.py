@@ -29,7 +29,7 @@ from metarec.models.context.lifts import (
     tables_of,
 )
 from metarec.models.context.model import Context
-from metarec.models.friends import Friends, FriendsConfig
+from metarec.models.friends import Friends, FriendsConfig, _similar
 from metarec.models.location.known_places import log_likelihood, users_of_short_support
 from metarec.models.location.model import Location, LocationConfig, _log_likelihoods
 from metarec.models.search import Search, _tf_idf
@@ -87,6 +87,57 @@ def test_a_friend_without_friends_speaks_alone(friends: Friends) -> None:
     told = alone.evidence(users)
 
     assert told.toarray().argmax() == 1
+
+
+def test_users_like_friends_speak_the_less_the_more_friends_are_named() -> None:
+    """Users 0, 1 and 2 each took the item of their number; user 2 took much the same as 0 and 1."""
+    alike = sp.csr_matrix(np.array([[0, 0, 1], [0, 0, 1], [1, 1, 0]], np.float32))
+    known = Friends(
+        taken=sp.csr_matrix(np.eye(3, dtype=np.float32)),
+        graph=sp.csr_matrix((3, 3), dtype=np.float32),
+        similar=alike,
+        config=FriendsConfig(few=2.0, similar_step=0.6),
+    )
+    one = known.evidence(_users(friends=sp.csr_matrix([[1.0, 0, 0]])))
+    two = known.evidence(_users(friends=sp.csr_matrix([[1.0, 1.0, 0]])))
+    itself = _users(friends=sp.csr_matrix([[1.0, 0, 0]]), members=np.array([2]))
+
+    np.testing.assert_allclose(one.toarray(), [[0.5, 0.0, 0.6]], rtol=1e-6)
+    np.testing.assert_allclose(two.toarray(), [[0.5, 0.5, 0.6]], rtol=1e-6)
+    np.testing.assert_allclose(known.evidence(itself).toarray(), [[0.5, 0.0, 0.0]])
+
+
+def test_users_are_similar_by_rare_items_more_than_by_common_ones() -> None:
+    """All but user 4 took item 0; 0 and 1 share item 1, 0 and 2 share nothing rarer."""
+    took = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]])
+    similar = _similar(sp.csr_matrix(took.astype(np.float32)), kept=2).toarray()
+
+    assert similar[0, 1] > 0.99
+    assert 0 < similar[0, 2] < 0.5
+    assert not similar.diagonal().any()
+    assert similar[0, 4] == 0
+
+
+def test_items_that_most_users_took_are_not_compared_where_that_costs_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    took = sp.csr_matrix(np.array([[1, 1], [1, 1], [1, 0], [0, 1]], np.float32))
+    more = sp.csr_matrix(np.array([[1, 1], [1, 1], [1, 0], [1, 0], [0, 0.5]], np.float32))
+    monkeypatch.setattr("metarec.models.friends.MAX_PAIRS", 20)
+
+    assert _similar(took, kept=3)[0, 2] > 0
+    assert _similar(more, kept=3)[0, 2] == 0
+    assert _similar(more, kept=3)[0, 4] > 0
+
+
+def test_friends_saved_before_similar_users_were_kept_say_what_they_said(friends: Friends) -> None:
+    again = Friends.from_arrays(friends.arrays(), friends.config)
+    users = _users(friends=sp.csr_matrix([[0, 1.0, 0]]))
+
+    assert "similar_data" not in friends.arrays()
+    np.testing.assert_array_equal(
+        again.evidence(users).toarray(), friends.evidence(users).toarray()
+    )
 
 
 @pytest.fixture

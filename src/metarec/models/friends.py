@@ -2,7 +2,8 @@
 
 Friends are weighted by the edge of the graph. Friends of friends count as well, less where the
 friend between has many friends or the user reached is known to many (as in Adamic and Adar 2003,
-"Friends and neighbors on the web"). On Last.fm this second step adds as much as tuning the first
+"Friends and neighbors on the web"). So do users who took much the same as the friends, and both
+count the more against the friends, the fewer friends are named: one friend is a small sample
 (docs/experiments).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -20,15 +22,29 @@ from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
 from metarec.models.config import setting
+from metarec.models.gram import gram_blocks
 from metarec.models.sparse_rows import sparse_arrays, sparse_from, strongest
+
+MAX_PAIRS = 50_000_000
+"""Bound: pairs of users who took the same item, about a second of one core; above it the items
+that most users took are not compared, which say least.
+"""
+_MATRICES = ("taken", "graph", "similar")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FriendsConfig(EventsConfig):
     """Hyper-parameters of friends."""
 
+    few: float = setting(5.0, above=0)
+    """Number of friends whose weight together is 1 (above 0): more friends weigh more, fewer less.
+    """
     second_step: float = setting(0.5, at_least=0)
-    """Weight of all friends of friends together, beside 1 for all friends (0 or more)."""
+    """Weight of all friends of friends together (0 or more)."""
+    similar_step: float = setting(1.0, at_least=0)
+    """Weight of all users together who took much the same as the friends (0 or more)."""
+    similar: int = setting(50, at_least=1)
+    """Such users kept for each user (1 or more)."""
     agreement: float = setting(2.0, at_least=0)
     """Extra weight of a friend who took the same items as the user, times the cosine of both (0 or
     more).
@@ -39,12 +55,16 @@ class FriendsConfig(EventsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Friends:
-    """Evidence = weighted sum of what friends, and friends of friends, took."""
+    """Evidence = weighted sum of what friends, friends of friends and users like friends took."""
 
     taken: sp.csr_matrix
     """[V, N] event weights of each training user; empty rows for users outside the fitted data."""
     graph: sp.csr_matrix
     """[V, V] weights of the second step: row = the friend, column = a friend of that friend."""
+    similar: sp.csr_matrix | None = None
+    """[V, V] row = the friend, column = a user who took much the same; None in a model saved before
+    2026-12, which ranks as it did: all friends weigh 1 together, however many there are.
+    """
     config: FriendsConfig = FriendsConfig()
     reads: ClassVar[frozenset[str]] = frozenset({"friends", "item"})
     leaves_out_self = True
@@ -65,9 +85,11 @@ class Friends:
         degrees = np.maximum(np.bincount(context.friends.indices, minlength=n_members), 1)
         known = np.maximum(np.diff(context.friends.indptr), 1)
         steps = sp.diags(1.0 / known) @ context.friends @ sp.diags(1.0 / np.sqrt(degrees))
+        taken = _at(rows, context.members, n_members)
         return cls(
-            taken=_at(rows, context.members, n_members),
+            taken=taken,
             graph=_at(steps, context.members, n_members),
+            similar=_similar(taken, config.similar),
             config=config,
         )
 
@@ -76,10 +98,22 @@ class Friends:
         friends = users.context.friends
         if not friends.nnz:
             return sp.csr_matrix((len(users), self.taken.shape[1]), dtype=np.float32)
-        second = strongest(_without(friends @ self.graph, users.context.members), self.config.kept)
-        beyond = _shares(self._agreeing(second, users))
-        reached = _shares(self._agreeing(friends, users)) + self.config.second_step * beyond
+        config, named = self.config, _shares(self._agreeing(friends, users))
+        reached = config.second_step * self._beyond(friends @ self.graph, users)
+        if self.similar is None:
+            reached = named + reached
+        else:
+            like_friends = self._beyond(named @ self.similar, users)
+            of_friends = sp.diags(np.diff(friends.indptr) / config.few) @ named
+            reached = of_friends + reached + config.similar_step * like_friends
         return (reached @ self.taken).astype(np.float32).tocsr()
+
+    def _beyond(self, reached: sp.csr_matrix, users: UserBatch) -> sp.csr_matrix:
+        """Return the shares of users reached by a step from the friends: the strongest, never the
+        user who asks.
+        """
+        others = strongest(_without(reached, users.context.members), self.config.kept)
+        return _shares(self._agreeing(others, users))
 
     def knows(self, users: UserBatch) -> np.ndarray:
         """[B] whether any friend took an item."""
@@ -109,7 +143,7 @@ class Friends:
             shape=reached.shape,
         )
 
-    @property
+    @cached_property
     def _unit(self) -> sp.csr_matrix:
         lengths = np.sqrt(np.maximum(np.diff(self.taken.indptr), 1.0))
         return sp.diags(1.0 / lengths) @ self.taken.astype(bool).astype(np.float32)
@@ -123,11 +157,12 @@ class Friends:
         return replace(self, taken=taken)
 
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """Both matrices."""
+        """The matrices."""
         return {
             f"{name}_{key}": array
-            for name in ("taken", "graph")
-            for key, array in sparse_arrays(getattr(self, name)).items()
+            for name in _MATRICES
+            if (matrix := getattr(self, name)) is not None
+            for key, array in sparse_arrays(matrix).items()
         }
 
     @classmethod
@@ -140,10 +175,33 @@ class Friends:
                 name: sparse_from(
                     {k: arrays[f"{name}_{k}"] for k in ("data", "indices", "indptr", "shape")}
                 )
-                for name in ("taken", "graph")
+                for name in _MATRICES
+                if f"{name}_data" in arrays
             },
             config=config or cls.config,
         )
+
+
+def _similar(taken: sp.csr_matrix, kept: int) -> sp.csr_matrix:
+    """[V, V] for each user the `kept` who took most of the same items: the square root of the
+    cosine, in which an item counts by the log of how rare it is.
+    """
+    chosen = (taken > 0).astype(np.float32).tocsr()
+    counts = np.bincount(chosen.indices, minlength=chosen.shape[1])
+    common = np.sort(counts)
+    within = common[np.cumsum(common.astype(np.float64) ** 2) <= MAX_PAIRS]
+    rarity = np.log(np.maximum((np.diff(chosen.indptr) > 0).sum(), 1) / np.maximum(counts, 1))
+    compared = chosen @ sp.diags(np.where(counts <= within.max(initial=0), rarity, 0.0))
+    norms = np.sqrt(np.asarray(compared.multiply(compared).sum(1)).ravel())
+    units = (sp.diags(1.0 / np.where(norms > 0, norms, 1.0)) @ compared).astype(np.float32).tocsr()
+    units.eliminate_zeros()
+    blocks = []
+    for start, together in gram_blocks(units.T.tocsr()):
+        rows = np.repeat(np.arange(start, start + together.shape[0]), np.diff(together.indptr))
+        together.data = np.where(together.indices == rows, 0.0, np.sqrt(together.data))
+        together.eliminate_zeros()
+        blocks.append(strongest(together, kept))
+    return sp.vstack(blocks, format="csr")
 
 
 def _without(reached: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:

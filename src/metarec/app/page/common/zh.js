@@ -245,7 +245,7 @@ export const chinese = {
   "What it is about": "它的内容",
   "Your wish": "你的查询",
   "Users described like you": "描述与你相似的用户",
-  "What users you know took": "你认识的用户选了什么",
+  "What users you know, or users like them, took": "你认识的用户或与他们相似的用户选了什么",
   "How near it is": "它有多近",
   "Users who go where you go": "与你去同样地方的用户",
   "What is chosen in these circumstances": "此情此境下的选择",

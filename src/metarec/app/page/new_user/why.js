@@ -29,7 +29,7 @@ const PARTS = {
   content: t`What it is about`,
   wish: t`Your wish`,
   user_text: t`Users described like you`,
-  friends: t`What users you know took`,
+  friends: t`What users you know, or users like them, took`,
   location: t`How near it is`,
   local_knn: t`Users who go where you go`,
   context: t`What is chosen in these circumstances`,
