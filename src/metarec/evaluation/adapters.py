@@ -47,7 +47,7 @@ def _read_items(
     """Return content and text of the items of a vocabulary, encoded by inputs fitted on the items
     of the training events, and the encoder of users in words.
     """
-    known = train.items.vocabulary.indexes(vocabulary.ids)
+    rows_in_training = train.items.vocabulary.indexes(vocabulary.ids)
     with_events = train.items.vocabulary.indexes(
         train.interactions.frame["item_id"].unique(maintain_order=True)
     )
@@ -55,13 +55,13 @@ def _read_items(
         train.items, encoder=encoder, fit_on=np.sort(with_events[with_events >= 0])
     )
     content, text = (
-        np.where((known >= 0)[:, None], rows[known], 0.0).astype(np.float32)
+        np.where((rows_in_training >= 0)[:, None], rows[rows_in_training], 0.0).astype(np.float32)
         for rows in (content, text)
     )
     titles = train.items.titles()
     words = UsersInWords(
         encoder=reads.encoder,
-        titles=[titles[row] if row >= 0 else "" for row in known],
+        titles=[titles[row] if row >= 0 else "" for row in rows_in_training],
         liked_from=float(train.interactions.relevant_from),
     )
     return content, text, words
@@ -69,8 +69,8 @@ def _read_items(
 
 def _horizon_of(users: Sequence[ColdUser]) -> Horizon:
     """Return the short horizon if no user has more items than it shows, else the long one."""
-    most = max((user.n_items for user in users), default=LONG.pool)
-    return SHORT if 0 < most <= SHORT.pool else LONG
+    longest = max((user.n_items for user in users), default=LONG.pool)
+    return SHORT if 0 < longest <= SHORT.pool else LONG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,8 +323,8 @@ class ModelAlone:
             self.inputs, self.scorer = self.same.inputs, self.same.scorer
             return
         self.inputs = self.read(train, validation, rng)
-        given = self.config or train.models.get(self.model)
-        config = None if given is None else config_of(self.model, given)
+        settings = self.config or train.models.get(self.model)
+        config = None if settings is None else config_of(self.model, settings)
         self.scorer = fit_model(
             model_class(self.model), self.inputs.behavior, rng, config, self.model
         )
@@ -366,12 +366,12 @@ def learners_for(
 
     for name in (current := current_ids(names or ())):
         check_learner(name)
-    known: dict[int, tuple[Dataset, LearnerInputs]] = {}
+    inputs_of: dict[int, tuple[Dataset, LearnerInputs]] = {}
 
     def read(train: Dataset, validation: list[ColdUser], rng: np.random.Generator) -> LearnerInputs:
-        if id(train) not in known:  # holding the data set keeps its id unique
-            known[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
-        return known[id(train)][1]
+        if id(train) not in inputs_of:  # holding the data set keeps its id unique
+            inputs_of[id(train)] = train, LearnerInputs.of(train, validation, rng, encoder=encoder)
+        return inputs_of[id(train)][1]
 
     unadapted = LearnerRecommender(
         name=UNADAPTED, learner="bayesian_ridge", adapts=False, read=read, progress=progress

@@ -71,8 +71,8 @@ class ShownUser:
             acts_said = [
                 event.kind if event.value is None else f"{event.value:g}" for event in events
             ]
-            known = [act for act in acts_said if act is not None]
-            shown.append(f"{title} ({', '.join(known)})" if known else title)
+            stated = [act for act in acts_said if act is not None]
+            shown.append(f"{title} ({', '.join(stated)})" if stated else title)
         return ", ".join(shown)
 
 

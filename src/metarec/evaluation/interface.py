@@ -175,8 +175,8 @@ def _values(
     values: Any = call(KIND, model, method, requests, item_ids)
     way_out = "give a list of one NumPy array of numbers for each request"
     if not isinstance(values, list) or len(values) != len(item_ids):
-        given = f"{len(values)} arrays" if isinstance(values, list) else type(values).__name__
-        message = f"gave {given} from {method} for {len(item_ids)} requests; {way_out}"
+        type_given = f"{len(values)} arrays" if isinstance(values, list) else type(values).__name__
+        message = f"gave {type_given} from {method} for {len(item_ids)} requests; {way_out}"
         raise broken(KIND, model, message)
     for row, ids in zip(values, item_ids, strict=True):
         if not isinstance(row, np.ndarray) or row.dtype.kind not in "fiub":

@@ -163,15 +163,15 @@ def _users_to_evaluate(
     the smallest share's events, so that they are the same for all fits.
     """
     training_ids = smallest.interactions.frame["user_id"].unique().sort()
-    known = cold_users_of(data, training_ids, catalog, split.horizon)[:MAX_USERS]
+    training_users = cold_users_of(data, training_ids, catalog, split.horizon)[:MAX_USERS]
     new_ids = pl.Series([user.user_id for user in split.test], dtype=pl.Utf8)
     new = cold_users_of(data, new_ids, catalog, split.horizon)
-    if min(len(known), len(new)) < 2:
+    if min(len(training_users), len(new)) < 2:
         raise BadInput(
             f"--overfitting asks users with {split.horizon.min_events} items or more of a tenth of "
-            f"the training users, and there are {len(known)}; give more events"
+            f"the training users, and there are {len(training_users)}; give more events"
         )
-    users = {TRAINING: known, NEW: new}
+    users = {TRAINING: training_users, NEW: new}
     elsewhere = _elsewhere(data, new)
     if len(elsewhere) < 2:
         return users, ["no categories of items, so nobody is asked about another one"]

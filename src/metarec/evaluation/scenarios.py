@@ -125,11 +125,11 @@ def prepare_unseen(
     Raises:
         BadInput: if too few users of `data` are not in `train`.
     """
-    known = train.interactions.frame.select("user_id").unique()
+    training_users = train.interactions.frame.select("user_id").unique()
     counts = items_of_users(data.interactions)
     horizon = choose_horizon(counts["len"].to_numpy())
     new = (
-        counts.join(known, on="user_id", how="anti")
+        counts.join(training_users, on="user_id", how="anti")
         .filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
     )
@@ -206,7 +206,7 @@ def _cold_item_sets(
         raise BadInput(
             f"nobody likes a hidden item, so {scenario} cannot be evaluated; give more events"
         )
-    known = (
+    training_items = (
         train.interactions.frame.select("item_id")
         .unique()
         .sort(id_order("item_id"))["item_id"]
@@ -214,7 +214,7 @@ def _cold_item_sets(
     )
     return {
         "cold": EvaluationSet.of(users, train, candidates=cold),
-        "all": EvaluationSet.of(users, train, candidates=[*known, *cold]),
+        "all": EvaluationSet.of(users, train, candidates=[*training_items, *cold]),
     }
 
 

@@ -141,14 +141,14 @@ def _p_value(gain: np.ndarray) -> float:
     """Return the p-value of the paired t-test. It is 1.0 with fewer than two users or if all
     differences are 0; if all are the same nonzero number, it is that of a sign test.
     """
-    known = gain[~np.isnan(gain)]
-    if len(known) < 2:
+    measured = gain[~np.isnan(gain)]
+    if len(measured) < 2:
         return 1.0
-    if np.ptp(known) == 0:  # the t statistic divides by this
-        return 1.0 if known[0] == 0 else float(2 * 0.5 ** len(known))
+    if np.ptp(measured) == 0:  # the t statistic divides by this
+        return 1.0 if measured[0] == 0 else float(2 * 0.5 ** len(measured))
     from scipy.stats import ttest_1samp
 
-    return float(ttest_1samp(known, 0.0).pvalue)
+    return float(ttest_1samp(measured, 0.0).pvalue)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

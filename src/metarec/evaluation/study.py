@@ -61,17 +61,17 @@ class Study:
     """What is cold: one of `SCENARIOS`."""
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Study:
+    def of(cls, table: Mapping[str, Any]) -> Study:
         """Return the study that a table describes.
 
         Raises:
             BadInput: for a key, a name or a type that does not exist.
         """
-        known = [one.name for one in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise BadInput(f"a study has no {name!r}; it has {', '.join(known)}")
-        study = cls(**{"data": (), **{name: _listed(name, value) for name, value in given.items()}})
+        names = [one.name for one in fields(cls)]
+        for name in table:
+            if name not in names:
+                raise BadInput(f"a study has no {name!r}; it has {', '.join(names)}")
+        study = cls(**{"data": (), **{name: _listed(name, value) for name, value in table.items()}})
         study._check()
         return study
 
@@ -89,8 +89,8 @@ class Study:
         if self.scenario not in SCENARIOS:
             raise BadInput(f"scenario must be one of {', '.join(SCENARIOS)}, got {self.scenario!r}")
         for name in ("data", "presets", "encoders", "seeds", "learners", "metrics"):
-            given = getattr(self, name)
-            twice = next((one for one in given if given.count(one) > 1), None)
+            values = getattr(self, name)
+            twice = next((one for one in values if values.count(one) > 1), None)
             if twice is not None:
                 raise BadInput(f"{name} of a study name {twice!r} twice; once is enough")
         if not (self.presets and self.encoders and self.seeds and self.metrics):

@@ -339,19 +339,19 @@ class _Search:
         sampler = optuna.samplers.TPESampler(seed=int(derive(seed, "tune").integers(2**31)))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         ranges = {_key(place): _range(optuna, place, ends) for place, ends in space.items()}
-        known = {
+        defaults = {
             key: value
             for key in ranges
             if (value := getattr(config_of(_place(key)[0]), _place(key)[1])) is not None
         }
         study.add_trial(
             optuna.trial.create_trial(
-                params=known, distributions={key: ranges[key] for key in known}, value=0.0
+                params=defaults, distributions={key: ranges[key] for key in defaults}, value=0.0
             )
         )
         return cls(kind, study, ranges, default)
 
-    def ask(self, given: Mapping[str, ModelConfig]) -> Configs:
+    def ask(self, configs_given: Mapping[str, ModelConfig]) -> Configs:
         """Return the given configs with proposed values, for models that have a setting to
         search.
         """
@@ -360,7 +360,7 @@ class _Search:
         for key in self._ranges:
             (name, setting), value = _place(key), trial.params[key]
             value = value if isinstance(value, int) else float(f"{value:.3g}")  # as it is printed
-            config = configs.get(name, given.get(name, config_of(name)))
+            config = configs.get(name, configs_given.get(name, config_of(name)))
             configs[name] = replace(config, **{setting: value})
         self._asked = trial, configs
         return configs

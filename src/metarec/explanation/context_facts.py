@@ -33,13 +33,13 @@ def context_facts(model: Explained, request: Request, items: Sequence[int]) -> l
     ensemble = getattr(model, "ensemble", None)
     if ensemble is None or not hasattr(model, "users"):
         return [{} for _ in items]
-    known = model.users([request])[0].context
+    context = model.users([request])[0].context
     facts = _of_request(ensemble.scorers, request)
     has_places = isinstance(ensemble.scorers.get(LOCATION), Location)
     from_where = _reference(model, request) if has_places else ""
     n_friends = len({*request.friends})
     return [
-        facts | _of_item(model, ensemble.scorers, known, item, n_friends, from_where)
+        facts | _of_item(model, ensemble.scorers, context, item, n_friends, from_where)
         for item in items
     ]
 
@@ -50,8 +50,8 @@ def _reference(model: Any, request: Request) -> str:
     """
     if not np.isnan(location_of(request.location)).any():
         return STATED
-    known = model.users([replace(request, history=[])])[0].context.location
-    return LAST_PLACE if np.isnan(known).any() else HOME
+    location = model.users([replace(request, history=[])])[0].context.location
+    return LAST_PLACE if np.isnan(location).any() else HOME
 
 
 def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _of_request(scorers: Mapping[str, Any], request: Request) -> dict[str, str]:
 def _of_item(
     model: Explained,
     scorers: Mapping[str, Any],
-    known: RequestContext,
+    context: RequestContext,
     item: int,
     n_friends: int,
     from_where: str,
@@ -79,7 +79,7 @@ def _of_item(
     are named, of whom the model may know fewer.
     """
     facts, friends, place = {}, scorers.get(FRIENDS), scorers.get(LOCATION)
-    named = known.friends.indices
+    named = context.friends.indices
     if isinstance(friends, Friends) and len(named) >= MIN_FRIENDS:
         count = friends.who_took(named, item)
         if count:
@@ -89,7 +89,7 @@ def _of_item(
                 else f"{count} of the {len(named)} friends of yours known here {_verb(model)} it"
             )
     if isinstance(place, Location):
-        km = place.km_to(known.location[0], item)
+        km = place.km_to(context.location[0], item)
         if not np.isnan(km):
             facts[LOCATION] = _how_far(_distance(km), from_where)
     return facts

@@ -163,11 +163,11 @@ def _margin(
     margins = []
     for piece in pieces(requests, len(model.vocabulary)):
         scores = model.score(requests[piece]).astype(np.float64)
-        own, others = scores[:, column, None], scores[:, rivals]
-        ahead = (others > own).sum(axis=1) + (scores[:, :column] == own)[:, rivals[:column]].sum(
-            axis=1
-        )
-        margin = own[:, 0] - np.partition(others, -k, axis=1)[:, -k]
+        of_item, others = scores[:, column, None], scores[:, rivals]
+        ahead = (others > of_item).sum(axis=1) + (scores[:, :column] == of_item)[
+            :, rivals[:column]
+        ].sum(axis=1)
+        margin = of_item[:, 0] - np.partition(others, -k, axis=1)[:, -k]
         margins.append(
             np.where(
                 ahead < k, np.maximum(margin, np.finfo(np.float64).tiny), np.minimum(margin, 0.0)

@@ -188,8 +188,8 @@ def measure_faithfulness(
 
 
 def _with_two_events(model: Explained, requests: Sequence[Request]) -> list[Request]:
-    known = [known_history(model, request)[0] for request in requests]
-    users = [one for one in known if len(one.history) > 1]
+    readable = [known_history(model, request)[0] for request in requests]
+    users = [one for one in readable if len(one.history) > 1]
     if not users:
         raise BadInput(
             "faithfulness needs users with at least two events of known items; give longer "

@@ -128,10 +128,10 @@ class _Told:
         itself.
         """
         unit = name.rsplit("_", 1)[-1]
-        known = unit if unit.lower() in UNITS and name not in self.pack.labels else ""
+        shown_unit = unit if unit.lower() in UNITS and name not in self.pack.labels else ""
         text = f"{value:g}" if isinstance(value, int | float) and value != int(value) else ""
         text = text or (str(int(value)) if isinstance(value, float) else str(value))
-        return f"{text} {known}" if known and not text.endswith(known) else text
+        return f"{text} {shown_unit}" if shown_unit and not text.endswith(shown_unit) else text
 
     # Sentences
 
@@ -172,8 +172,8 @@ class _Told:
         name, here = self.label(part.name), self.amount(part.name, cell)
         if part.of_user is not None:
             yours = self.amount(part.of_user, self.stated(part.of_user))
-            own = f"your {self.label(part.of_user)}, {yours}"
-            return f"its {name}, {here}, is {WITHIN[part.sign]} {own}"
+            yours_in_words = f"your {self.label(part.of_user)}, {yours}"
+            return f"its {name}, {here}, is {WITHIN[part.sign]} {yours_in_words}"
         limit = BEYOND[part.sign].format(self.amount(part.name, part.value))
         return f"{' and '.join(whys)}, which rules out {name} {limit}; here it is {here}"
 

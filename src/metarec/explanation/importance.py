@@ -136,7 +136,7 @@ def content_effects(
     features = _features(row, words)[:most]
     if not features:
         return []
-    lacking = [row | {name: rest} for name, _, rest in features]
+    lacking = [row | {name: without} for name, _, without in features]
     effects = (
         _as_new(model, request, row, lacking)
         if is_new
@@ -160,9 +160,9 @@ def _changed(
     column = int(columns_of(model, [row["item_id"]])[0])
     # The unchanged row is replaced like the changed ones, so that the effect of replacing an item
     # is not attributed to a feature.
-    given = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)
+    rows = pl.DataFrame([row, *lacking], schema=model.catalog.frame.schema)
     relative = relative_to_shown(
-        np.concatenate([other.score([request]) for other in _each(model, request, given)]), weights
+        np.concatenate([other.score([request]) for other in _each(model, request, rows)]), weights
     )[:, column]
     return np.asarray(relative[0] - relative[1:])
 

@@ -27,9 +27,11 @@ def item_similarities(model: Embedded, request: Request, item_id: str) -> np.nda
     """[L] cosine in [-1, 1] of each event's item with `item_id`; 0 where either embedding is
     zero.
     """
-    own = int(columns_of(model, [item_id])[0])
+    item_row = int(columns_of(model, [item_id])[0])
     events = columns_of(model, [str(event[0]) for event in request.history])
-    vectors = np.asarray(model.item_embeddings)[np.concatenate([[own], events])].astype(np.float64)
+    vectors = np.asarray(model.item_embeddings)[np.concatenate([[item_row], events])].astype(
+        np.float64
+    )
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
     return np.asarray(unit[1:] @ unit[0])

@@ -58,8 +58,8 @@ class Asked:
         """
         values, strengths = (t.repeat(len(items_BL), 1) for t in (self.values, self.strengths))
         is_real = torch.ones_like(items_BL, dtype=torch.bool)
-        known = self.network.users(items_BL, values, strengths, is_real, profile_BP, vectors_ND)
-        return known[:, -1]
+        encoded = self.network.users(items_BL, values, strengths, is_real, profile_BP, vectors_ND)
+        return encoded[:, -1]
 
     def share(self, known_BD: Tensor) -> Tensor:
         """Return [B] log-share of the item."""
@@ -116,18 +116,18 @@ def content_input(request: Asked, names: Sequence[str]) -> AttributionInput:
         )
     way, content = vectors.from_content.weight.detach(), vectors.content
     assert isinstance(content, Tensor)
-    known = request.known(request.items[None], request.profile[None], request.catalog)[0].detach()
-    logits = network.score(known, request.catalog).detach()
+    user = request.known(request.items[None], request.profile[None], request.catalog)[0].detach()
+    logits = network.score(user, request.catalog).detach()
     residual, direction, bias = (
         vectors.residual[item].detach(),
-        network.out.weight @ known,
+        network.out.weight @ user,
         network.bias[item].detach(),
     )
 
     def share(content_BC: Tensor) -> Tensor:
-        own = (residual + content_BC @ way.T) @ direction.detach() + bias
-        rest = torch.cat([logits[:item], logits[item + 1 :]]).logsumexp(dim=0)
-        return own - torch.logaddexp(own, rest)
+        of_item = (residual + content_BC @ way.T) @ direction.detach() + bias
+        of_others = torch.cat([logits[:item], logits[item + 1 :]]).logsumexp(dim=0)
+        return of_item - torch.logaddexp(of_item, of_others)
 
     return AttributionInput(
         function=share, inputs=content[item], baseline=content.mean(dim=0), names=list(names)

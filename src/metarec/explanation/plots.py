@@ -32,8 +32,8 @@ def draw_ablation(ablation: Ablation) -> str:
         for component in dict.fromkeys(row.component for row in ablation.rows)
     }
     reach = {
-        component: max(abs(end) for m in own for end in (m.low, m.high))
-        for component, own in losses.items()
+        component: max(abs(end) for m in of_component for end in (m.low, m.high))
+        for component, of_component in losses.items()
     }
     usual = FAR * float(np.median(list(reach.values())))
     shared = max([1e-3, *(1.1 * size for size in reach.values() if size <= usual)])
@@ -47,8 +47,8 @@ def draw_ablation(ablation: Ablation) -> str:
         sorted(losses, key=lambda component: -max(m.mean for m in losses[component])),
         strict=False,
     ):
-        own, is_far = losses[component], reach[component] > usual
-        _draw_losses(axes, own, COLORS[1] if is_far else COLORS[0])
+        of_component, is_far = losses[component], reach[component] > usual
+        _draw_losses(axes, of_component, COLORS[1] if is_far else COLORS[0])
         if not is_far:
             axes.set_ylim(-shared, shared)
         axes.set_title(f"{component}{' (own scale)' if is_far else ''}", fontsize=9, loc="left")

@@ -29,9 +29,9 @@ def ndcg_of(
     support pool, whatever part of it the request contains.
     """
     columns = vocabulary.indexes(evaluation_set.vocabulary.ids)
-    own = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
+    of_items = np.where(columns >= 0, scores[:, np.maximum(columns, 0)], -np.inf)
     candidates, liked = evaluation_set.masks(start, stop)
-    listed = rank(own, k, np.random.default_rng(start), candidates)
+    listed = rank(of_items, k, np.random.default_rng(start), candidates)
     return ndcg(find_hits(listed, liked), liked.sum(axis=1), k)
 
 

@@ -316,11 +316,11 @@ def _unread(model: Explained, request: Request) -> list[str]:
     unread = [
         f"{name}={value}" for (name, value), read in zip(stated, is_read, strict=True) if not read
     ]
-    known = ", ".join(sorted({*inputs.categories, *inputs.edges})) or "none"
+    learned = ", ".join(sorted({*inputs.categories, *inputs.edges})) or "none"
     return (
         [
             f"the model learned nothing of {', '.join(unread)}, so it explains nothing "
-            f"(attributes learned: {known})."
+            f"(attributes learned: {learned})."
         ]
         if unread
         else []

@@ -167,9 +167,9 @@ def hidden_items(model: Explained, requests: Sequence[Request]) -> np.ndarray:
 
 def policy_check_of(model: Explained) -> PolicyCheck:
     """Return the model's own policy; where it has none, one that hides seen items."""
-    own = getattr(model, "policy_check", None)
-    if isinstance(own, PolicyCheck):
-        return own
+    check = getattr(model, "policy_check", None)
+    if isinstance(check, PolicyCheck):
+        return check
     return PolicyCheck(getattr(model, "policy", None) or DEFAULT_POLICY, model.catalog.frame)
 
 

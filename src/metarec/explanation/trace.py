@@ -163,13 +163,13 @@ def _moves(model: Explained, prefixes: Sequence[Request]) -> list[dict[str, floa
     fold_in = getattr(model, "fold_in", None)
     if fold_in is None:
         return [{} for _ in prefixes]
-    known: list[Mapping[str, Any]] = [fold_in(request) for request in prefixes]
+    adapted: list[Mapping[str, Any]] = [fold_in(request) for request in prefixes]
     return [
         {
-            name: _distance(known[max(n_known - 1, 0)].get(name), value)
+            name: _distance(adapted[max(n_known - 1, 0)].get(name), value)
             for name, value in params.items()
         }
-        for n_known, params in enumerate(known)
+        for n_known, params in enumerate(adapted)
     ]
 
 

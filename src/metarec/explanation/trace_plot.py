@@ -209,10 +209,10 @@ def _draw_slates(axes: Axes, trace: Trace) -> None:
 
 
 def _draw_lines(
-    axes: Axes, title: str, series: list[dict[str, float]], unit: str, known: list[str]
+    axes: Axes, title: str, series: list[dict[str, float]], unit: str, names_before: list[str]
 ) -> None:
-    """Draw lines of named numbers; names `known` from another panel keep their colors."""
-    names = list(dict.fromkeys([*known, *(name for row in series for name in row)]))
+    """Draw lines of named numbers; names `names_before` from another panel keep their colors."""
+    names = list(dict.fromkeys([*names_before, *(name for row in series for name in row)]))
     strongest = sorted(names, key=lambda name: -sum(row.get(name, 0.0) for row in series))[
         :MAX_LINES
     ]
@@ -263,5 +263,5 @@ def _finish(axes: Axes, title: str, unit: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _short(title: str, most: int = 28) -> str:
-    return title if len(title) <= most else title[: most - 1] + "…"
+def _short(title: str, max_letters: int = 28) -> str:
+    return title if len(title) <= max_letters else title[: max_letters - 1] + "…"

@@ -209,8 +209,8 @@ def check_asked(data: Dataset, by: Sequence[str], items_by: Sequence[str], metri
         BadInput: for an unknown attribute, column or metric.
     """
     if metric not in (*METRICS, *BESIDE):
-        known = ", ".join(dict.fromkeys([*METRICS, *BESIDE]))
-        raise BadInput(f"metric {metric!r} was not measured; there are: {known}")
+        names = ", ".join(dict.fromkeys([*METRICS, *BESIDE]))
+        raise BadInput(f"metric {metric!r} was not measured; there are: {names}")
     for name in by:
         check_attribute(sorted(data.users.attributes), name)
     for name in items_by:
@@ -287,10 +287,10 @@ def _overall(
     outcomes: Outcomes, metric: str, n_support: int | None, rng: np.random.Generator
 ) -> Overall:
     values = outcomes.values(metric, n_support)
-    known = values[~np.isnan(values)]
-    if not len(known):
+    valid = values[~np.isnan(values)]
+    if not len(valid):
         return Overall(metric=metric, n_support=n_support, value=np.nan, low=np.nan, high=np.nan)
-    mean, (low, high) = float(known.mean()), map(float, interval(known, resample(len(known), rng)))
+    mean, (low, high) = float(valid.mean()), map(float, interval(valid, resample(len(valid), rng)))
     return Overall(metric=metric, n_support=n_support, value=mean, low=low, high=high)
 
 

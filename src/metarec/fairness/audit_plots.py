@@ -92,8 +92,10 @@ class _Shown:
 def _draw_curves(axes: Any, audit: Audit, shown: _Shown) -> None:
     """Draw a curve for each large group, and one for all users."""
     for mean in shown.large:
-        own = [row for row in shown.rows if row.group == mean.group and row.n_support is not None]
-        line, tint = {row.n_support: row for row in own}, shown.tints.get(mean.group, PLAIN)
+        of_group = [
+            row for row in shown.rows if row.group == mean.group and row.n_support is not None
+        ]
+        line, tint = {row.n_support: row for row in of_group}, shown.tints.get(mean.group, PLAIN)
         axes.plot(
             list(line), [r.value for r in line.values()], color=tint, marker="o", markersize=3
         )

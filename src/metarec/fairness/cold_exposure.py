@@ -93,9 +93,11 @@ def _slates(
 
 def _ndcg(slates: Sequence[Slate], liked: Sequence[set[str]]) -> float:
     hits = np.zeros((len(slates), K), bool)
-    for row, (slate, own) in enumerate(zip(slates, liked, strict=True)):
-        hits[row, : len(slate.item_ids)] = [item in own for item in slate.item_ids]
-    return float(metrics.ndcg(hits, np.array([len(own) for own in liked]), K).mean())
+    for row, (slate, liked_by_user) in enumerate(zip(slates, liked, strict=True)):
+        hits[row, : len(slate.item_ids)] = [item in liked_by_user for item in slate.item_ids]
+    return float(
+        metrics.ndcg(hits, np.array([len(liked_by_user) for liked_by_user in liked]), K).mean()
+    )
 
 
 def _pair(two: Sequence[Any], of: Any) -> tuple[Any, Any]:

@@ -129,12 +129,12 @@ def metric_frame(
     """
     frame = require("fairlearn.metrics", "fairness").MetricFrame
     values = outcomes.values(metric, n_support)
-    known = ~np.isnan(values)
+    is_measured = ~np.isnan(values)
     return frame(
         metrics=dict(statistics or {"mean": _mean}),
-        y_true=values[known],
-        y_pred=values[known],
-        sensitive_features={groups.name: groups.labels[known]},
+        y_true=values[is_measured],
+        y_pred=values[is_measured],
+        sensitive_features={groups.name: groups.labels[is_measured]},
     )
 
 
@@ -157,10 +157,14 @@ def values_by_group(
     values = outcomes.values(metric, n_support)
     rows = []
     for label, users in groups.sizes.items():
-        own = values[groups.mask(label) & ~np.isnan(values)]
-        if not len(own):
+        of_group = values[groups.mask(label) & ~np.isnan(values)]
+        if not len(of_group):
             continue
-        low, high = interval(own, resample(len(own), rng)) if len(own) > 1 else (np.nan, np.nan)
+        low, high = (
+            interval(of_group, resample(len(of_group), rng))
+            if len(of_group) > 1
+            else (np.nan, np.nan)
+        )
         rows.append(
             GroupValue(
                 by=groups.name,
@@ -168,7 +172,7 @@ def values_by_group(
                 users=users,
                 metric=metric,
                 n_support=n_support,
-                is_small=len(own) < SMALL,
+                is_small=len(of_group) < SMALL,
                 value=float(by_group.loc[label]),
                 low=float(low),
                 high=float(high),
@@ -205,8 +209,8 @@ def find_gaps(
     corrected = holm(np.array([p for *_, p in pairs]))
     widest: dict[tuple[str, int | None], Gap] = {}
     for (by, events, one, other, difference, error, _), p in zip(pairs, corrected, strict=True):
-        size, known = abs(difference), widest.get((by, events))
-        if known is not None and (known.is_clear, known.size) >= (p < CLEAR, size):
+        size, before = abs(difference), widest.get((by, events))
+        if before is not None and (before.is_clear, before.size) >= (p < CLEAR, size):
             continue
         worst, best = (one, other) if (difference > 0) == higher else (other, one)
         masks = of_name[by].mask(worst), of_name[by].mask(best)
@@ -305,7 +309,7 @@ def _pairs(values: np.ndarray, groups: Groups) -> list[tuple[str, str, float, fl
         for label in groups.sizes
         if label != NOT_STATED
     }
-    large = {label: own for label, own in means.items() if len(own) >= SMALL}
+    large = {label: of_group for label, of_group in means.items() if len(of_group) >= SMALL}
     pairs = []
     for one, other in combinations(large, 2):
         a, b = large[one], large[other]

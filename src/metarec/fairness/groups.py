@@ -55,10 +55,10 @@ class Groups:
         """
         counts = Counter(self.labels.tolist())
         ordered = [label for label in self.order if label in counts]
-        rest = sorted(
+        others = sorted(
             set(counts) - set(ordered), key=lambda text: (text == NOT_STATED, _number_first(text))
         )
-        return {label: counts[label] for label in ordered + rest}
+        return {label: counts[label] for label in ordered + others}
 
     def mask(self, label: str) -> np.ndarray:
         """Return bool [B]: the members of `label`."""
@@ -236,16 +236,16 @@ def check_item_column(catalog: Catalog, by: str) -> None:
         )
 
 
-def check_attribute(known: Sequence[str], by: str) -> None:
+def check_attribute(attributes: Sequence[str], by: str) -> None:
     """Refuse an attribute that users cannot be grouped by.
 
     Raises:
-        BadInput: if it is neither in `known` nor `activity`.
+        BadInput: if it is neither in `attributes` nor `activity`.
     """
-    if by not in (*known, ACTIVITY):
+    if by not in (*attributes, ACTIVITY):
         raise BadInput(
             f"no user states {by!r}, so users cannot be grouped by it; "
-            f"there are: {', '.join([*known, ACTIVITY])}"
+            f"there are: {', '.join([*attributes, ACTIVITY])}"
         )
 
 

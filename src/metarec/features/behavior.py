@@ -227,11 +227,11 @@ def cut_histories(
     early = events.cut(pools_of(histories.lengths, horizon))
     pool, _ = events.where(early).joined()
     later, _ = events.where(~early).joined()
-    known = np.isin(_pairs(later), _pairs(pool))
+    is_known = np.isin(_pairs(later), _pairs(pool))
     return {
-        "histories": pool.then(later.where(~known)),
+        "histories": pool.then(later.where(~is_known)),
         "whole": histories,
-        "repeats": later.where(known & later.is_target),
+        "repeats": later.where(is_known & later.is_target),
         "acts": events,
         "cut": pool.lengths,
     }

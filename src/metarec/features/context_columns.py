@@ -144,9 +144,9 @@ def with_clock(interactions: Interactions) -> pl.DataFrame:
     local = interactions.frame["timestamp"] + 3600.0 * _hours_from_utc(interactions.frame)
     moment = pl.from_epoch(local.cast(pl.Int64), time_unit="s")
     derived = {HOUR: moment.dt.hour().cast(pl.Int64), WEEKDAY: moment.dt.weekday().cast(pl.Int64)}
-    given = {name.lower() for name in frame.columns}
+    names = {name.lower() for name in frame.columns}
     return frame.with_columns(
-        column.alias(name) for name, column in derived.items() if name not in given
+        column.alias(name) for name, column in derived.items() if name not in names
     )
 
 

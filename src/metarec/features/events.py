@@ -316,11 +316,11 @@ class EventReader:
     def _meaning(self, kind: str | None) -> _Meaning:
         """Return the meaning of the events of one kind, whatever their value."""
         name = kind or "event"
-        known = self.kinds.of(name)
+        entry = self.kinds.of(name)
         return _Meaning(
-            sign={"positive": 1, "negative": -1}.get(known.sign, 0),
-            is_undo=known.sign == "undo",
-            strength=min(known.strength / self.strongest, 1.0),
+            sign={"positive": 1, "negative": -1}.get(entry.sign, 0),
+            is_undo=entry.sign == "undo",
+            strength=min(entry.strength / self.strongest, 1.0),
             is_rating=self.has_ratings and self.kinds.is_rating(name),
             is_target=self.kinds.key(name) in self.targets,
             code=self._code(kind),

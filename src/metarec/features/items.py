@@ -231,8 +231,8 @@ def _tag_matrix(frame: pl.DataFrame, tags: list[str]) -> np.ndarray:
         {"tag": tags, "column": np.arange(len(tags))}, schema_overrides={"tag": pl.Utf8}
     )
     for name in {tag.split("=", 1)[0] for tag in tags} & set(frame.columns):
-        known = _tag_rows(frame, name).join(place, on="tag")
-        out[known["row"].to_numpy(), known["column"].to_numpy()] = 1.0
+        cells = _tag_rows(frame, name).join(place, on="tag")
+        out[cells["row"].to_numpy(), cells["column"].to_numpy()] = 1.0
     norms = np.linalg.norm(out, axis=1, keepdims=True)
     return np.asarray(out * (TAG_SHARE / np.maximum(norms, 1.0)))
 

@@ -68,16 +68,16 @@ class PictureColumns:
         """
         read = encode_images(item_images(catalog, folder), encoder, cache=cache, progress=progress)
         rows = np.arange(len(catalog)) if fit_on is None else np.asarray(fit_on)
-        known = rows[read.has_image[rows]]
-        if len(known) < 2:
+        readable = rows[read.has_image[rows]]
+        if len(readable) < 2:
             why = "; ".join(read.notes)
             raise BadInput(
-                f"only {len(known)} of {len(catalog):,} items have a picture that can be "
+                f"only {len(readable)} of {len(catalog):,} items have a picture that can be "
                 f"read{f' ({why})' if why else ''}; "
                 "give the folder they lie in, or leave pictures out"
             )
-        center = read.vectors[known].mean(axis=0)
-        _, _, directions = np.linalg.svd(read.vectors[known] - center, full_matrices=False)
+        center = read.vectors[readable].mean(axis=0)
+        _, _, directions = np.linalg.svd(read.vectors[readable] - center, full_matrices=False)
         columns = cls(encoder=read.encoder, center=center, components=directions[:width].T)
         return columns, columns._with(catalog, read), read.notes
 

@@ -134,18 +134,18 @@ class ProfileInputs:
         return ""
 
 
-def _category(value: Any, known: Sequence[str]) -> str:
+def _category(value: Any, categories: Sequence[str]) -> str:
     """Return a value in the form of training values: `True`, `yes` and 1 are equal where the
     attribute is boolean, and a number equals its text elsewhere.
     """
-    if set(known) <= {"true", "false"}:
+    if set(categories) <= {"true", "false"}:
         number = _number(value)
         return {0.0: "false", 1.0: "true"}.get(number, "") if number is not None else ""
-    if isinstance(value, float) and value.is_integer() and str(value) not in known:
+    if isinstance(value, float) and value.is_integer() and str(value) not in categories:
         return str(int(value))
     text = str(value).strip()
-    alike = [one for one in known if one.casefold() == text.casefold()]
-    return alike[0] if text not in known and len(alike) == 1 else text
+    alike = [one for one in categories if one.casefold() == text.casefold()]
+    return alike[0] if text not in categories and len(alike) == 1 else text
 
 
 def _number(value: Any) -> float | None:

@@ -32,20 +32,22 @@ def words_of(text: str) -> list[str]:
 
 
 def events_after_queries(
-    own: Sequence[Sequence[tuple[str, float]]], times: Sequence[np.ndarray], starts: np.ndarray
+    queries_of_users: Sequence[Sequence[tuple[str, float]]],
+    times: Sequence[np.ndarray],
+    starts: np.ndarray,
 ) -> tuple[list[str], np.ndarray]:
     """Return the queries with a time and a later event, and the indexes [Q, SPENT_AFTER] of the
     events that followed each, among all events by user and time; -1 where there are no more.
 
     Args:
-        own: [U] queries and their times in seconds.
+        queries_of_users: [U] queries and their times in seconds.
         times: [U] times of each user's events, ascending.
         starts: [U] index of each user's first event.
     """
     queries, rows = [], []
     steps = np.arange(SPENT_AFTER)
-    for user in (user for user, queries_of_user in enumerate(own) if queries_of_user):
-        for query, at in own[user]:
+    for user in (user for user, one in enumerate(queries_of_users) if one):
+        for query, at in queries_of_users[user]:
             first = np.searchsorted(times[user], at) + steps
             if not np.isnan(at) and first[0] < len(times[user]):
                 queries.append(query)

@@ -63,10 +63,10 @@ def item_text(catalog: Catalog, template: str | None = None) -> list[str]:
 
 def profile_text(profile: Mapping[str, Any]) -> str:
     """Return a user's attributes as text (`age: 31, gender: F`); empty where nothing is known."""
-    known = (
+    stated = (
         (name, value) for name, value in profile.items() if value is not None and str(value).strip()
     )
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in known)
+    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in stated)
 
 
 def history_text(
@@ -129,10 +129,10 @@ def check_user_template(template: str) -> None:
         )
 
 
-def _latest(titles: Sequence[str], liked: Sequence[bool] | None, most: int) -> tuple[str, str]:
+def _latest(titles: Sequence[str], liked: Sequence[bool] | None, max_items: int) -> tuple[str, str]:
     """Return the latest liked and disliked titles, newest first, each joined by semicolons."""
     marks = [True] * len(titles) if liked is None else list(liked)
-    latest = list(zip(titles, marks, strict=True))[::-1][:most]
+    latest = list(zip(titles, marks, strict=True))[::-1][:max_items]
     good, bad = (
         "; ".join(title for title, mark in latest if mark is kind) for kind in (True, False)
     )

@@ -135,10 +135,12 @@ class TrainingContext:
         """
         times = self._at(self.acts.times, acts, np.nan)
         here = self._at(self.acts.locations, acts, np.nan)
-        known = current_location(self.homes[users], self.places, support)
+        at_support = current_location(self.homes[users], self.places, support)
         return RequestContext(
             friends=self.friends[users],
-            location=np.where(np.isnan(here), current_location(known, self.places, pool), here),
+            location=np.where(
+                np.isnan(here), current_location(at_support, self.places, pool), here
+            ),
             circumstances=self._at(self.acts.codes, acts, 0),
             searches=[self._searches(user, time) for user, time in zip(users, times, strict=True)],
             members=self.members[users],
@@ -148,8 +150,8 @@ class TrainingContext:
         """Return a user's recent searches at a time: those followed by fewer than `searches_last`
         events, as in the requests of a service; all of them where times are unknown.
         """
-        own, acts = self.queries[user], self._times[user]
-        before = [(text, at) for text, at in own if not at >= time]
+        queries, acts = self.queries[user], self._times[user]
+        before = [(text, at) for text, at in queries if not at >= time]
         return active_searches(before, acts[: np.searchsorted(acts, time)], self.searches_last)
 
     @cached_property
@@ -265,11 +267,11 @@ def friend_matrix(
     rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, shape: tuple[int, int]
 ) -> sp.csr_matrix:
     """Return a sparse float32 matrix of the edges whose two ends are known (0 or more)."""
-    known = (rows >= 0) & (columns >= 0)
-    if not known.any():
+    is_known = (rows >= 0) & (columns >= 0)
+    if not is_known.any():
         return sp.csr_matrix(shape, dtype=np.float32)
     return sp.csr_matrix(
-        (weights[known].astype(np.float32), (rows[known], columns[known])), shape=shape
+        (weights[is_known].astype(np.float32), (rows[is_known], columns[is_known])), shape=shape
     )
 
 

@@ -220,6 +220,6 @@ def _range(stated: pl.Series) -> str:
     return f"{float(numbers.min()):g} to {float(numbers.max()):g}"  # type: ignore[arg-type]
 
 
-def _short(value: object, most: int = 30) -> str:
+def _short(value: object, max_letters: int = 30) -> str:
     text = repr(value.to_list() if isinstance(value, pl.Series) else value)
-    return text if len(text) <= most else f"{text[:most]}..."
+    return text if len(text) <= max_letters else f"{text[:max_letters]}..."

@@ -47,11 +47,11 @@ class UserBatch:
         """[B] float64 time of each request in seconds, or of the user's newest event where the
         request has none; NaN where both are unknown.
         """
-        known = ~np.isnan(self.support.times)
-        if not known.any():
+        has_time = ~np.isnan(self.support.times)
+        if not has_time.any():
             return self.context.at
         newest = np.full(len(self), -np.inf)
-        np.maximum.at(newest, self.support.owners[known], self.support.times[known])
+        np.maximum.at(newest, self.support.owners[has_time], self.support.times[has_time])
         last = np.where(np.isneginf(newest), np.nan, newest)
         return np.asarray(np.where(np.isnan(self.context.at), last, self.context.at))
 

@@ -126,16 +126,16 @@ def _read(place: Path, manifest: Manifest) -> Artifact:
     """Read and check all files of a folder; tables with equal files are read once."""
     check_files(place, manifest)
     tables: dict[str, pl.DataFrame] = {}
-    known: dict[str | None, pl.DataFrame] = {}  # by digest: equal files are read once
+    by_digest: dict[str | None, pl.DataFrame] = {}  # by digest: equal files are read once
     for name, one in manifest.files.items():
         if name.endswith(_TABLE):
             table = name[: -len(_TABLE)]
             check_rows(place / one.file, table, manifest)
-            array = known.get(one.sha256) if one.sha256 is not None else None
+            array = by_digest.get(one.sha256) if one.sha256 is not None else None
             tables[table] = (
                 pl.read_parquet(place / one.file, glob=False) if array is None else array
             )
-            known[one.sha256] = tables[table]
+            by_digest[one.sha256] = tables[table]
     arrays, _ = read_arrays(place / manifest.files[ARRAYS].file)
     check_arrays(place / ARRAYS, manifest, arrays)
     card = (place / manifest.files[CARD].file).read_text(encoding="utf-8")

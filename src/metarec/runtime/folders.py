@@ -121,8 +121,8 @@ def check_place(folder: str | Path) -> None:
         raise FileExistsError(
             f"{str(place)!r} exists and its {CONFIG} is not metarec's; give another folder"
         ) from error
-    own = {CONFIG, REPORTS, *(one.file for one in files)}
-    if others := sorted({path.name for path in place.iterdir()} - own):
+    model_files = {CONFIG, REPORTS, *(one.file for one in files)}
+    if others := sorted({path.name for path in place.iterdir()} - model_files):
         raise FileExistsError(
             f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; "
             f"give another folder"

@@ -78,17 +78,17 @@ def _named(fn: Callable[[Item], Result], position: int, item: Item) -> Result:
 def _collected(
     submit: Callable[[int], Any],
     n_items: int,
-    most: int,
+    max_running: int,
     wait: Callable[[list[Any]], list[Any]],
     result: Callable[[Any], Result],
     on_done: Callable[[int], None] | None,
 ) -> list[Result]:
-    """Return results in the order of the items; at most `most` items are running at a time."""
+    """Return results in the order of the items; at most `max_running` items are running at a time."""
     results: dict[int, Result] = {}
     running: dict[Any, int] = {}
     waiting: Iterator[int] = iter(range(n_items))
     while len(results) < n_items:
-        while len(running) < most and (position := next(waiting, None)) is not None:
+        while len(running) < max_running and (position := next(waiting, None)) is not None:
             running[submit(position)] = position
         for handle in wait(list(running)):
             results[running.pop(handle)] = result(handle)

@@ -247,9 +247,9 @@ def _filled(
         before, number, is_said, after = match.groups()
         value = holes[int(number) - 1]
         if is_said and depth > 0:
-            own = _translated(value, language, areas, depth - 1)
-            are_said.append(own is not None)
-            value = own or value
+            translation = _translated(value, language, areas, depth - 1)
+            are_said.append(translation is not None)
+            value = translation or value
             before = "" if _is_wide(value[:1]) else before
             after = "" if _is_wide(value[-1:]) else after
         return before + value + after
@@ -282,5 +282,5 @@ def _order(template: Template) -> tuple[bool, bool, int]:
     then the longest. Sentences that wrap others are matched first, so that their holes can be
     translated.
     """
-    own = sum(map(len, template.parts))
-    return not template.parts[0], not template.parts[-1], -own
+    n_fixed = sum(map(len, template.parts))
+    return not template.parts[0], not template.parts[-1], -n_fixed

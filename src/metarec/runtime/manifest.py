@@ -119,8 +119,8 @@ def _manifest(content: dict[str, Any], version: int) -> Manifest:
 
 def _file_facts(name: str, entry: Any) -> FileFacts:
     """Parse the entry of one file; format 1 has its size alone."""
-    known = entry if isinstance(entry, dict) else {"file": name, "size": entry, "sha256": None}
-    file, size, sha256 = known["file"], known["size"], known["sha256"]
+    facts = entry if isinstance(entry, dict) else {"file": name, "size": entry, "sha256": None}
+    file, size, sha256 = facts["file"], facts["size"], facts["sha256"]
     for one in (name, file):
         if type(one) is not str or not one or Path(one).name != one or one.startswith("."):
             raise ValueError(f"{one!r} is no name of a file")

@@ -116,8 +116,8 @@ def _mapped(table: np.ndarray, source: _Source, n_rows: int) -> np.ndarray:
         n_rows, *table.shape[1:]
     )
     # The last page of the file's rows also holds bytes that follow them in the file.
-    rest = np.frombuffer(memoryview(memory), np.uint8)[in_file : -(-in_file // page) * page]
-    rest[...] = 0
+    behind = np.frombuffer(memoryview(memory), np.uint8)[in_file : -(-in_file // page) * page]
+    behind[...] = 0
     rows = np.fromiter(source.changed, np.int64)
     grown[rows] = np.stack([*source.changed.values()])
     return np.asarray(grown)

@@ -56,10 +56,10 @@ def register_baseline(name: str, make: Callable[[], Evaluated]) -> None:
         BadInput: if the name is taken, differs from the baseline's own, or a method is missing.
     """
     _BASELINES.register(name, make)
-    own = _baseline(name).name
-    if own != name:
+    its_name = _baseline(name).name
+    if its_name != name:
         del BASELINES[name]
-        raise BadInput(f"the baseline {name!r} calls itself {own!r}; both must be the same")
+        raise BadInput(f"the baseline {name!r} calls itself {its_name!r}; both must be the same")
 
 
 def registered_baselines() -> dict[str, Callable[[], Evaluated]]:

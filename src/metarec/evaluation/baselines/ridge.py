@@ -117,7 +117,7 @@ def _ridge_predictor(offsets: Offsets, content: np.ndarray, noise: float, pull: 
         above = support.values - offsets.mean - offsets.items[support.items]
         even = np.ones(len(above), np.float32)
         weights = ridge_of_few(support.accepted, even, above, features, features / noise)
-        known = offsets.mean + offsets.items
-        return np.asarray(known + weights @ features.T, dtype=np.float32)
+        means = offsets.mean + offsets.items
+        return np.asarray(means + weights @ features.T, dtype=np.float32)
 
     return predict

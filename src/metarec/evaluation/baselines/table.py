@@ -105,10 +105,12 @@ class TrainingTable:
         """Read the training data; `pool` is the number of first events of a new user that are
         support only, never in the query set.
         """
-        known = set(data.items.vocabulary.ids)
+        catalog_ids = set(data.items.vocabulary.ids)
         with_events = data.interactions.frame.select("item_id").unique().sort(id_order("item_id"))
         extra = with_events["item_id"].to_list()
-        vocabulary = Vocabulary([*data.items.vocabulary.ids, *(i for i in extra if i not in known)])
+        vocabulary = Vocabulary(
+            [*data.items.vocabulary.ids, *(i for i in extra if i not in catalog_ids)]
+        )
         reader = EventReader.of(data.interactions)
         acts, user_ids = reader.of_interactions(data.interactions, vocabulary)
         accepted = acts.joined()[0]

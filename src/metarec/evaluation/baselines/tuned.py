@@ -86,10 +86,12 @@ class Validation:
         events.
         """
         sizes = support_sizes_of(cold_users)
-        most = min(MAX_ASKED, max(MIN_ASKED, CELLS_ASKED // (len(sizes) * len(table.vocabulary))))
-        if len(cold_users) > most:
+        max_users = min(
+            MAX_ASKED, max(MIN_ASKED, CELLS_ASKED // (len(sizes) * len(table.vocabulary)))
+        )
+        if len(cold_users) > max_users:
             cold_users = [
-                cold_users[i] for i in sorted(rng.choice(len(cold_users), most, replace=False))
+                cold_users[i] for i in sorted(rng.choice(len(cold_users), max_users, replace=False))
             ]
         requests = [r for k in sizes for r in requests_at(cold_users, k)]
         repeated = list(cold_users) * len(sizes)

@@ -127,12 +127,12 @@ def measure_last(
 def _hits(model: Evaluated, users: Sequence[ColdUser], rng: np.random.Generator) -> np.ndarray:
     """Return [B, PLACES] whether each place holds the query item."""
     scores = scores_of(model, [Request(history=n.pool, profile=n.profile) for n in users])
-    known = model.vocabulary
+    vocabulary = model.vocabulary
     candidates = np.ones(scores.shape, bool)
     owner = np.repeat(np.arange(len(users)), [len(n.pool) for n in users])
-    seen = known.indexes(str(event[0]) for n in users for event in n.pool)
+    seen = vocabulary.indexes(str(event[0]) for n in users for event in n.pool)
     candidates[owner[seen >= 0], seen[seen >= 0]] = False
-    target = known.indexes(n.query[0][0] for n in users)
+    target = vocabulary.indexes(n.query[0][0] for n in users)
     ranked = metrics.rank(scores, PLACES, rng, candidates)
     return np.asarray((ranked == target[:, None]) & (target >= 0)[:, None])
 

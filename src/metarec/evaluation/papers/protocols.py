@@ -187,8 +187,8 @@ class _Queries:
 
     def scores(self, model: Evaluated) -> np.ndarray:
         """Return [Q] scores with the query items as the only candidates, -inf for unknown items."""
-        given = zip(self.requests, self.item_ids, strict=True)
-        scores = scores_of(model, [replace(request, allow=ids) for request, ids in given])
+        pairs = zip(self.requests, self.item_ids, strict=True)
+        scores = scores_of(model, [replace(request, allow=ids) for request, ids in pairs])
         columns = model.vocabulary.indexes(one for ids in self.item_ids for one in ids)
         return np.where(columns >= 0, scores[self.owner, np.maximum(columns, 0)], -np.inf)
 

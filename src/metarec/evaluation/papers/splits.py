@@ -60,15 +60,15 @@ def melu_split(data: Dataset, *, seed: int = 0) -> Published:
         pl.col("item_id").is_in(new_items.implode()),
         pl.col("user_id").is_in(pl.Series(new_users, dtype=pl.Utf8).implode()),
     )
-    known = events.filter(~is_new_item)
+    of_known_items = events.filter(~is_new_item)
     aside = _aside(users[~np.isin(users, new_users)], rng)
     is_aside = pl.col("user_id").is_in(aside.implode())
     parts = {
         "new items, known users": events.filter(is_new_item & ~is_new_user & ~is_aside),
-        "known items, new users": known.filter(is_new_user),
+        "known items, new users": of_known_items.filter(is_new_user),
         "new items, new users": events.filter(is_new_item & is_new_user),
     }
-    return _melu(data, known.filter(~is_new_user), aside, parts, rng)
+    return _melu(data, of_known_items.filter(~is_new_user), aside, parts, rng)
 
 
 def melu_states_split(folder: Path, *, seed: int = 0) -> Published:
@@ -90,12 +90,12 @@ def _aside(users: np.ndarray, rng: np.random.Generator) -> pl.Series:
 
 def _melu(
     data: Dataset,
-    known: pl.DataFrame,
+    events: pl.DataFrame,
     aside: pl.Series,
     parts: dict[str, pl.DataFrame],
     rng: np.random.Generator,
 ) -> Published:
-    """Return the protocol: training on `known` events except those of the users `aside`, and one
+    """Return the protocol: training on `events` events except those of the users `aside`, and one
     scenario for each of the `parts`.
     """
 
@@ -109,8 +109,8 @@ def _melu(
     scenarios = {name: tasks(part) for name, part in parts.items()}
     return Published(
         name="melu",
-        train=_without_order(data, known.filter(~is_aside), rng),
-        validation=liking_of(tasks(known.filter(is_aside))),
+        train=_without_order(data, events.filter(~is_aside), rng),
+        validation=liking_of(tasks(events.filter(is_aside))),
         scenarios={name: evaluated for name, evaluated in scenarios.items() if evaluated},
         cuts=(1, 3),
         is_graded=True,
@@ -136,9 +136,9 @@ def tanp_split(data: Dataset, *, seed: int = 0) -> Published:
         return events.filter(pl.col("user_id").is_in(pl.Series(chosen, dtype=pl.Utf8).implode()))
 
     trained = of(users[:first])
-    known = pl.col("item_id").is_in(trained["item_id"].unique().implode())
+    is_known_item = pl.col("item_id").is_in(trained["item_id"].unique().implode())
     validation, evaluated = (
-        _tasks(data, _enough(of(part).filter(known)), lambda _: TANP_SHOWN, rng)
+        _tasks(data, _enough(of(part).filter(is_known_item)), lambda _: TANP_SHOWN, rng)
         for part in (users[first:second], users[second:])
     )
     return Published(

@@ -54,8 +54,8 @@ def write_report(
         target.mkdir(parents=True, exist_ok=True)
         # JSON has no NaN, which a user without a measured value has: null stands for it
         plain = json.dumps(evaluation.to_json(), default=_plain)
-        known = json.loads(plain, parse_constant=lambda _: None)
-        (target / "evaluation.json").write_text(json.dumps(known), encoding="utf-8")
+        without_nan = json.loads(plain, parse_constant=lambda _: None)
+        (target / "evaluation.json").write_text(json.dumps(without_nan), encoding="utf-8")
         evaluation.frame().write_csv(target / "curve.csv")
         target = target / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)

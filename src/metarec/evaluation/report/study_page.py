@@ -40,8 +40,8 @@ def _blocks(table: pl.DataFrame) -> list[str]:
     for key, rows in table.group_by(["data", "encoder", "metric"], maintain_order=True):
         events = rows["events"].unique(maintain_order=True).to_list()
         body = []
-        for (model,), own in rows.group_by(["model"], maintain_order=True):
-            at = {row["events"]: row for row in own.iter_rows(named=True)}
+        for (model,), of_model in rows.group_by(["model"], maintain_order=True):
+            at = {row["events"]: row for row in of_model.iter_rows(named=True)}
             body.append([model, *(_cell(at.get(k)) for k in events)])
         title = f"{key[2]}, {key[0]}, texts by {key[1]}, by known items of each user"
         blocks.append(f"<h2>{escape(title)}</h2>{html_table(['', *events], body)}")

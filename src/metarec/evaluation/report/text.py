@@ -45,16 +45,19 @@ def to_text(evaluation: Evaluation, width: int = 120, *, language: str = ENGLISH
 
 def parts(evaluation: Evaluation) -> list[RenderableType]:
     """Return the parts to print with `rich`, in order."""
-    own = evaluation.domain_metric
-    metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(own or ())[:1]))
+    of_domain = evaluation.domain_metric
+    metrics = dict.fromkeys((*evaluation.ordering, "recall@20", "mae", *(of_domain or ())[:1]))
     tables = (_table(evaluation, metric) for metric in metrics)
     lines: list[RenderableType] = [
         head(evaluation),
         *(table for table in tables if table is not None),
     ]
-    if own is not None:
-        lines += ["", f"{evaluation.domain} is evaluated by {METRICS[own[0]].label}: {own[1]}"]
-    for metric in dict.fromkeys((*evaluation.ordering, "mae", *(own or ())[:1])):
+    if of_domain is not None:
+        lines += [
+            "",
+            f"{evaluation.domain} is evaluated by {METRICS[of_domain[0]].label}: {of_domain[1]}",
+        ]
+    for metric in dict.fromkeys((*evaluation.ordering, "mae", *(of_domain or ())[:1])):
         comparison = evaluation.comparison(metric)
         if comparison is not None:
             lines += ["", f"{METRICS[metric].label}: {comparison.sentence}"]

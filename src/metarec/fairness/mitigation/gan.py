@@ -73,8 +73,8 @@ class Generator(nn.Module):
 
     def logits(self, noise: Tensor, group: Tensor, length: Tensor) -> Tensor:
         """Return [B, N] logits; `group` is one-hot [B, G], `length` [B] a number of events."""
-        known = torch.cat([noise, group, length.log()[:, None]], dim=1)
-        logits: Tensor = self.out(self.body(known))
+        inputs = torch.cat([noise, group, length.log()[:, None]], dim=1)
+        logits: Tensor = self.out(self.body(inputs))
         return logits
 
     def forward(self, noise: Tensor, group: Tensor, length: Tensor, rng: torch.Generator) -> Tensor:

@@ -71,10 +71,10 @@ class GroupPrior:
         common = everyone / everyone.sum()
         per_user = len(liked) / max(1, len(users))
         for label in map(str, sorted(set(of_user) - {NOT_STATED})):
-            own = np.bincount(
+            counts = np.bincount(
                 columns[(columns >= 0) & (labels == label)], minlength=len(self.vocabulary)
             )
-            drawn = own + self.shrinkage * per_user * common
+            drawn = counts + self.shrinkage * per_user * common
             self.tables[label] = np.log(drawn / drawn.sum() / common)
         self.weights = self._choose(train, validation, rng)
 

@@ -92,14 +92,14 @@ class ExposureBounded:
         """See `Reranker.rerank`."""
         is_protected = self.protected[np.maximum(candidates, 0)] & (candidates >= 0)
         attention = discounts(k)
-        given = np.zeros(len(candidates))
+        attention_so_far = np.zeros(len(candidates))
 
         def value(place: int) -> np.ndarray:
-            due = given < self.min_share * attention[: place + 1].sum() - 1e-12
+            due = attention_so_far < self.min_share * attention[: place + 1].sum() - 1e-12
             return np.asarray(np.where(due[:, None] & is_protected, 2.0, 0.0) + _unit(scores))
 
         def take(place: int, rows: np.ndarray, best: np.ndarray) -> None:
-            given[rows] += attention[place] * is_protected[rows, best]
+            attention_so_far[rows] += attention[place] * is_protected[rows, best]
 
         return _greedy(candidates, k, value, take)
 

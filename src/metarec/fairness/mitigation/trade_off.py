@@ -159,11 +159,11 @@ class TradeOffTable:
         """Return sentences on the mitigation that came nearest, and on the gain needed."""
         names = ", ".join(row.name for row in self.rows)
         cheap = [row for row in self.rows if row.is_cheap and row.closes_clearly]
-        most = min(cheap, key=lambda row: abs(row.gap), default=None)
+        best = min(cheap, key=lambda row: abs(row.gap), default=None)
         nearest = (
             ""
-            if most is None
-            else f" The most that one closes it clearly for that is {most.name}, to {most.gap:.3f}."
+            if best is None
+            else f" The most that one closes it clearly for that is {best.name}, to {best.gap:.3f}."
         )
         return (
             f"None of what was tried halves it for at most {MAX_COST:.0%} of overall "
@@ -177,11 +177,11 @@ class TradeOffTable:
         return f"Serving {self.gap.best} worse would do it at that price, which mends nothing"
 
     def _most_gained(self) -> str:
-        most = max(self.rows, key=lambda row: row.worst_gain.value, default=None)
+        best = max(self.rows, key=lambda row: row.worst_gain.value, default=None)
         return (
             "nothing was tried."
-            if most is None
-            else f"the most that anything gave them is {most.worst_gain} ({most.name})."
+            if best is None
+            else f"the most that anything gave them is {best.worst_gain} ({best.name})."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -318,8 +318,8 @@ def _means(values: np.ndarray, groups: Groups) -> dict[str, float]:
 
 def _resampled(values: np.ndarray, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Return the mean of `values` and of each bootstrap resample of them, [draws]."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()), resample(len(known), rng) @ known / len(known)
+    measured = values[~np.isnan(values)]
+    return float(measured.mean()), resample(len(measured), rng) @ measured / len(measured)
 
 
 def _change(mean_and_draws: tuple[float, np.ndarray]) -> Change:

@@ -229,12 +229,12 @@ def _multilingual(texts: Sequence[str], survey: Survey, budget_s: float) -> _Dec
     return _Decision(encoder=FLOOR, reason=reason, counted=[choice])
 
 
-def _tokens(texts: Sequence[str], most: int) -> float:
-    """Return the estimated number of tokens of all distinct texts, up to `most` each."""
+def _tokens(texts: Sequence[str], max_tokens: int) -> float:
+    """Return the estimated number of tokens of all distinct texts, up to `max_tokens` each."""
     written = {content_key(text): text for text in texts if text.strip()}
     lengths = [len(UNSPACED.findall(text)) or len(text.split()) for text in written.values()]
     each = TOKENS_A_TEXT + TOKENS_A_WORD * np.array(lengths, np.float64)
-    return float(np.minimum(each, most).sum())
+    return float(np.minimum(each, max_tokens).sum())
 
 
 def _alternatives(
@@ -341,12 +341,12 @@ def _time_trained(sample: list[str], kind: str) -> float:
     )  # early stopping comes after about half of the epochs
 
 
-def _sample(texts: Sequence[str], most: int) -> list[str]:
-    """Return up to `most` distinct non-empty texts, selected by hash so that the sample does not
+def _sample(texts: Sequence[str], max_texts: int) -> list[str]:
+    """Return up to `max_texts` distinct non-empty texts, selected by hash so that the sample does not
     depend on their order.
     """
     distinct = {content_key(text): text for text in texts if text.strip()}
-    return [distinct[key] for key in sorted(distinct)[:most]]
+    return [distinct[key] for key in sorted(distinct)[:max_texts]]
 
 
 def _megabytes(survey: Survey, width: int) -> float:

@@ -65,9 +65,9 @@ def item_reader(
             f"one, such as minilm{TUNED}"
         )
     steps = int(tuning["steps"]) if tuning["steps"] else None
-    known = np.zeros(liked.shape[1], dtype=np.float32)
-    known[rows] = 1.0
-    learned = sp.csr_matrix(liked @ sp.diags(known))
+    is_learned_from = np.zeros(liked.shape[1], dtype=np.float32)
+    is_learned_from[rows] = 1.0
+    learned = sp.csr_matrix(liked @ sp.diags(is_learned_from))
     tuned, note = _fine_tuned(reader, texts, learned, steps, derive(seed, "fine-tune"), progress)
     return tuned, f"{reason}; {note}"
 

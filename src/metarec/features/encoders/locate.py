@@ -66,8 +66,8 @@ class Located:
 def full_name(name: str) -> str:
     """Return the hub name of a short one: `sentence-transformers/all-MiniLM-L6-v2` for `minilm`."""
     lowered = name.lower()
-    known = {hub.lower(): hub for hub in PACKAGES}
-    return SHORT_NAMES.get(lowered, known.get(lowered, name))
+    hub_names = {hub.lower(): hub for hub in PACKAGES}
+    return SHORT_NAMES.get(lowered, hub_names.get(lowered, name))
 
 
 def find_local(name: str) -> Located | None:

@@ -91,16 +91,16 @@ def _vectors(
     and cached.
     """
     if cache is False:
-        store, is_stored, known = (
+        store, is_stored, stored = (
             None,
             np.zeros(len(picture_of), bool),
             np.zeros((0, 0), np.float32),
         )
     else:
         store = EncodingCache(encoder.identity, cache if isinstance(cache, Path) else None)
-        is_stored, known = store.look_up(list(picture_of))
+        is_stored, stored = store.look_up(list(picture_of))
     hits = [key for key, hit in zip(picture_of, is_stored, strict=True) if hit]
-    vectors = dict(zip(hits, known, strict=True))
+    vectors = dict(zip(hits, stored, strict=True))
     missing = [key for key in picture_of if key not in vectors]
     pictures = [picture_of[key] for key in missing]
     for keys, fresh in _encoded(encoder, missing, pictures, progress):

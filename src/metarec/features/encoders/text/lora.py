@@ -170,11 +170,11 @@ def cold_ndcg(vectors: np.ndarray, liked: sp.csr_matrix, cold: np.ndarray, k: in
     is_cold[cold] = True
     centered = vectors - vectors[~is_cold].mean(axis=0)
     taken = sp.csr_matrix(liked > 0, dtype=np.float32)
-    known, targets = taken[:, ~is_cold], taken[:, cold].toarray() > 0
-    rows = np.flatnonzero((targets.sum(axis=1) > 0) & (known.getnnz(axis=1) > 0))
+    support, targets = taken[:, ~is_cold], taken[:, cold].toarray() > 0
+    rows = np.flatnonzero((targets.sum(axis=1) > 0) & (support.getnnz(axis=1) > 0))
     if not len(rows):
         return 0.0
-    scores = (known[rows] @ centered[~is_cold]) @ centered[cold].T
+    scores = (support[rows] @ centered[~is_cold]) @ centered[cold].T
     return float(ndcg_of_scores(scores, targets[rows], k).mean())
 
 
@@ -267,19 +267,19 @@ class _Tuner:
 
     def _read(self, model: Any, tokenizer: Any, items: np.ndarray) -> Tensor:
         """Return unit vectors [I, D] of these items' texts, with gradients."""
-        most = min(self.options.max_tokens, self.encoder.max_tokens)
+        max_tokens = min(self.options.max_tokens, self.encoder.max_tokens)
         texts, _ = prompted_texts(
-            [self.texts[int(item)] for item in items], tokenizer, self.encoder.prompt, most
+            [self.texts[int(item)] for item in items], tokenizer, self.encoder.prompt, max_tokens
         )
-        given = tokenizer(
-            texts, truncation=True, max_length=most, padding=True, return_tensors="pt"
+        tokens = tokenizer(
+            texts, truncation=True, max_length=max_tokens, padding=True, return_tensors="pt"
         ).to(device())
         with torch.autocast(device().type, torch.bfloat16, enabled=self.in_16_bits):
             hidden = model(
-                input_ids=given["input_ids"], attention_mask=given["attention_mask"]
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
             ).last_hidden_state.float()
         return torch.nn.functional.normalize(
-            pool(hidden, given["attention_mask"].bool(), self.encoder.pooling), dim=1
+            pool(hidden, tokens["attention_mask"].bool(), self.encoder.pooling), dim=1
         )
 
     def _loss(

@@ -121,7 +121,7 @@ class PretrainedEncoder:
             key: place for place, key in reversed(list(enumerate(keys))) if texts[place].strip()
         }
         distinct = list(first)
-        is_stored, known = (
+        is_stored, stored = (
             cache.look_up(distinct)
             if cache is not None
             else (np.zeros(len(distinct), dtype=bool), None)
@@ -137,15 +137,15 @@ class PretrainedEncoder:
         dim = (
             fresh.shape[1]
             if len(fresh)
-            else known.shape[1]
-            if known is not None and len(known)
+            else stored.shape[1]
+            if stored is not None and len(stored)
             else self.dim
         )
         rows = np.zeros(
             (len(distinct) + 1, dim), np.float32
         )  # the last row is zeros, for empty texts
         rows[:-1][~is_stored] = fresh if len(fresh) else 0
-        rows[:-1][is_stored] = known if known is not None and is_stored.any() else 0
+        rows[:-1][is_stored] = stored if stored is not None and is_stored.any() else 0
         place = {key: row for row, key in enumerate(distinct)}
         return rows[[place.get(key, len(distinct)) for key in keys]]
 
@@ -156,12 +156,12 @@ class PretrainedEncoder:
         keys = [content_key(query) for query in queries]
         kept = self._queries  # replaced and never changed, as other threads read it
         new = {key: text for key, text in zip(keys, queries, strict=True) if key not in kept}
-        known = {key: kept[key] for key in keys if key not in new}
+        vectors = {key: kept[key] for key in keys if key not in new}
         if new:
             fresh = self.encode(list(new.values()), keep=False)
-            known.update(zip(new, fresh, strict=True))
-            self._queries = dict([*kept.items(), *known.items()][-MAX_QUERIES:])
-        return np.array([known[key] for key in keys], np.float32).reshape(len(keys), -1)
+            vectors.update(zip(new, fresh, strict=True))
+            self._queries = dict([*kept.items(), *vectors.items()][-MAX_QUERIES:])
+        return np.array([vectors[key] for key in keys], np.float32).reshape(len(keys), -1)
 
     def load(self) -> None:
         """Load the weights and encode one text, so that the first request is not slow; the cache is
@@ -371,10 +371,10 @@ def prompted_texts(
                 f"the prompt {prompt!r} takes {around} of the {max_tokens} tokens that are read; "
                 f"shorten it, or read more"
             )
-        given = tokenizer(cut_texts, add_special_tokens=False, truncation=False, padding=False)[
+        token_ids = tokenizer(cut_texts, add_special_tokens=False, truncation=False, padding=False)[
             "input_ids"
         ]
-        for row, ids in enumerate(given):
+        for row, ids in enumerate(token_ids):
             if len(ids) > room:
                 cut_texts[row], shortened[row] = tokenizer.decode(ids[:room]), True
     return [prompt.replace("{text}", text) for text in cut_texts], shortened

@@ -79,8 +79,8 @@ def knows_bf16() -> bool:
     """Return whether this processor supports bf16; where it does not, bf16 is slower than fp32."""
     import torch
 
-    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def load_model(
@@ -207,14 +207,14 @@ def _check_tokenizer(located: Located, tokenizer: Any, model_tokens: int) -> Non
     """Refuse the tokenizer that transformers creates if files are missing, with special tokens and
     no words.
     """
-    known = (
+    words = (
         tokenizer.get_vocab().keys()
         - set(tokenizer.all_special_tokens)
         - tokenizer.get_added_vocab().keys()
     )
-    if len(known) < SMALLEST_SHARE * model_tokens:
+    if len(words) < SMALLEST_SHARE * model_tokens:
         raise BadInput(
-            f"the tokenizer of {located.name!r} knows {len(known):,} of the {model_tokens:,} "
+            f"the tokenizer of {located.name!r} knows {len(words):,} of the {model_tokens:,} "
             f"tokens the model was made for; "
             "put its tokenizer files (such as tokenizer.json) beside the weights"
         )

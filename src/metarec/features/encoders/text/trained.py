@@ -238,13 +238,15 @@ class TrainedEncoder:
     def _cosine(self, tokens: list[list[int]], targets: np.ndarray, rows: np.ndarray) -> Any:
         import torch
 
-        given = self._network(_padded([tokens[row] for row in rows]))
-        return torch.nn.functional.cosine_similarity(given, on_device(targets[rows]), dim=1)
+        encoded = self._network(_padded([tokens[row] for row in rows]))
+        return torch.nn.functional.cosine_similarity(encoded, on_device(targets[rows]), dim=1)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the word indexes of each text; empty where it has no words."""
-        most = self.options.max_words
-        return [[self._places.get(word, UNKNOWN) for word in _words(text, most)] for text in texts]
+        max_words = self.options.max_words
+        return [
+            [self._places.get(word, UNKNOWN) for word in _words(text, max_words)] for text in texts
+        ]
 
 
 def _usable(
@@ -304,21 +306,21 @@ def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targe
     return Targets(vectors=vectors, weights=np.sqrt(takers))
 
 
-def _words(text: str, most: int) -> list[str]:
+def _words(text: str, max_words: int) -> list[str]:
     words: list[str] = []
     for match in TOKEN.finditer(text.lower()):
         words.append(match.group())
-        if len(words) == most:
+        if len(words) == max_words:
             break
     return words
 
 
-def _frequent_words(texts: list[str], most: int) -> list[str]:
+def _frequent_words(texts: list[str], max_words: int) -> list[str]:
     counts = Counter(word for text in texts for word in set(_words(text, 10_000)))
     least = 2 if len(texts) > 200 else 1
     return [
         word
-        for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+        for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:max_words]
         if count >= least
     ]
 
