@@ -83,7 +83,7 @@ def _collected(
     result: Callable[[Any], Result],
     on_done: Callable[[int], None] | None,
 ) -> list[Result]:
-    """Return results in the order of the items; at most `max_running` items are running at a time."""
+    """Return results in the order of the items; at most `max_running` run at a time."""
     results: dict[int, Result] = {}
     running: dict[Any, int] = {}
     waiting: Iterator[int] = iter(range(n_items))

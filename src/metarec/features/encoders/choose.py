@@ -342,8 +342,8 @@ def _time_trained(sample: list[str], kind: str) -> float:
 
 
 def _sample(texts: Sequence[str], max_texts: int) -> list[str]:
-    """Return up to `max_texts` distinct non-empty texts, selected by hash so that the sample does not
-    depend on their order.
+    """Return up to `max_texts` distinct non-empty texts, selected by hash so that the sample does
+    not depend on their order.
     """
     distinct = {content_key(text): text for text in texts if text.strip()}
     return [distinct[key] for key in sorted(distinct)[:max_texts]]

@@ -1,6 +1,7 @@
-"""Kinds whose meaning depends on the other kinds of the table (mail `delivered` is an impression
-where other mail was `opened`, a `pass` is a dislike where other items were liked), and numbers that
-may stand for kinds.
+"""Set kinds whose meaning depends on the other kinds of the table.
+
+Mail `delivered` is an impression where other mail was `opened`, a `pass` is a dislike where other
+items were liked; numbers that may stand for kinds are noted.
 """
 
 from __future__ import annotations

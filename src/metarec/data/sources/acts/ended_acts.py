@@ -1,6 +1,8 @@
-"""Events that were reverted or ended: by a date (`removed_at`), by a yes (`removed`) or a no
-(`active`), by the return of a loan, and by columns of yes and no that hold a state which ends:
-`enrolled` is 1 in May and 0 in June.
+"""Set the kinds of events that were reverted or ended.
+
+They are known by a date (`removed_at`), by a yes (`removed`) or a no (`active`), by the return of a
+loan, and by columns of yes and no that hold a state which ends: `enrolled` is 1 in May and 0 in
+June.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Columns of opinions, for and against: thumbs, votes, swipes and reactions."""
+"""Read kinds from columns of opinions, for and against: thumbs, votes, swipes and reactions."""
 
 from __future__ import annotations
 

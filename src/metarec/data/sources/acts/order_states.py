@@ -1,5 +1,5 @@
-"""Logs of states of orders and bookings, in which several rows are one event: an order that was
-placed, paid and delivered counts once.
+"""Merge the rows of each order in logs of states of orders and bookings: one that was placed, paid
+and delivered counts once.
 """
 
 from __future__ import annotations

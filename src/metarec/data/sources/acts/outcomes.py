@@ -1,5 +1,5 @@
-"""Outcomes of events, by a column of states: an order that was `cancelled`, a booking that was a
-`no_show`, a payment that `failed`.
+"""Set the kinds of events by a column of what became of them: an order that was `cancelled`, a
+booking that was a `no_show`, a payment that `failed`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Kinds from times of steps: a message `sent_at` may be `opened_at` and `clicked_at`."""
+"""Set kinds by columns with the times of steps: a message `sent_at` may be `opened_at` and
+`clicked_at`.
+"""
 
 from __future__ import annotations
 

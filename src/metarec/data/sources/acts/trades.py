@@ -1,4 +1,6 @@
-"""Columns of sides of trades: `buy` and `sell`, by words or letters."""
+"""Read purchases and sales from a column of sides of trades: `buy` and `sell`, by words or
+letters.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of yes and no that state whether an event of some kind happened."""
+"""Read columns of yes and no, which state whether an event of some kind happened, as booleans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Lists of friends in a column of the table of users, and removal of pending or ended ties."""
+"""Read lists of friends in a column of the table of users, and remove ties that are pending or
+ended.
+"""
 
 from __future__ import annotations
 

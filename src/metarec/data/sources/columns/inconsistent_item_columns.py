@@ -1,5 +1,5 @@
-"""Columns of events that describe items except for some events: a typing error, other case, a
-changed title.
+"""Set one text per item in columns that describe items but for some events: a typing error, other
+case, a changed title.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Classes of a service (`Standard`, `Deluxe`) that may pass for items beside where users went."""
+"""Find where users went, where the items may be classes of a service (`Standard`, `Deluxe`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users who are signed in only at times; rows without a user id have a cookie or device id."""
+"""Fill missing user ids of users who are signed in only at times, by their cookie or device id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Titles of items in tables without a column of titles."""
+"""Find titles of items in tables without a column of titles."""
 
 from __future__ import annotations
 

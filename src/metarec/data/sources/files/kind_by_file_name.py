@@ -1,4 +1,4 @@
-"""Kinds of events by the names of their files, such as `purchases.csv`."""
+"""Find the kind of events by the name of their file, such as `purchases.csv`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that map codes of kinds to names: `event_types.csv` for the column `event_type_id`."""
+"""Read files that map codes of kinds to names: `event_types.csv` for the column `event_type_id`."""
 
 from __future__ import annotations
 

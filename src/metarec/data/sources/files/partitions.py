@@ -1,4 +1,4 @@
-"""One table in several files: `part-00000.csv` and those after it, a file for each month, or
+"""Read one table from several files: `part-00000.csv` and those after it, a file for each month, or
 folders by the value of a column (`date=2024-01-01`).
 """
 

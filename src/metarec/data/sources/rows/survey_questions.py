@@ -1,4 +1,6 @@
-"""Surveys with a column for each item of a question: `Please rate [Mug]`, `Please rate [Cup]`."""
+"""Turn surveys with a column for each item of a question into one row per answer: `Please rate
+[Mug]`, `Please rate [Cup]`.
+"""
 
 from __future__ import annotations
 

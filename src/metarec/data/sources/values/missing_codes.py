@@ -1,5 +1,5 @@
-"""Numbers that are codes for missing cells: -999 where all others are 0 or more, 9999 where all
-others are small.
+"""Remove numbers that are codes for missing cells: -999 where all others are 0 or more, 9999 where
+all others are small.
 """
 
 from __future__ import annotations

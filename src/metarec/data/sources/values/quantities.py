@@ -1,4 +1,6 @@
-"""Quantities of purchases, returns and changes of a cart; they are no ratings."""
+"""Set kinds and values by the quantities of purchases, returns and changes of a cart, which are no
+ratings.
+"""
 
 from __future__ import annotations
 

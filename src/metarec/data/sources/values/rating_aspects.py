@@ -1,4 +1,6 @@
-"""Ratings in several columns, one per aspect: quality, value and price of a purchase."""
+"""Find the rating among columns of aspects (quality, value and price of a purchase), or take their
+mean.
+"""
 
 from __future__ import annotations
 

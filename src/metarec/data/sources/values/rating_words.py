@@ -1,4 +1,4 @@
-"""Ratings in words: `excellent`, `Very dissatisfied`, `非常好`, `FIVE`."""
+"""Convert ratings in words to numbers: `excellent`, `Very dissatisfied`, `非常好`, `FIVE`."""
 
 from __future__ import annotations
 

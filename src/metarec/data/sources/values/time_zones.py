@@ -1,4 +1,4 @@
-"""Time zones: offsets from UTC that times state, and zones that a table names beside its times
+"""Add the offsets from UTC that times state, and note zones that a table names beside its times
 (`Time (MSK)`, a column `Time Zone`).
 """
 

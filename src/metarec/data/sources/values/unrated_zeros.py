@@ -1,5 +1,5 @@
-"""Ratings of 0 that are missing: an item that is only on a wish list, or was never read, has no
-rating.
+"""Set ratings of 0 to missing where they are none: of an item that is only on a wish list, or was
+never read.
 """
 
 from __future__ import annotations
