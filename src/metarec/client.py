@@ -61,14 +61,14 @@ class Client:
             more: further fields of the request, such as `history`, `profile`, `wish`, `filter`.
         """
         known = {} if user_id is None else {"user_id": user_id}
-        return self._ask("POST", "/v1/recommendations", {**known, "k": k, **more})
+        return self._object("POST", "/v1/recommendations", {**known, "k": k, **more})
 
     def send(self, events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Store events; they are on disk when this returns. An event without `event_id` gets one
         here, so that a call tried again stores it once.
         """
         named = [{"event_id": uuid.uuid4().hex, **event} for event in events]
-        return self._ask("POST", "/v1/events", {"events": named})
+        return self._object("POST", "/v1/events", {"events": named})
 
     def explain(
         self, item_id: str, user_id: str | None = None, *, history: Iterable[Any] = ()
@@ -76,23 +76,23 @@ class Client:
         """Explain the rank of an item for a user."""
         known = {} if user_id is None else {"user_id": user_id}
         body = {**known, "history": list(history), "item_id": item_id}
-        return self._ask("POST", "/v1/explanations", body)
+        return self._object("POST", "/v1/explanations", body)
 
     def similar(self, item_id: str, *, k: int = 10) -> dict[str, Any]:
         """Return items similar to another."""
-        return self._ask("GET", f"/v1/items/{_part(item_id)}/similar?k={k}")
+        return self._object("GET", f"/v1/items/{_part(item_id)}/similar?k={k}")
 
     def put_item(self, item_id: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Add or change an item; it can be recommended at once by its attributes."""
-        return self._ask("PUT", f"/v1/items/{_part(item_id)}", {"attributes": dict(attributes)})
+        return self._object("PUT", f"/v1/items/{_part(item_id)}", {"attributes": dict(attributes)})
 
     def user(self, user_id: str) -> dict[str, Any]:
         """Return everything stored of a user."""
-        return self._ask("GET", f"/v1/users/{_part(user_id)}")
+        return self._object("GET", f"/v1/users/{_part(user_id)}")
 
     def forget(self, user_id: str) -> dict[str, Any]:
         """Delete everything stored of a user; return the receipt."""
-        return self._ask("DELETE", f"/v1/users/{_part(user_id)}")
+        return self._object("DELETE", f"/v1/users/{_part(user_id)}")
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Make any other call of the service.
@@ -109,14 +109,14 @@ class Client:
                 time.sleep(_wait(error, self.tries - left))
             except (URLError, TimeoutError, ConnectionError) as error:
                 if not left:
-                    told = f"{self.address} does not answer: {getattr(error, 'reason', error)}"
-                    raise ServiceError(0, told) from None
+                    message = f"{self.address} does not answer: {getattr(error, 'reason', error)}"
+                    raise ServiceError(0, message) from None
                 time.sleep(0.1 * (self.tries - left))
         raise ServiceError(0, f"tries must be 1 or more, got {self.tries}")
 
-    def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        found: dict[str, Any] = self.request(method, path, body)
-        return found
+    def _object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer: dict[str, Any] = self.request(method, path, body)
+        return answer
 
     def _send(self, method: str, path: str, body: Any) -> Any:
         sent = None if body is None else json.dumps(body).encode()
@@ -142,8 +142,8 @@ def _sentence(error: HTTPError) -> str:
         return f"the service answered {error.code}"
 
 
-def _wait(error: HTTPError, tried: int) -> float:
+def _wait(error: HTTPError, n_tries: int) -> float:
     try:
         return min(float(error.headers.get("Retry-After", "")), LONGEST_WAIT)
     except ValueError:
-        return 0.1 * tried
+        return 0.1 * n_tries

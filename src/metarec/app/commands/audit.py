@@ -51,7 +51,7 @@ class AuditedUsers:
     support_sizes: tuple[int, ...]
     cautions: list[str]
     """Caveats on the users, in sentences."""
-    found: Audit
+    audit: Audit
     first: str
     """The first attribute by which users are compared."""
 
@@ -151,7 +151,7 @@ class AuditModel:
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.out))
         audited = self._look()
-        output = AuditOutput(result=audited.found.to_json(), texts=[audited.found.to_text()])
+        output = AuditOutput(result=audited.audit.to_json(), texts=[audited.audit.to_text()])
         self._add_cold_items(audited, output)
         if self.explanations:
             self._add_explanations(audited, output)
@@ -192,7 +192,7 @@ class AuditModel:
             evaluation_set=evaluation_set,
             support_sizes=support_sizes,
             cautions=cautions,
-            found=measured.with_warnings(cautions),
+            audit=measured.with_warnings(cautions),
             first=names[0],
         )
 
@@ -252,7 +252,7 @@ class AuditModel:
             card = _card(audited.model, ablation, audited.cautions)
             (out / "card.md").write_text(card, encoding="utf-8")
         trade_off_table = None if compared is None else compared.table
-        page = to_html(audited.found, trade_offs=trade_off_table, further=output.sections)
+        page = to_html(audited.audit, trade_offs=trade_off_table, further=output.sections)
         (out / "audit.html").write_text(translated_page(page, command_language()), encoding="utf-8")
         _write_json(out / "audit.json", output.result)
         output.texts.append(str(out / "audit.html"))
@@ -310,7 +310,7 @@ def _compared_mitigations(audited: AuditedUsers, seed: int) -> Any:
     from metarec.fairness.mitigation.compare import compare_mitigations
     from metarec.runtime.rng import derive
 
-    measured = audited.found
+    measured = audited.audit
     gap = measured.largest_fair_gap or measured.largest_clear_gap
     if gap is None:
         typer.echo(f"no gap is clear: mitigations are tried by {audited.first}", err=True)

@@ -43,7 +43,7 @@ class Answer:
 
     result: dict[str, Any]
     text: str
-    found: Evaluation | None = None
+    evaluation: Evaluation | None = None
     """The evaluation, of which a report can be written; None for folds and protocols."""
 
     @classmethod
@@ -182,7 +182,7 @@ class Evaluate(Options):
         from metarec.app.reports import LEARNING_CURVE, keep_report
         from metarec.evaluation.report import write_report
 
-        result, text, evaluation = answer.result, answer.text, answer.found
+        result, text, evaluation = answer.result, answer.text, answer.evaluation
         if self.out is not None and evaluation is not None:
             place = write_report(
                 self.out, evaluation, data_report=report, language=command_language()

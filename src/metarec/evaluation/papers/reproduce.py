@@ -271,16 +271,16 @@ def _count(folder: Path) -> int:
     Raises:
         BadInput: if there are fewer files of one side than of the other.
     """
-    shown, asked = (
+    n_support, n_query = (
         len(list((folder / "evidence").glob(f"{part}_x_*_u_m_ids.txt")))
         for part in ("supp", "query")
     )
-    if shown != asked:
+    if n_support != n_query:
         raise BadInput(
-            f"{folder / 'evidence'} holds {shown} files supp_x_N_u_m_ids.txt and {asked} files "
-            "query_x_N_u_m_ids.txt; fetch all files of the table"
+            f"{folder / 'evidence'} holds {n_support} files supp_x_N_u_m_ids.txt and {n_query} "
+            "files query_x_N_u_m_ids.txt; fetch all files of the table"
         )
-    return asked
+    return n_query
 
 
 def _named(

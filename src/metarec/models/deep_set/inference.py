@@ -110,7 +110,7 @@ class _ServedBlock:
         sides = [
             _folded(norm, layer) for layer in (attention.query, attention.key, attention.value)
         ]
-        self._ask = (
+        self._query_key_value = (
             np.concatenate([weight for weight, _ in sides], axis=1),
             np.concatenate([bias for _, bias in sides]),
         )
@@ -118,7 +118,7 @@ class _ServedBlock:
         self._feed = _two_layers(block.norm_feed, block.feed_forward)
 
     def __call__(self, x_BTD: np.ndarray) -> np.ndarray:
-        sides_BTSHd = _linear(_normalized(x_BTD), self._ask).reshape(
+        sides_BTSHd = _linear(_normalized(x_BTD), self._query_key_value).reshape(
             *x_BTD.shape[:2], 3, self._heads, -1
         )
         query, key, value = sides_BTSHd.transpose(2, 0, 3, 1, 4)

@@ -72,7 +72,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
         self._known = 0
         batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
         self._seen(len(batch))
-        requests = [ask for ask, _ in batch]
+        requests = [request for request, _ in batch]
         if not self._in_thread():
             self._finish(batch, self._answers(requests))
             return
@@ -89,7 +89,7 @@ class Batcher(Generic[ScoreRequest, Answer]):
             return (
                 [error]
                 if len(requests) == 1
-                else [answer for ask in requests for answer in self._answers([ask])]
+                else [answer for request in requests for answer in self._answers([request])]
             )
 
     def _finish(

@@ -241,17 +241,17 @@ def _by_cells(
     """Return the files of tables where one file holds events whose ids of users or items are known
     by their cells; None where none does, or several.
     """
-    found = list[Files]()
+    candidates = list[Files]()
     for path in can_be if "interactions" not in named else [named["interactions"]]:
-        rest = {p: tables - set(named) for p, tables in can_be.items() if p != path}
-        of_sides = {t: ps[0] for t, ps in _guessed(rest).items() if len(ps) == 1}
+        others = {p: tables - set(named) for p, tables in can_be.items() if p != path}
+        of_sides = {t: ps[0] for t, ps in _guessed(others).items() if len(ps) == 1}
         tables = {**named, **of_sides, "interactions": path}
         sides = {t: p for t, p in tables.items() if t in ("items", "users")}
         keys, notes = keys_by_cells(path, sides, synonyms, encoding)
         if keys:
-            left = [p for p in rest if p not in tables.values()]
-            found.append(Files(tables, None, [*notes, *_notes_on(of_sides, left)], keys=keys))
-    return found[0] if len(found) == 1 else None
+            left = [p for p in others if p not in tables.values()]
+            candidates.append(Files(tables, None, [*notes, *_notes_on(of_sides, left)], keys=keys))
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _with_joined(
