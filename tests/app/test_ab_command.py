@@ -72,6 +72,10 @@ def test_an_experiment_is_a_page_of_the_reports_family(ab, tmp_path):
     )
     assert ab(first.strip())[0] == 0
     code, _, _ = ab(f"metarec ab show MODEL new-model --out {tmp_path / 'ab.html'}")
+    (tmp_path / "items.csv").write_text("item_id")
+    refused = ab(f"metarec ab show MODEL new-model --out {tmp_path / 'items.csv'}")
+    assert (refused[0], "so FILE ends in .html; got" in refused[2]) == (2, True)
+    assert (tmp_path / "items.csv").read_text() == "item_id"
     page = (tmp_path / "ab.html").read_text("utf-8")
     assert code == 0
     assert "<h1>Experiment new-model</h1>" in page

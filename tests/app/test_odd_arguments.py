@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ def place(tmp_path: Path, rated_world: World, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "odd.toml").write_text("portt = 5\n")
     (tmp_path / "open.toml").write_text("a = [\n")
     (tmp_path / "study.toml").write_text('data = ["nowhere"]\npresets = ["tiny"]\n')
+    (tmp_path / "latin.toml").write_bytes("name = 'é'\n".encode("latin-1"))
+    (tmp_path / "empty.db").touch()
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        shop.execute("CREATE TABLE orders (user TEXT)")
+    with closing(sqlite3.connect(tmp_path / "events.db")) as shop:
+        shop.execute("CREATE TABLE events (user TEXT)")
+    users = {f"u{user}": {"item_id": f"i{user}", "value": user} for user in range(600)}
+    (tmp_path / "by_user.json").write_text(json.dumps([users]))
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
@@ -125,6 +134,31 @@ ITEM = "--item s00"
         ("fit nowhere --out o --hold-out 1.5", "--hold-out must lie in [0, 1), got 1.5"),
         ("fit nowhere --out o --by age", "--by names the groups of a mitigation"),
         ("fit nowhere --out o --mitigate gan", "--mitigate gan needs --by COLUMN"),
+        ("forget model --user a --store shop.db", "holds tables of others (orders); give metarec"),
+        ("forget model --user a --store empty.db", "'empty.db' holds no event store yet; name"),
+        ("forget model --user a --user b --store shop.db", "--user is given twice; it takes one"),
+        ("forget model --user= --store shop.db", "--user is empty; give a value"),
+        ("forget model --user a --store=", "--store is empty; give a value, or leave"),
+        ("forget model --user a --settings latin.toml", "cannot read the settings 'latin.toml'"),
+        ("store check shop.db", "holds tables of others (orders); give metarec"),
+        ("store check events.db", "holds tables of others (events); give metarec"),
+        ("store migrate shop.db", "holds tables of others (orders); give metarec"),
+        ("store erase empty.db", "'empty.db' holds no event store yet; name"),
+        ("import model data --store events.db", "holds tables of others (events); give metarec"),
+        ("retrain model --store shop.db", "holds tables of others (orders); give metarec"),
+        ("ab start model x --arm a=.5 --arm b=.5 --store events.db", "holds tables of others"),
+        ("ab start model x --arm a=.5 --arm b=.5 --guardrail min_slates=nan", "is not a finite"),
+        ("ab start model x --arm a=.5 --arm b=.5,explore=1,explore=2", "'explore' twice"),
+        (f"explain model {ITEM} --out data/items.csv", "FILE ends in .html; got data/items.csv"),
+        ("data check data --html data/items.csv", "so FILE ends in .html; got data/items.csv"),
+        ("data check by_user.json", "a row has 1,200 fields in objects, at most 1,000 are read"),
+        ("data check bad\udcff.csv", "is no name in UTF-8; rename it"),
+        ("recommend model --like s00=nan", "--like: 'nan' is not a finite number"),
+        ("recommend model --profile =x", "--profile takes NAME=VALUE, got '=x'"),
+        ("recommend model --profile a=1 --profile a=2", "--profile states 'a' twice; once is"),
+        ("recommend model --quota a=1 --quota a=2", "--quota states 'a' twice; once is enough"),
+        ("recommend model --wish tea --wish tent", "--wish is given twice; it takes one value"),
+        ("recommend model --filter=", "--filter is empty; give a value, or leave"),
         ("evaluate nowhere --support -3", "0 or more and one above 0, got -3"),
         ("fit data --out o --domain nope", "no domain 'nope'; there are"),
     ],
@@ -155,11 +189,11 @@ def test_what_cannot_be_heeded_is_told(run: Run, place: Path) -> None:
 
 def test_nobody_is_forgotten_without_an_id(run: Run, place: Path) -> None:
     before = files(place)
-    assert run("forget", "model", "--user", "") == (
-        2,
-        "",
-        "metarec: --user is empty; give the id of the user to forget\n",
-    )
+    blank, empty = "blank; give the id of the user to forget", "empty; give a value"
+    assert run("forget", "model", "--user", " ") == (2, "", f"metarec: --user is {blank}\n")
+    assert run("forget", "model", "--user", "") == (2, "", f"metarec: --user is {empty}\n")
+    said = "metarec: an argument is empty; is a variable of the shell not set?\n"
+    assert run("audit", "model", "") == (2, "", said)
     assert files(place) == before
 
 

@@ -1487,6 +1487,54 @@ def test_only_a_trusted_proxy_says_who_asks(start):
     assert statuses(trusted_proxies=("testclient",)) == [200] * 4
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/events", '{"events": [{"user_id": "a", "user_id": "b", "item_id": "s01"}]}'),
+        ("POST", "/v1/recommendations", '{"k": 2, "user_id": "a", "user_id": "b"}'),
+        ("PUT", "/v1/users/a", '{"profile": {"user_id": 1, "user_id": 2}}'),
+        ("POST", "/v1/users/a/merge", '{"user_id": 1, "into": "b", "user_id": 2}'),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_and_nothing_is_stored(client, method, path, body):
+    """Of two users the last would count, without a word."""
+    answer = client.request(
+        method, path, content=body, headers={"content-type": "application/json"}
+    )
+    said = "body: the key 'user_id' stands twice in an object"
+    assert (answer.status_code, answer.json()) == (422, {"error": said})
+    assert client.get("/v1/users/b").status_code == 404
+
+
+def test_a_query_parameter_that_takes_one_value_is_refused_twice(client):
+    answer = client.get("/v1/items/s01/similar?k=1&k=2")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "query.k: is given twice; it takes one value"
+    answer = client.get("/v1/items/s01/similar?profile=city=Ulm&profile=city=Bonn")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "profile states 'city' twice; once is enough"
+    assert client.get("/v1/onboarding?like=s01&like=s02").status_code == 200
+    answer = client.get("/v1/items/s01/similar?k=two")
+    assert answer.json()["error"] == "query.k: must be a whole number, got 'two'"
+    answer = client.post(
+        "/v1/recommendations",
+        content='{"wish": "a\\ud800"}',
+        headers={"content-type": "application/json"},
+    )
+    said = "body.wish: must be a text in Unicode, without half a surrogate pair"
+    assert answer.json()["error"] == said
+
+
+@pytest.mark.parametrize("address", ["/v1/users/%C3", "/v1/items?q=%ED%A0%80"])
+def test_an_address_that_is_no_utf8_is_refused(client, address):
+    """What is not UTF-8 was replaced by one sign, so that all such ids were one user."""
+    answer = client.get(address)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the address is not UTF-8; write its letters in UTF-8")
+    assert client.get("/v1/users/%C3%A9").status_code == 404
+    assert client.get("/v1/users/%EF%BF%BD").status_code == 404
+
+
 def test_an_unknown_query_parameter_is_refused_and_those_known_are_named(client):
     answer = client.get("/v1/items?q=a&limit=5")
     assert answer.status_code == 422

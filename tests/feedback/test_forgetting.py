@@ -369,6 +369,17 @@ def test_the_receipt_names_what_commands_left_beside_the_model(
     assert {f"finished steps of a killed fit, {steps}", f"cache of encodings, {cache}"} <= holding
 
 
+def test_the_same_id_in_another_unicode_form_is_told(store):
+    composed, parted = "jos\u00e9", "jose\u0301"
+    for user in (composed, parted, "jose"):
+        store.append([Event(user_id=user, event_id="e", item_id="tea", timestamp=5.0)]).result()
+    places = {one.place: one.still_holds for one in forget(store, composed).places}
+    told = "event store, the id in another Unicode form"
+    assert places[told].startswith("1 rows: forget the id in that form, too")
+    assert all(one.place != told for one in forget(store, parted).places)
+    assert all(one.place != told for one in forget(store, "jose").places)
+
+
 def test_a_retraining_under_way_is_named(store, models):
     with models.retraining():
         receipt = forget(store, "ann", models=models)

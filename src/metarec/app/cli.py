@@ -31,6 +31,7 @@ from metarec.app.commands import (
     study,
 )
 from metarec.app.commands.options import colored, command_language, fitted, note
+from metarec.app.given_words import check_words
 from metarec.app.help_language import translate_help
 from metarec.runtime.device import ENVIRONMENT as DEVICE
 from metarec.runtime.device import named_device
@@ -108,6 +109,7 @@ def main(args: Sequence[str] | None = None) -> None:
         words = _with_current_options(sys.argv[1:] if args is None else args)
         command = typer.main.get_command(app)
         translate_help(command, command_language())
+        check_words(command, words)
         code = command(args=words, standalone_mode=False)
     # All errors: users see a traceback only where they asked for it.
     except BaseException as error:

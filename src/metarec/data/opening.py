@@ -100,6 +100,8 @@ def read_source(
 
         return read_frames(source, reading)
     path = Path(source).expanduser()
+    if not str(path).isprintable() and any("\ud800" <= sign <= "\udfff" for sign in str(path)):
+        raise BadInput(f"{str(path)!r} is no name in UTF-8; rename it")
     if not path.exists():
         raise BadInput(
             f"{path} does not exist; give a data folder, a file of events, a TOML file or a "

@@ -28,12 +28,13 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
         url: a path to a SQLite file, `sqlite:///file`, or
             `postgresql://user:password@host/database`, with `?schema=NAME` if its tables are
             not in the schema `metarec`.
-        create: whether a missing SQLite file is created.
+        create: whether a place without a store, such as a missing or empty file, becomes one.
         as_it_is: neither create nor migrate tables, as for inspecting a store.
 
     Raises:
         metarec.data.schema.BadInput: if it is a file that cannot be a store.
-        FileNotFoundError: if the file does not exist and `create` is False.
+        FileNotFoundError: if there is no store yet and `create` is False; with `as_it_is` an
+            empty file is opened.
         MissingExtra: without the extra that reads such a store; the message names it.
         metarec.data.schema.BadInput: if the url names a store that metarec does not know.
     """
@@ -50,7 +51,37 @@ def open_store(url: str, *, create: bool = True, as_it_is: bool = False) -> Stor
         raise FileNotFoundError(
             f"there is no event store at {str(file)!r}; name yours with --store"
         )
-    return Store(url, as_it_is=as_it_is)
+    if not _has_store(file) and not create and not as_it_is:
+        raise FileNotFoundError(f"{str(file)!r} holds no event store yet; name yours with --store")
+    return Store(url, as_it_is=as_it_is, create=create)
+
+
+def _has_store(file: Path | None) -> bool:
+    """Return whether a SQLite file holds tables of a store; True for a server, which is asked when
+    it is opened. Reading leaves the file as it is.
+
+    Raises:
+        metarec.data.schema.BadInput: if it holds tables of others only, which ours must not join:
+            a file is rewritten as a whole, and a store of nobody would say that users are
+            forgotten.
+    """
+    if file is None or not file.is_file():
+        return file is None
+    import sqlite3
+
+    place, tables = f"{file.absolute().as_uri()}?mode=ro", "WHERE type = 'table'"
+    try:
+        with contextlib.closing(sqlite3.connect(place, uri=True)) as read:
+            names = {name for (name,) in read.execute(f"SELECT name FROM sqlite_master {tables}")}
+    except sqlite3.DatabaseError:  # busy or damaged, which is reported when it is opened
+        return True
+    others = sorted(name for name in names if not name.startswith("sqlite_"))
+    if others and not {"schema_version", "events"} <= names:
+        raise BadInput(
+            f"the store's place holds tables of others ({', '.join(others[:3])}); give metarec a "
+            f"file, or with ?schema=NAME a PostgreSQL schema, of its own"
+        )
+    return bool(others)
 
 
 def _check_place(file: Path | None) -> None:

@@ -27,6 +27,7 @@ from metarec.feedback.forgotten_places import (
     elsewhere,
     encodings,
     in_data,
+    other_forms,
     unfinished_fit,
 )
 from metarec.feedback.forgotten_rows import (
@@ -124,6 +125,7 @@ def forget(
         in_model=IN_MODEL if is_learned else NOT_IN_MODEL,
         places=[
             *_in_store(store, deleted, is_erased=is_erased),
+            *other_forms(store, grave.user_id),
             *in_models,
             *([_in_services()] if is_learned and models is not None else []),
             in_data(data, {user_id, grave.user_id}),

@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import polars as pl
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ import sqlalchemy as sa
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
 from metarec.features.encoders.cache import cache_folder
+from metarec.feedback.store import tables
+from metarec.feedback.store.event_store import Store
 from metarec.recommendation.fitting.steps import steps_folder
 
 MAX_DATA_BYTES = 500_000_000
@@ -77,6 +80,26 @@ def _bytes_of(data: str) -> int:
 def _without_password(data: str) -> str:
     """Return the name of a source without its password."""
     return sa.make_url(data).render_as_string() if "://" in data else data
+
+
+def other_forms(store: Store, user_id: str) -> list[Place]:
+    """Return the place of rows under the id in another Unicode form (`é` as one letter or as two),
+    which is another user here and mostly the same person, if there are any.
+    """
+    forms = {normalize(form, user_id) for form in ("NFC", "NFD")} - {user_id}
+    of_events, of_users = tables.events.c.user_id, tables.users.c.user_id
+    with store.reading() as connection:
+        rows = sum(
+            connection.execute(
+                sa.select(sa.func.count()).select_from(column.table).where(column.in_(forms))
+            ).scalar_one()
+            for column in (of_events, of_users)
+            if forms
+        )
+    if not rows:
+        return []
+    held = f"{rows:,} rows: forget the id in that form, too, if it is the same user"
+    return [Place(place="event store, the id in another Unicode form", still_holds=held)]
 
 
 def unfinished_fit(model: Path) -> list[Place]:

@@ -16,15 +16,14 @@ import typer
 from metarec.app.commands.options import (
     Json,
     Model,
-    command_language,
     command_of,
     note,
     number_of,
     pairs_of,
     show,
     table,
+    write_page,
 )
-from metarec.runtime.language import translated_page
 
 if TYPE_CHECKING:
     from metarec.app.service.settings import ServiceSettings
@@ -183,8 +182,7 @@ def one(
             raise ExperimentConflict(f"there is no experiment {name!r}; `metarec ab list` has all")
         counted = results(opened, experiment, time.time())
     if out is not None:
-        page = translated_page(_page(experiment, counted), command_language())
-        out.write_text(page, encoding="utf-8")
+        write_page(out, "--out", _page(experiment, counted))
     show(
         {"experiment": experiment.as_dict(), "results": counted.as_dict()},
         _as_text(experiment, counted),
@@ -287,20 +285,21 @@ def _arm(text: str) -> Arm:
     from metarec.feedback.experiments.experiment import Arm, ArmSettings
 
     text, _, only = text.partition(",filter=")
-    (name, share), *others = pairs_of(text.split(","), "--arm", "NAME=SHARE,SETTING=VALUE,...")
-    name, options = name.strip(), {key.strip(): value.strip() for key, value in others}
+    form = "NAME=SHARE,SETTING=VALUE,..."
+    first, *others = text.split(",")
+    ((name, share),) = pairs_of([first], "--arm", form)
+    options = {key.strip(): value.strip() for key, value in pairs_of(others, "--arm", form)}
+    name = name.strip()
     version = options.pop("model", "")
     settable = ("diversity", "explore", "cold_share")
     if unknown := [key for key in options if key not in settable]:
         raise BadInput(
             f"--arm {name}: an arm sets model, {', '.join(settable)} and filter, not {unknown[0]!r}"
         )
-    option = f"--arm {name}"
-    numbers = {key: number_of(value, f"{option}: {key}") for key, value in options.items()}
+    numbers = {key: number_of(value, f"--arm {name}: {key}") for key, value in options.items()}
     settings = ArmSettings(**numbers, filter=only or None)
-    return Arm(
-        name=name, share=number_of(share, f"{option}: share"), model=version, settings=settings
-    )
+    part = number_of(share, f"--arm {name}: share")
+    return Arm(name=name, share=part, model=version, settings=settings)
 
 
 def _date(seconds: float) -> str:

@@ -12,6 +12,7 @@ from metarec.app.commands.options import (
     Json,
     Pictures,
     Source,
+    check_page,
     command_language,
     note,
     show,
@@ -95,6 +96,7 @@ def check(
     from metarec.recommendation.settings import PRESETS, Settings
     from metarec.runtime.pace import pace
 
+    check_page(html, "--html")
     cleaned, report = read_clean(data, domain=domain)
     advice = advise(cleaned.items, pictures=pictures)
     if html is not None:

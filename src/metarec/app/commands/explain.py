@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarec.app.commands.options import Json, command_language, command_of, show
+from metarec.app.commands.options import Json, check_page, command_language, command_of, show
 from metarec.app.commands.requests import AboutUser
 from metarec.runtime.language import translated_page
 
@@ -90,6 +90,7 @@ class Explain(AboutUser):
             )
         if (self.map_file is None) != (self.by is None):
             raise BadInput("--map FILE and --by COLUMN go together")
+        check_page(self.out, "--out")
         for option, file, form in (
             ("--trace", self.trace, ".svg"),
             ("--map", self.map_file, ".png"),

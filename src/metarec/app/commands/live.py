@@ -194,8 +194,8 @@ def forget(
     from metarec.feedback.forgetting import forget as forget_user
     from metarec.feedback.registry import Registry
 
-    if not user:
-        raise BadInput("--user is empty; give the id of the user to forget")
+    if not user.strip():
+        raise BadInput("--user is blank; give the id of the user to forget")
     where = load_settings(settings, model=_named(model), store=store, data=data)
     models = Registry(where.model)
     # Not created: the receipt of an empty store would say that the user is forgotten.

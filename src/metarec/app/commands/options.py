@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ from metarec.runtime.language import (
     language_of,
     translated_answer,
     translated_lines,
+    translated_page,
 )
 
 MAX_WIDTH = 80
@@ -276,30 +278,62 @@ def pairs_of(
     contain one.
 
     Raises:
-        BadInput: if a text has none; it says what the option takes.
+        BadInput: if a text has none, which says what the option takes; if a name is empty, or but
+            for `KIND=ID` stated twice, of which one value would count.
     """
     from metarec.data.schema import BadInput
 
+    is_kind = form == "KIND=ID"
     given = list(texts or ())
-    for text in given:
-        if "=" not in text:
+    cut = str.partition if is_kind else str.rpartition
+    pairs = [(left, right) for left, _, right in (cut(text, "=") for text in given)]
+    for text, (name, _) in zip(given, pairs, strict=True):
+        if "=" not in text or not name.strip():
             raise BadInput(f"{option} takes {form}, got {text!r}")
-    cut = str.partition if form == "KIND=ID" else str.rpartition
-    return [(left, right) for left, _, right in (cut(text, "=") for text in given)]
+    names = [name.strip() for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1 and not is_kind]:
+        raise BadInput(f"{option} states {twice[0]!r} twice; once is enough")
+    return pairs
 
 
 def number_of(text: str, option: str) -> float:
     """Return the number given to an option.
 
     Raises:
-        BadInput: if it is not a number.
+        BadInput: if it is not a finite number.
     """
     from metarec.data.schema import BadInput
 
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise BadInput(f"{option}: {text!r} is not a number") from error
+    if not math.isfinite(number):
+        raise BadInput(f"{option}: {text!r} is not a finite number")
+    return number
+
+
+def write_page(file: Path, option: str, page: str) -> None:
+    """Write a page in the language of the command line.
+
+    Raises:
+        BadInput: as `check_page`.
+    """
+    check_page(file, option)
+    file.write_text(translated_page(page, command_language()), encoding="utf-8")
+
+
+def check_page(file: Path | None, option: str) -> None:
+    """Check that a page is written to a file that is named as one: another name may be that of a
+    table, whose content would be lost.
+
+    Raises:
+        BadInput: if it is not.
+    """
+    from metarec.data.schema import BadInput
+
+    if file is not None and not file.is_dir() and file.suffix.lower() not in (".html", ".htm"):
+        raise BadInput(f"{option} writes a page, so FILE ends in .html; got {file}")
 
 
 def command_language() -> str:

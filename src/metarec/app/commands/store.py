@@ -64,7 +64,10 @@ def migrate(url: Url, as_json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    with closing(_opened(url)) as opened:
+    from metarec.feedback import open_store
+
+    _opened(url, as_it_is=True).close()  # a missing file is no store to be; an empty one is
+    with closing(open_store(url)) as opened:
         done = opened.migrated
     assert done is not None, "it was opened to be migrated"
     moved = f", its tables moved out of the schema {done.moved_from}" if done.moved_from else ""

@@ -43,7 +43,7 @@ def load_settings(
     if file is not None:
         try:
             document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or error
             raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
         values |= document.get("service", document)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -83,7 +84,7 @@ class Guardrails:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            if getattr(self, one.name) < 0:
+            if not 0 <= getattr(self, one.name) < math.inf:
                 raise BadInput(f"{one.name} must be 0 or more, got {getattr(self, one.name)}")
 
 

@@ -147,9 +147,10 @@ def check_writable(url: sa.URL) -> None:
             )
 
 
-def sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
+def sqlite_engine(url: sa.URL, busy_seconds: float, *, as_it_is: bool = False) -> sa.Engine:
     """Return an engine for SQLite whose transactions take the write lock at once and are flushed at
-    commit, and whose deletions overwrite the bytes.
+    commit, and whose deletions overwrite the bytes; with `as_it_is` the file's kind of journal,
+    which is kept in it, stays.
     """
     engine = sa.create_engine(
         url, connect_args={"timeout": BUSY_SECONDS["read"]}, hide_parameters=True
@@ -161,7 +162,7 @@ def sqlite_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
             None  # the driver's own BEGIN comes late and takes only a read lock
         )
         for pragma in (
-            "journal_mode=WAL",
+            *(() if as_it_is else ("journal_mode=WAL",)),
             "synchronous=FULL",
             "secure_delete=ON",
             f"busy_timeout={1e3 * busy_seconds:.0f}",

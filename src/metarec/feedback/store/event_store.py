@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,13 @@ from metarec.feedback.store.engines import (
     sqlite_engine,
 )
 from metarec.feedback.store.everybody import TableReads
-from metarec.feedback.store.migrations import MIGRATIONS, Migrated, migrate, take_schema
+from metarec.feedback.store.migrations import (
+    MIGRATIONS,
+    Migrated,
+    migrate,
+    take_schema,
+    version_of,
+)
 from metarec.feedback.store.one_user import UserReads
 from metarec.feedback.store.writer import GroupWriter, Write, first_line
 from metarec.feedback.store.writes import Writes
@@ -39,7 +46,9 @@ from metarec.feedback.store.writes import Writes
 class Store(UserReads, TableReads):
     """Store of events, impressions, added items and profiles, given by one url."""
 
-    def __init__(self, url: str, *, patience: float = 20.0, as_it_is: bool = False) -> None:
+    def __init__(
+        self, url: str, *, patience: float = 20.0, as_it_is: bool = False, create: bool = True
+    ) -> None:
         """Open the store, creating or migrating its tables.
 
         Args:
@@ -47,19 +56,25 @@ class Store(UserReads, TableReads):
                 `?schema=NAME` names the schema of the tables, `metarec` unless given.
             patience: seconds a write may wait while the store is busy or away.
             as_it_is: neither create nor migrate tables, as for inspecting a store.
+            create: whether tables are created where a server has none.
 
         Raises:
-            BadInput: if the url names a store that metarec does not know, or a newer one.
+            BadInput: if the url names a store that metarec does not know, or a newer one, or there
+                is none and `create` is False.
             StoreUnavailable: if it cannot be opened now.
         """
         self.url, self.schema = known_url(url)
         check_writable(self.url)
         self._engine = (
-            sqlite_engine(self.url, BUSY_SECONDS["write"])
+            sqlite_engine(self.url, BUSY_SECONDS["write"], as_it_is=as_it_is)
             if self.is_sqlite
             else server_engine(self.url, self.schema)
         )
-        reads = sqlite_engine(self.url, BUSY_SECONDS["read"]) if self.is_sqlite else self._engine
+        reads = (
+            sqlite_engine(self.url, BUSY_SECONDS["read"], as_it_is=as_it_is)
+            if self.is_sqlite
+            else self._engine
+        )
         self._reads = reads.execution_options(isolation_level="AUTOCOMMIT")
         self._bodies = Writes(sqlite.insert if self.is_sqlite else postgresql.insert)
         self._writer = GroupWriter(self._engine.begin, patience=patience)
@@ -67,7 +82,8 @@ class Store(UserReads, TableReads):
             if not self.is_sqlite:
                 # Fail at once if the server is away, without the writer's retries
                 self._engine.connect().close()
-            self.migrated = None if as_it_is else self.call(self._migrate).result()
+            migrating = partial(self._migrate, create=create or self.is_sqlite)
+            self.migrated = None if as_it_is else self.call(migrating).result()
             """Migrations applied when the store was opened; None with `as_it_is`."""
         except (sa.exc.OperationalError, StoreUnavailable, BadInput) as error:
             self.close()
@@ -77,8 +93,14 @@ class Store(UserReads, TableReads):
                 f"cannot open the store {self.url.render_as_string()} ({first_line(error)})"
             ) from error
 
-    def _migrate(self, connection: sa.Connection) -> Migrated:
+    def _migrate(self, connection: sa.Connection, *, create: bool) -> Migrated:
         moved = take_schema(connection, self.schema)
+        if not create and not version_of(connection):
+            place = self.url.render_as_string()
+            raise BadInput(
+                f"{place} holds no event store yet in the schema {self.schema}; name yours with "
+                f"--store"
+            )
         return Migrated(steps=migrate(connection), version=len(MIGRATIONS), moved_from=moved)
 
     @property

@@ -237,12 +237,15 @@ def stated_user(user_id: str | None, profile: Sequence[str], **more: Any) -> Use
     """Return a user as query parameters describe them, with attributes as `NAME=VALUE`.
 
     Raises:
-        BadInput: if an attribute has no `=`.
+        BadInput: if an attribute has no `=` or no name, or is stated twice.
     """
-    wrong = next((text for text in profile if "=" not in text), None)
+    wrong = next((text for text in profile if text.find("=") < 1), None)
     if wrong is not None:
         raise BadInput(f"profile takes NAME=VALUE, got {wrong!r}")
-    pairs = (text.partition("=") for text in profile)
+    pairs = [text.partition("=") for text in profile]
+    names = [name for name, _, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"profile states {twice[0]!r} twice; once is enough")
     return UserInput(user_id=user_id, profile={name: value for name, _, value in pairs}, **more)
 
 

@@ -1,14 +1,20 @@
-"""Addresses: ids that may contain a `/`, and query parameters that a route does not know."""
+"""Addresses: ids that may contain a `/`, and query parameters that a route does not know, or that
+are given twice; and bodies in which a key stands twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any, get_origin
 
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,7 +43,51 @@ def register_id_addresses() -> None:
     register_url_convertor("id", AnyId())
 
 
-class IdRoute(APIRoute):
+class _Request(Request):
+    async def json(self) -> Any:
+        """Return the body, read as JSON.
+
+        Raises:
+            HTTPException: if a key stands twice in an object.
+        """
+        body = await self.body()
+        if (key := key_twice(body)) is not None:
+            raise HTTPException(422, f"body: the key {key[:80]!r} stands twice in an object")
+        return await super().json()
+
+
+def key_twice(body: bytes) -> str | None:
+    """Return a key that stands twice in an object of JSON, None without one. Parsers take the last
+    value, so that an event, say, would be stored for one of two users.
+
+    Raises:
+        ValueError, RecursionError: if it is no JSON.
+    """
+    found: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len({*names}) < len(names):
+            found.append(next(name for name in names if names.count(name) > 1))
+
+    json.loads(body, object_pairs_hook=once)
+    return found[0] if found else None
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses bodies in which a key stands twice."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the framework, with our reading of bodies."""
+        handler = super().get_route_handler()
+
+        async def handling(request: Request) -> Response:
+            return await handler(_Request(request.scope, request.receive))
+
+        return handling
+
+
+class IdRoute(StrictRoute):
     """A route whose address contains an id. The id is one segment of the address as it was sent:
     `x/friends` is the address of the friends of `x`, and `x%2Ffriends` that of a user.
     """
@@ -58,14 +108,22 @@ def refuse_unknown_parameters(routes: Sequence[BaseRoute]) -> None:
     """
     for route in routes:
         if isinstance(route, APIRoute) and route.path.startswith(("/v1/", "/mcp")):
-            names = sorted(field.alias for field in route.dependant.query_params)
-            route.app = _with_known_parameters(route.app, names)
+            is_list = {
+                field.alias: get_origin(field.field_info.annotation) is list
+                for field in route.dependant.query_params
+            }
+            route.app = _with_known_parameters(route.app, dict(sorted(is_list.items())))
 
 
-def _with_known_parameters(app: ASGIApp, names: Sequence[str]) -> ASGIApp:
+def _with_known_parameters(app: ASGIApp, names: Mapping[str, bool]) -> ASGIApp:
+    """Return an app that refuses other parameters, and lists where one value is taken."""
+
     async def checking(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["query_string"]:
-            for name in QueryParams(scope["query_string"]):
+            parameters = QueryParams(scope["query_string"])
+            for name in parameters:
+                if not names.get(name, True) and len(parameters.getlist(name)) > 1:
+                    raise HTTPException(422, f"query.{name}: is given twice; it takes one value")
                 if name not in names:
                     there = f"; known are {', '.join(names)}" if names else "; none is"
                     near = get_close_matches(name, names, 1)

@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -147,6 +148,10 @@ class Middleware:
             return 421, sentence, []
         if path in HEALTH:
             return None
+        if "\ufffd" in path or b"%" in scope["query_string"]:
+            sent = scope.get("raw_path") or path.encode(), scope["query_string"]
+            if not all(map(_is_utf8, sent)):
+                return 400, "the address is not UTF-8; write its letters in UTF-8, then with %", []
         # The bucket of a known key, else of the address: each invented key would have a full one.
         if not self._rate.allows(call.holder or call.client.encode()):
             limit = self._settings.requests_per_second
@@ -248,6 +253,17 @@ class RateLimit:
         if len(self._buckets) > _MAX_CLIENTS:
             self._buckets.popitem(last=False)  # the client whose last request is the oldest
         return allowed
+
+
+def _is_utf8(address: bytes) -> bool:
+    """Return whether an address is UTF-8: the framework replaces what is not, so that two ids would
+    be one user.
+    """
+    try:
+        unquote_to_bytes(address.replace(b"+", b" ")).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _without_port(host: str) -> str:

@@ -12,13 +12,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from metarec.app.service.http.addresses import key_twice
+
 
 class Shortcut:
     """ASGI middleware that answers routes which take nothing but a JSON body without the
     framework's steps in between.
 
-    Where pydantic refuses a body, the framework handles the request and says what is wrong with it;
-    errors go to the framework's handlers. So both paths accept and refuse the same requests.
+    Where pydantic refuses a body, or a key stands twice in it, the framework handles the request
+    and says what is wrong with it; errors go to the framework's handlers. So both
+    paths accept and refuse the same requests.
     """
 
     def __init__(
@@ -56,7 +59,10 @@ class Shortcut:
                 break
         try:
             read = shape.model_validate_json(body)
-        except ValidationError:
+            is_strict = key_twice(body) is None
+        except (ValidationError, ValueError, RecursionError):
+            is_strict = False
+        if not is_strict:
             await self._app(scope, replayed(body, receive), send)
             return
         try:

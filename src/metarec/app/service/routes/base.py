@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from metarec.app.service.http.addresses import StrictRoute
 from metarec.app.service.parts import Service
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -53,7 +54,7 @@ class Routes:
 
     tags: ClassVar[tuple[str, ...]] = ("users",)
     """Headings of the documentation that list the routes."""
-    route_class: ClassVar[type[APIRoute]] = APIRoute
+    route_class: ClassVar[type[APIRoute]] = StrictRoute
 
     def __init__(self, service: Service) -> None:
         self.service, self.store, self.live = service, service.store, service.live

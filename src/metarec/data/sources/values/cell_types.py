@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -18,6 +19,7 @@ from metarec.data.cells.parsing import (
 )
 from metarec.data.cells.truth import as_ticks, as_truth
 from metarec.data.cells.units import measured
+from metarec.data.errors import BadInput
 from metarec.data.findings import Finding, noted
 from metarec.data.frames import widened
 from metarec.data.names.column_matching import spoken
@@ -44,10 +46,32 @@ _TYPES = frozenset(("S", "N", "BOOL", "NULL"))
 """Type names of DynamoDB."""
 
 
+MAX_FIELDS = 1_000
+"""Maximum number of columns that objects become."""
+
+
+def _n_fields(dtype: pl.DataType) -> int:
+    """Return the number of columns that a column of this type becomes."""
+    if not isinstance(dtype, pl.Struct):
+        return 1
+    inner: list[Any] = list(dtype.to_schema().values())
+    return sum(map(_n_fields, inner))
+
+
 def flat(table: pl.DataFrame) -> pl.DataFrame:
     """Replace columns of objects by columns of their fields: `{"user": {"id": 7}}` becomes
     `user_id`. Numbers are as `widened` returns them.
+
+    Raises:
+        BadInput: if there are more than `MAX_FIELDS` fields: then ids are names of fields, or the
+            file is no table.
     """
+    count = sum(map(_n_fields, table.schema.values()))
+    if count > MAX_FIELDS and count > table.width:
+        raise BadInput(
+            f"a row has {count:,} fields in objects, at most {MAX_FIELDS:,} are read; write one "
+            f"row for each event, with ids as values"
+        )
     while nested := [name for name, dtype in table.schema.items() if dtype == pl.Struct]:
         name, taken = nested[0], set(table.columns)
         fields = table[name].struct.unnest()
