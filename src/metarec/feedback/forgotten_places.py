@@ -84,7 +84,7 @@ def _without_password(data: str) -> str:
 
 def other_forms(store: Store, user_id: str) -> list[Place]:
     """Return the place of rows under the id in another Unicode form (`é` as one letter or as two),
-    which is another user here and mostly the same person, if there are any.
+    which is another user here though mostly the same one, if there are any.
     """
     forms = {normalize(form, user_id) for form in ("NFC", "NFD")} - {user_id}
     of_events, of_users = tables.events.c.user_id, tables.users.c.user_id
