@@ -63,15 +63,24 @@ def key_twice(body: bytes) -> str | None:
     Raises:
         ValueError, RecursionError: if it is no JSON.
     """
-    found: list[str] = []
+    try:
+        _ONCE.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
+    except _TwiceError as error:
+        return str(error)
+    return None
 
-    def once(pairs: list[tuple[str, Any]]) -> None:
+
+class _TwiceError(Exception):
+    """Says which key stands twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
         names = [name for name, _ in pairs]
-        if len({*names}) < len(names):
-            found.append(next(name for name in names if names.count(name) > 1))
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
 
-    json.loads(body, object_pairs_hook=once)
-    return found[0] if found else None
+
+_ONCE = json.JSONDecoder(object_pairs_hook=_once)
 
 
 class StrictRoute(APIRoute):
