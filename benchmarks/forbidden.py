@@ -123,7 +123,7 @@ def shown_in_python(model, truth: Truth, cases) -> Iterator[tuple[str, int, list
         yield "onboarding", number, model.vocabulary.names(asked_about[asked_about >= 0].tolist())
         first = model.recommend([request], k=1)[0].item_ids
         if first and number % 5 == 0:
-            instead = counterfactual(model, request, first[0], most_tries=50)
+            instead = counterfactual(model, request, first[0], max_tries=50)
             yield "explanation's alternatives", number, instead.slate
 
 

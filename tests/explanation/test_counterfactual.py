@@ -62,7 +62,7 @@ def test_the_world_needs_more_than_one_event_removed(model, request_):
 def test_greedy_takes_over_says_so_and_every_event_it_removes_is_needed(model, request_):
     greedy = 0
     for item_id in slate(model, request_, request_, 4):
-        found = counterfactual(model, request_, item_id, k=4, most_tries=5)
+        found = counterfactual(model, request_, item_id, k=4, max_tries=5)
         if found.removed is None or found.is_smallest:
             continue
         greedy += 1

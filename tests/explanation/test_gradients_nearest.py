@@ -42,7 +42,7 @@ def test_likeness_is_the_cosine_of_embeddings(model, rated_world):
     e = model.item_embeddings[model.vocabulary.indexes(["s07", "s00", "g00"])]
     by_hand = [e[0] @ x / np.linalg.norm(e[0]) / np.linalg.norm(x) for x in e[1:]]
     np.testing.assert_allclose(item_similarities(model, request, "s07"), by_hand, atol=1e-9)
-    assert nearest(model, request, "s07", most=1)[0][0] == 0
+    assert nearest(model, request, "s07", k=1)[0][0] == 0
 
 
 def test_an_item_without_embedding_is_like_nothing(model):

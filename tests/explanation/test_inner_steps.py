@@ -69,7 +69,7 @@ def test_the_picture_gains_a_row(plain: Recommender, asked: Request) -> None:
 
 
 def test_users_are_mapped_by_group(model: Recommender) -> None:
-    found = map_users(model, "home", most=20)
+    found = map_users(model, "home", max_users=20)
     assert 2 <= len(found.groups) <= 20 and found.places.shape == (len(found.groups), 2)
     assert found.explained[0] >= found.explained[1] >= 0 and sum(found.explained) <= 1 + 1e-9
     assert sum(row["users"] for row in found.rows()) == len(found.groups)

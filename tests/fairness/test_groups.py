@@ -126,7 +126,7 @@ def test_items_group_by_a_column_and_small_ones_together(data):
         "maker 1": 20,
         "maker 2": 20,
     }
-    assert group_items(data.items, vocabulary, "title", most=2).sizes["others"] == 58
+    assert group_items(data.items, vocabulary, "title", max_groups=2).sizes["others"] == 58
     with pytest.raises(
         BadInput, match="items have no column 'brand' to group by; there are: item_id, title"
     ):

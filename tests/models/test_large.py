@@ -9,7 +9,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.als import Als, AlsConfig
 from metarec.models.base import LARGE, by_columns
-from metarec.models.sparse_rows import grown, spoken_for
+from metarec.models.sparse_rows import grown, sparse_answers
 from metarec.models.support_ridge.model import SupportRidge
 
 SUPPORT = Histories.of_indexes([np.array([4, 9, LARGE - 1]), np.zeros(0, int), np.array([9])])
@@ -21,7 +21,7 @@ def test_sums_of_rows_are_the_product() -> None:
     shape = (LARGE, LARGE)
     matrix = sp.csr_matrix((rng.random(200, np.float32), (rows, columns)), shape=shape)
     weights = np.float32([0.5, 1.0, 2.0, 0.3])
-    found = spoken_for(SUPPORT, weights, matrix)
+    found = sparse_answers(SUPPORT, weights, matrix)
     wanted = SUPPORT.matrix(LARGE, weights) @ matrix
     assert found.has_canonical_format and found.nnz == wanted.nnz
     assert abs(found - wanted).max() < 1e-6

@@ -15,7 +15,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import dense
 from metarec.models.repeat.fit import samples_after
 from metarec.models.repeat.model import Repeat, RepeatConfig
-from metarec.recommendation.candidates.some_items import Asking, StandIns
+from metarec.recommendation.candidates.some_items import StandIns, SubsetScorer
 
 SHORT = Horizon(support_sizes=(0, 1, 3), pool=4, min_events=6)
 DAILY = ("messenger", "browser")
@@ -123,8 +123,8 @@ def test_repeats_are_a_part_of_the_score_whoever_asks(phone: Recommender, tmp_pa
     assert (parts["repeat"] != 0).sum(1).tolist() == [2, 0, 1]
     items = np.arange(len(phone.vocabulary))
     stand_ins = StandIns(items=items, weights=np.ones(len(items), np.float32))
-    asking = Asking.of(phone.ensemble, phone.users(requests)[0], stand_ins)
-    np.testing.assert_allclose(asking.scores(items[3:]), scores[:, 3:], atol=1e-4)
+    scorer = SubsetScorer.of(phone.ensemble, phone.users(requests)[0], stand_ins)
+    np.testing.assert_allclose(scorer.scores(items[3:]), scores[:, 3:], atol=1e-4)
     phone.save(tmp_path / "phone")
     np.testing.assert_array_equal(Recommender.load(tmp_path / "phone").score(requests), scores)
 

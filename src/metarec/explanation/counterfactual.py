@@ -2,7 +2,7 @@
 
 The idea is that of PRINCE (Ghazimatin et al. 2020, arXiv:1911.08378), applied to the model itself:
 sets are tried in order of size, so the first that works is a smallest one. Where there are more
-than `most_tries` sets, a greedy search removes the events that support the item most until it is
+than `max_tries` sets, a greedy search removes the events that support the item most until it is
 off the slate, then puts back events that are not needed, and the result says that it may not be the
 smallest. Items of the whole history stay hidden throughout: a removed event is one that the user
 did not report, not an unseen item.
@@ -43,7 +43,7 @@ def counterfactual(
     item_id: str,
     *,
     k: int = 10,
-    most_tries: int = MAX_TRIES,
+    max_tries: int = MAX_TRIES,
     among: Sequence[int] | None = None,
 ) -> Counterfactual:
     """Find the smallest set of events whose removal takes `item_id` off the slate of `k`.
@@ -70,7 +70,7 @@ def counterfactual(
         removed, smallest = None, True
     else:
         rows = list(range(length)) if some_gone else rows
-        removed, smallest = _search(model, request, rows, hidden, column, k, most_tries)
+        removed, smallest = _search(model, request, rows, hidden, column, k, max_tries)
     after = without(request, range(length) if removed is None else removed)
     # A removed event may have been the prerequisite of another item.
     slate = top(model.score([after]), hidden[None] | hidden_items(model, [after]), k)[0]
@@ -90,13 +90,13 @@ def _search(
     hidden: np.ndarray,
     column: int,
     k: int,
-    most_tries: int,
+    max_tries: int,
 ) -> tuple[list[int], bool]:
     """Return the removed events, and whether no smaller set exists."""
     n_tried = 0
     for size in range(1, len(rows) + 1):
         n_tried += comb(len(rows), size)
-        if n_tried > most_tries and size > 1:
+        if n_tried > max_tries and size > 1:
             return _greedy(model, request, rows, hidden, column, k), False
         removed = _first(model, request, hidden, column, k, combinations(rows, size))
         if removed is not None:

@@ -115,7 +115,7 @@ def content_effects(
     item_id: str,
     *,
     words: int = 0,
-    most: int = MAX_FEATURES,
+    max_features: int = MAX_FEATURES,
     is_new: bool = False,
     weights: np.ndarray | None = None,
 ) -> list[FeatureEffect]:
@@ -127,13 +127,13 @@ def content_effects(
 
     Args:
         words: number of words of its text to remove, the longest first.
-        most: maximum number of features.
+        max_features: maximum number of features.
         is_new: the item is cold, so its factors are predicted from its content too: copies of the
             item, one unchanged and one without each feature, are added as new items and compared.
         weights: `anonymous_weights` of the model, where they are known.
     """
     row = model.catalog.frame.row(int(columns_of(model, [item_id])[0]), named=True)
-    features = _features(row, words)[:most]
+    features = _features(row, words)[:max_features]
     if not features:
         return []
     lacking = [row | {name: without} for name, _, without in features]

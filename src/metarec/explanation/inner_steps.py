@@ -157,9 +157,9 @@ def follow_steps(
 
 
 def map_users(
-    model: FittedModel, by: str, learner: str | None = None, *, most: int = MAX_USERS
+    model: FittedModel, by: str, learner: str | None = None, *, max_users: int = MAX_USERS
 ) -> UserMap:
-    """Map up to `most` training users by the parameters that a learner adapted to them.
+    """Map up to `max_users` training users by the parameters that a learner adapted to them.
 
     Args:
         by: column of the users that names their group.
@@ -176,7 +176,7 @@ def map_users(
         raise BadInput(f"users have no column {by!r}; there are {', '.join(columns) or 'none'}")
     behavior = behavior_of(model)
     able = np.flatnonzero(behavior.pools > 0)
-    some = able[:: max(1, -(-len(able) // most))]
+    some = able[:: max(1, -(-len(able) // max_users))]
     batch = behavior.batch_of(some, behavior.pool.users(some))
     moved = scorer.adapted(batch)
     places, explained = _plane(

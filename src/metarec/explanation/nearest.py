@@ -38,10 +38,10 @@ def item_similarities(model: Embedded, request: Request, item_id: str) -> np.nda
 
 
 def nearest(
-    model: Embedded, request: Request, item_id: str, *, most: int = 3
+    model: Embedded, request: Request, item_id: str, *, k: int = 3
 ) -> list[tuple[int, float]]:
     """Return (position in the history, cosine) of the events most similar to the item, best
     first.
     """
     cosines = item_similarities(model, request, item_id)
-    return [(int(row), float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:most]]
+    return [(int(row), float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:k]]

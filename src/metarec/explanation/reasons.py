@@ -229,7 +229,7 @@ def _counterfactual(
     an event that lowers the item must not be given as what keeps it on the slate.
     """
     lifting = [row for row, event in enumerate(events) if event.effect > 0]
-    return counterfactual(model, request, item_id, k=k, most_tries=scored, among=lifting)
+    return counterfactual(model, request, item_id, k=k, max_tries=scored, among=lifting)
 
 
 def _not_needed_against(
@@ -280,7 +280,7 @@ def _features(
             request,
             item_id,
             words=words,
-            most=n_content,
+            max_features=n_content,
             is_new=is_new,
             weights=stands.weights,
         )

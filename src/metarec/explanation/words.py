@@ -211,7 +211,7 @@ def sentences(
     components: dict[str, float],
     *,
     liked_from: float | None = None,
-    most: int = MAX_REASONS,
+    max_sentences: int = MAX_REASONS,
     rather_for: bool = False,
     facts: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -231,7 +231,9 @@ def sentences(
         lifting = [event for event in events if event.effect > 0]
         lifts = [feature for feature in features if feature.effect > 0]
         rising = {name: effect for name, effect in components.items() if effect > 0}
-        if speaks_for := sentences(lifting, lifts, rising, most=most, facts=facts, **same):
+        if speaks_for := sentences(
+            lifting, lifts, rising, max_sentences=max_sentences, facts=facts, **same
+        ):
             return speaks_for
     least = MIN_SHARE * _largest(events, features, components)
     events = [event for event in events if abs(event.effect) >= least]
@@ -249,7 +251,7 @@ def sentences(
     wish = components.get("wish", 0.0)
     if abs(wish) > _largest(events, features, {}):  # then a query in words comes first
         reasons.sort(key=_of_component("wish", wish).__ne__)
-    return reasons[:most]
+    return reasons[:max_sentences]
 
 
 def _in_turn(*each: list[tuple[float, str]]) -> list[str]:

@@ -249,9 +249,11 @@ def check_attribute(attributes: Sequence[str], by: str) -> None:
         )
 
 
-def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int = 20) -> Groups:
-    """Group items by a column of the catalog (a provider, a brand, a kind): the `most` frequent
-    values, and the rest as `others`.
+def group_items(
+    catalog: Catalog, vocabulary: Vocabulary, by: str, *, max_groups: int = 20
+) -> Groups:
+    """Group items by a column of the catalog (a provider, a brand, a kind): the `max_groups` most
+    frequent values, and the rest as `others`.
 
     Raises:
         BadInput: if the catalog has no such column.
@@ -265,7 +267,7 @@ def group_items(catalog: Catalog, vocabulary: Vocabulary, by: str, *, most: int 
         )
     )
     labels = [values.get(item_id) or NOT_STATED for item_id in vocabulary.ids]
-    kept = {label for label, _ in Counter(labels).most_common(most)}
+    kept = {label for label, _ in Counter(labels).most_common(max_groups)}
     return Groups(
         name=by, labels=np.array([label if label in kept else "others" for label in labels])
     )

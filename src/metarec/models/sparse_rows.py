@@ -55,7 +55,7 @@ def answers(
     """
     if is_plain(support, matrix) if plain is None else plain:
         return plain_answers(support, weights, matrix, out)
-    return spoken_for(support, weights, matrix)
+    return sparse_answers(support, weights, matrix)
 
 
 def plain_answers(
@@ -73,7 +73,7 @@ def plain_answers(
     return evidence
 
 
-def spoken_for(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
+def sparse_answers(support: Histories, weights: np.ndarray, matrix: sp.csr_matrix) -> sp.csr_matrix:
     """`answers` as a sparse matrix.
 
     SciPy's product takes twice as long to start as this function takes for few entries, and first

@@ -17,7 +17,7 @@ import numpy as np
 
 from metarec.data.errors import BadInput
 from metarec.features.users import UserBatch
-from metarec.recommendation.candidates.some_items import Asking, StandIns, Sums
+from metarec.recommendation.candidates.some_items import StandIns, SubsetScorer, Sums
 from metarec.recommendation.fitted import COLD_BELOW, FittedModel
 from metarec.recommendation.ranking import Ranking, SlateOptions
 from metarec.recommendation.slate import Request
@@ -73,7 +73,7 @@ class Shard:
             requests=requests,
             users=users,
             unknown=unknown,
-            asking=Asking.of(self.model.ensemble, users, of_shard),
+            scorer=SubsetScorer.of(self.model.ensemble, users, of_shard),
         )
 
 
@@ -96,13 +96,13 @@ class ShardRequest:
     users: UserBatch
     unknown: np.ndarray
     """[B] number of each user's events with unknown items."""
-    asking: Asking
+    scorer: SubsetScorer
     """Scores of subsets of items for these users."""
 
     @property
     def sums(self) -> Sums:
         """Sums of evidence over the items of this shard."""
-        return self.asking.sums
+        return self.scorer.sums
 
     def offers(self, options: SlateOptions, sums: Sums) -> list[Offer]:
         """Return the offer for each user; `sums` are those over all shards.
@@ -110,7 +110,7 @@ class ShardRequest:
         Raises:
             BadInput: if the filter is malformed, or `within_km` cannot be applied.
         """
-        items, scores = self.shard.items, self.asking.with_sums(sums).scores(self.shard.items)
+        items, scores = self.shard.items, self.scorer.with_sums(sums).scores(self.shard.items)
         self._add_predicted(scores)
         words = self._words()
         kept = self._kept(scores + words, options)

@@ -16,12 +16,12 @@ from functools import cached_property
 import numpy as np
 
 from metarec.recommendation.candidates.cells import Cells, Vectors
-from metarec.recommendation.candidates.some_items import Asking, StandIns
+from metarec.recommendation.candidates.some_items import StandIns, SubsetScorer
 from metarec.recommendation.ensemble.blend import Ensemble
 
 SIZES = (2_000, 4_000, 8_000, 16_000, 32_000)
 """Numbers of candidates from cells, tried in this order."""
-SPOKEN_FOR = 1_000
+MAX_SPARSE = 1_000
 """Maximum number of candidates from models with evidence for few items."""
 ALWAYS = 2_000
 """Number of most popular items, at each support size of the gate, and of items with the strongest
@@ -78,7 +78,9 @@ class Retrieval:
             size=size,
         )
 
-    def candidates(self, asking: Asking, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def candidates(
+        self, scorer: SubsetScorer, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return candidates for one user, ascending, and their log-scores.
 
         Args:
@@ -86,26 +88,26 @@ class Retrieval:
         """
         is_narrow = 2 * np.count_nonzero(allowed) < len(allowed)
         cells = self.cells.among(allowed[: self.cells.n_items]) if is_narrow else self.cells
-        order, per_cell = self._liked(asking), max(1, int(self.size * SHARE))
+        order, per_cell = self._liked(scorer), max(1, int(self.size * SHARE))
         sizes = np.minimum(np.diff(cells.starts)[order], per_cell)
         enough = int(np.searchsorted(np.cumsum(sizes), self.size)) + 1
         offered = [
             self.always,
             self.late,
-            _spoken_for(asking),
-            np.zeros(0, np.int64) if asking.repeated is None else asking.repeated.columns,
+            _sparse_candidates(scorer),
+            np.zeros(0, np.int64) if scorer.repeated is None else scorer.repeated.columns,
             cells.first_of(order[:enough], per_cell),
             cells.last_of(order[:COLD_CELLS], COLD_EACH),
         ]
         items = _those(offered, allowed)
-        scores = asking.scores(items)[0]
+        scores = scorer.scores(items)[0]
         more = _those([self._deeper(cells, items, scores)], allowed, but=items)
-        return joined(items, scores, more, asking.scores(more)[0])
+        return joined(items, scores, more, scorer.scores(more)[0])
 
-    def _liked(self, asking: Asking) -> np.ndarray:
+    def _liked(self, scorer: SubsetScorer) -> np.ndarray:
         """[C] cells, best first by the higher score of their two leaders."""
         leaders, place = self._leaders
-        scores = asking.scores(leaders)[0][place].reshape(2, -1).max(0)
+        scores = scorer.scores(leaders)[0][place].reshape(2, -1).max(0)
         return np.argsort(-scores, kind="stable")
 
     @cached_property
@@ -234,14 +236,14 @@ def _always(ensemble: Ensemble) -> np.ndarray:
     return np.unique([np.argpartition(-row, n_always - 1)[:n_always] for row in scores])
 
 
-def _spoken_for(asking: Asking) -> np.ndarray:
+def _sparse_candidates(scorer: SubsetScorer) -> np.ndarray:
     """Return the candidates from models with evidence for few items, for one user: those with the
     highest scores by these models and popularity.
     """
-    by_model = asking.spoken_for
+    by_model = scorer.sparse_evidence
     items = each_once([np.zeros(0, np.int64), *(e.indices for e in by_model.values())])
-    if len(items) <= SPOKEN_FOR:
+    if len(items) <= MAX_SPARSE:
         return items
-    weight = asking.ensemble.gate.at(asking.users.support.lengths)["popularity_weight"][0]
-    scores = asking.lifts(items, by_model)[0] + weight * asking.ensemble.base_of(items)[0]
-    return items[np.argpartition(-scores, SPOKEN_FOR - 1)[:SPOKEN_FOR]]
+    weight = scorer.ensemble.gate.at(scorer.users.support.lengths)["popularity_weight"][0]
+    scores = scorer.lifts(items, by_model)[0] + weight * scorer.ensemble.base_of(items)[0]
+    return items[np.argpartition(-scores, MAX_SPARSE - 1)[:MAX_SPARSE]]

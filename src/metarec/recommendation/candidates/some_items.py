@@ -73,7 +73,7 @@ class Sums:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class SubsetScorer:
     """An ensemble and some users, for scoring several subsets of items in turn."""
 
     ensemble: Ensemble
@@ -86,7 +86,7 @@ class Asking:
     """Gates, each with its share [B] in the score of each user."""
 
     @classmethod
-    def of(cls, ensemble: Ensemble, users: UserBatch, stand_ins: StandIns) -> Asking:
+    def of(cls, ensemble: Ensemble, users: UserBatch, stand_ins: StandIns) -> SubsetScorer:
         """Use the gates that rank these users, and their models."""
         gates = ensemble.shares_of_gates(users)
         names = dict.fromkeys(name for gate, _ in gates for name in gate.names)
@@ -138,7 +138,7 @@ class Asking:
         return self.ensemble.repeated(self.users)
 
     @cached_property
-    def spoken_for(self) -> dict[str, sp.csr_matrix]:
+    def sparse_evidence(self) -> dict[str, sp.csr_matrix]:
         """Sparse evidence, by name, of models with evidence for few items."""
         return {name: e for name, e in self._of_catalog.items() if isinstance(e, sp.csr_matrix)}
 
@@ -178,7 +178,7 @@ class Asking:
         refusing = self._refusing
         return Sums(accepted=self._own_sums, refused={} if refusing is None else refusing._own_sums)
 
-    def with_sums(self, sums: Sums) -> Asking:
+    def with_sums(self, sums: Sums) -> SubsetScorer:
         """Return the same with sums over the whole catalog instead of estimates; cached evidence is
         kept.
         """
@@ -217,7 +217,7 @@ class Asking:
         }
 
     @cached_property
-    def _refusing(self) -> Asking | None:
+    def _refusing(self) -> SubsetScorer | None:
         """The same users as if they had accepted what they refused; None where nobody refused
         anything.
         """
@@ -225,7 +225,9 @@ class Asking:
             return None
         names = self.ensemble.gate.names
         users = self.users.refusing()
-        return Asking(ensemble=self.ensemble, users=users, stand_ins=self.stand_ins, names=names)
+        return SubsetScorer(
+            ensemble=self.ensemble, users=users, stand_ins=self.stand_ins, names=names
+        )
 
 
 def columns_of(evidence: Evidence, items: np.ndarray) -> np.ndarray:

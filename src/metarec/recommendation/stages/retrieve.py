@@ -15,7 +15,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.users import UserBatch
 from metarec.models.cold_items.reorder import NewItemPlaces
 from metarec.recommendation.candidates.retrieval import SIZES, Retrieval, each_once, joined
-from metarec.recommendation.candidates.some_items import Asking
+from metarec.recommendation.candidates.some_items import SubsetScorer
 from metarec.recommendation.ensemble.blend import Ensemble
 from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.notes import query_words
@@ -51,10 +51,10 @@ def retrieve(model: FittedModel, requests: Sequence[Request], options: SlateOpti
     retrieval = replace(model.retrieval, always=always) if len(pins) else model.retrieval
     rankings = []
     for row in range(len(requests)):
-        asking = users.rows(np.array([row]))
-        predicted, allowed = predicted_of_given(model, asking), ~hidden[row]
+        one_user = users.rows(np.array([row]))
+        predicted, allowed = predicted_of_given(model, one_user), ~hidden[row]
         items, scores = candidates(
-            model.ensemble, model.new_items, retrieval, asking, allowed, predicted
+            model.ensemble, model.new_items, retrieval, one_user, allowed, predicted
         )
         rankings.append((items[allowed[items]], scores[allowed[items]]))
     # At least one column, so that an empty slate has a valid shape.
@@ -80,12 +80,12 @@ def candidates(
         allowed: [N] bool, items that may be shown.
         predicted: score that predicted ratings add to each item of `user.given`.
     """
-    asking = Asking.of(ensemble, user, retrieval.stand_ins)
+    scorer = SubsetScorer.of(ensemble, user, retrieval.stand_ins)
     if np.count_nonzero(allowed) <= FEW:
         items = np.flatnonzero(allowed)
-        scores = asking.scores(items)[0]
+        scores = scorer.scores(items)[0]
     else:
-        items, scores = retrieval.candidates(asking, allowed)
+        items, scores = retrieval.candidates(scorer, allowed)
     if predicted is not None:
         at = np.minimum(np.searchsorted(items, user.given.items), max(len(items) - 1, 0))
         is_there = items[at] == user.given.items if len(items) else np.zeros(len(at), bool)
@@ -93,7 +93,7 @@ def candidates(
     if new_items is None or not new_items.is_needed:
         return items, scores
     more = np.setdiff1d(new_items.reordered, items)
-    items, scores = joined(items, scores, more, asking.scores(more)[0])
+    items, scores = joined(items, scores, more, scorer.scores(more)[0])
     new_items.reorder_among(scores[None, :], items, user.support)
     return items, scores
 

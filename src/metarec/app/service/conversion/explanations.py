@@ -58,7 +58,7 @@ def short_reasons(served: Served, request: Request, slate: Slate, most: int = 2)
                     is_new=not recent,
                 ),
                 liked_from=liked_from,
-                most=most,
+                max_sentences=most,
                 rather_for=True,
                 facts=facts[place],
                 kinds=served.scale.kinds,

@@ -20,7 +20,7 @@ from metarec.app.service.scoring.live_model import Served
 
 ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
 NewId = Annotated[schemas.NewIdText, Path(description="The item's id; write a `/` in it as %2F.")]
-Asking = Annotated[
+ForUser = Annotated[
     schemas.IdText | None, Query(description="The user they are for, with their stored data.")
 ]
 Stated = Annotated[
@@ -60,7 +60,7 @@ class CatalogRoutes(Routes):
         self,
         item_id: ItemId,
         k: Most = 10,
-        user_id: Asking = None,
+        user_id: ForUser = None,
         profile: Stated = [],  # noqa: B006  # FastAPI copies it
         by: Annotated[
             Likeness,
