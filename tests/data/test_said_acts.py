@@ -443,3 +443,10 @@ def test_codes_of_votes_are_read_by_their_names_and_told_without(tmp_path: Path)
     (tmp_path / "VoteTypes.csv").write_text("Id,Name\n2,UpVote\n3,DownVote\n")
     data, _ = read_clean(tmp_path)
     assert int((data.interactions.acts()["sign"] < 0).sum()) == 12
+
+
+def test_swipes_beside_messages_are_read(tmp_path: Path) -> None:
+    said = ["like", "superlike", "pass", "unmatch", "block", "message"]
+    rows = "".join(f"u{n % 5},v{n % 7},{said[n % 6]}\n" for n in range(35))
+    data, _ = one_file(tmp_path, f"swiper_id,target_id,swipe\n{rows}")
+    assert sorted(data.interactions.acts()["sign"].value_counts().rows()) == [(-1, 18), (1, 17)]

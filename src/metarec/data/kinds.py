@@ -74,11 +74,13 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.1: ("hover peek", ""),
         0.2: (
             "view pageview page_view item_view product_view detail_view view_item open preview "
-            "browse visit_page pv view_content view_cart 浏览 查看 打开 预览 访问",
+            "browse visit_page pv view_content view_cart app_open app_launch quiz_attempt_reviewed "
+            "attempt_reviewed 浏览 查看 打开 预览 访问",
             "",
         ),
         0.3: (
-            "click tap play start read click_item select_item select_content select_promotion "
+            "click tap play start initialize initialized read click_item select_item "
+            "select_content select_promotion "
             "点击 播放 阅读",
             "",
         ),
@@ -86,13 +88,13 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.5: (
             "watch watchlist waitlist wishlist add_to_wishlist wish save bookmark collect download "
             "to_read want_to_read to_watch want_to_watch plan_to_watch plan_to_read want_to_play "
-            "想读 想看 想听 想玩 "
+            "experienced 想读 想看 想听 想玩 "
             "收藏 收藏夹 加入收藏 加入收藏夹 心愿单 加入心愿单 想要 下载 观看 看",
             "",
         ),
         0.6: (
             "cart add add_to_cart add_cart basket add_to_basket bid "
-            "submit hold 加购 加入购物车 加购物车 "
+            "submit problem_check hold 加购 加入购物车 加购物车 "
             "出价 投标 提交 持有 持仓",
             "",
         ),
@@ -117,10 +119,10 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "event return_cancelled cancel_return 事件 取消退货 取消退款 撤销退货 撤销退款 "
             "取消退货申请 取消退款申请",
             "purchase buy order transaction checkout paid pay payment sale reorder rebuy rent "
-            "borrow loan share reshare repost retweet complete completion "
+            "borrow loan share reshare repost retweet reblog boost announce complete completion "
             "finish certificate certify deliver delivered delivery play_complete watch_complete "
             "hire prescribe administer dispense attend participate join charge 参加 参与 做 烹饪 "
-            "book booking reserve reservation visit visited cook eat rating rate rated score "
+            "book booking reserve reservation visit visited use cook eat rating rate rated score "
             "review reviewed donate install convert conversion 购买 买 "
             "下单 支付 付款 成交 订单 交易 复购 买入 申购 认购 定投 "
             "分享 转发 完成 完课 完播 学完 送达 签收 好评 "
@@ -148,11 +150,12 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "negative_feedback nope see_less show_less less_like_this hate angry spamreport "
             # As strong as an order, so that the later of an order and its cancellation counts.
             "cancel cancelled canceled cancellation cancel_order no_show withdraw "
-            "retract 取消 取消订单 取消预订 取消预约 取消报名 取消申请 取消借阅 爽约 缺席 "
+            "retract void voided "
+            "取消 取消订单 取消预订 取消预约 取消报名 取消申请 取消借阅 爽约 缺席 "
             "退票 退保 "
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
-            "discontinue discontinued side_effect adverse_event "
+            "discontinue discontinued side_effect adverse_event allergy allergy_intolerance 过敏 "
             "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
             "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
             "",
@@ -162,7 +165,12 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.05: (
             "impression impressions imp imps seen exposure exposed shown show displayed served "
             "abandon fail give_back dividend buy_to_cover sad viewable_impression "
-            "exchanged partial_refund partially_refunded 换货 部分退款 "
+            "exchanged partial_refund partially_refunded 换货 部分退款 分红 红利再投 红利再投资 "
+            # Of a session, a video or an account, not of what an item is worth to the user.
+            "session_start session_started session_end session_ended user_engagement first_visit "
+            "first_open heartbeat keep_alive login log_in sign_in logout log_out sign_out "
+            "pause pause_video stop_video seek_video load_video terminated stock_split "
+            "登录 登出 退出登录 心跳 会话开始 会话结束 暂停 "
             "😢 😭 😐 🤔 "
             "view_item_list view_list view_promotion list_view 曝光 展示 展现 "
             "归还 还书 还车 弃购 放弃 中评",

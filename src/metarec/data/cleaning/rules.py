@@ -173,9 +173,13 @@ def _codes(values: pl.Series) -> list[float]:
             continue
         low, high = _ends(scale)
         top = rating_scale(scale)[1]
-        apart = [c for c in frequent if (c > top if c > 0 else c < low - 1)]
-        is_full = len(scale) >= MIN_FULL and scale.n_unique() == high == top and low == 1
-        apart = [c for c in apart if c not in DIGITS or (is_full and c > top + 1)]
+        over = {c: high if c in DIGITS else top for c in frequent}
+        apart = [c for c in frequent if (c > over[c] if c > 0 else c < low - 1)]
+        is_full = len(scale) >= MIN_FULL and scale.n_unique() == high and low == 1
+        end = high  # that of the scale: a 7 goes on from a 6, and no 9 does without an 8
+        while end + 1 in frequent:
+            end += 1
+        apart = [c for c in apart if c not in DIGITS or (is_full and c > end + 1)]
         if apart and top < float("inf"):
             return apart
     return []

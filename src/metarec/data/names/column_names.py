@@ -88,6 +88,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "action_name",
         "interaction",
         "activity",
+        *"verb_id verb_display".split(),
         *"行为 行为类型 行为名称 操作 操作类型 动作 互动类型 互动行为 业务类型".split(),
         *"事件 事件类型 交易类型".split(),
     ),
@@ -155,7 +156,7 @@ USER_NOUNS = tuple(
     "worker applicant candidate player gamer donor tenant resident citizen investor trader "
     "borrower cardholder visitor participant person account cust household collector "
     "rider reviewer patron athlete respondent backer bidder swiper rater voter profile "
-    "observer policyholder".split()
+    "observer policyholder critic analyst eater booker".split()
 )
 """English nouns for users."""
 ITEM_NOUNS = tuple(
@@ -166,7 +167,7 @@ ITEM_NOUNS = tuple(
     "podcast episode content document material module program programme tour flight train room "
     "vehicle car part service creative ad banner campaign anime manga beer wine "
     "workshop webinar clinic lane meal feature concept question swipee ratee vaccine "
-    "procedure style species repo repository".split()
+    "procedure style species repo repository quiz asset".split()
 )
 """English nouns for items."""
 CHINESE_USER_NOUNS = with_traditional(
@@ -198,7 +199,7 @@ def _keys(nouns: Sequence[str]) -> tuple[str, ...]:
     """Return names of id columns made of nouns: with a word for id first, then the noun alone."""
     ids = [
         f"{noun}_{end}"
-        for end in ("id", "code", "key", "uid", "uuid", "ref", "uri", "barcode")
+        for end in ("id", "code", "key", "uid", "uuid", "ref", "reference", "uri", "barcode")
         for noun in nouns
     ]
     ids += [f"id_{noun}" for noun in nouns]
@@ -286,12 +287,13 @@ AT_LAST = {
         *"external_id external_user_id".split(),
         *"nhs_number mrn medical_record_number anon_id anonymous_id actor_did".split(),
         *"openid open_id unionid union_id user_profile_id kunnr".split(),
-        *"primary_identifier user_primary_identifier".split(),
+        *"primary_identifier user_primary_identifier actor_mbox actor_account_name".split(),
         *"subject_reference patient_reference".split(),
         *"recipient_id steamid steam_id actor_id actor_login".split(),
         *CARRIERS,
         *itertools.chain(*STAND_INS.values()),
-    )
+    ),
+    "item_id": ("object_id",),
 }
 """Synonyms of last choice, used where no other name matches in any language."""
 FIRST_FRIEND = (

@@ -55,6 +55,8 @@ _OBJECTS = frozenset(
     "customer client member anonymous user event action act type the a an this my by from in on of "
     "you i we your cash shares received hold booking reservation appointment "
     "subscription enrolment enrollment registration "
+    "quiz attempt assignment assessment exam module chapter unit exercise problem submission "
+    "form has have been was were is "
     "feed channel source tag topic thread partial full new first web mobile goods abuse patient "
     "author creator seller publisher application bid placed applicant candidate guest customer "
     "recruiter employer работодателя carrier shipper driver clinic hospital "
@@ -107,6 +109,10 @@ def plain_kind(name: str) -> str:
 def forms(name: str) -> Iterator[str]:
     """`plain_kind` names that a name may be formed from, the likeliest first, itself left out."""
     yield from _stems(plain_kind(name))
+    if "://" in str(name):  # `http://adlnet.gov/expapi/verbs/completed`
+        last = re.split(r"[/#]", str(name).strip().rstrip("/#"))[-1]
+        yield from (plain_kind(last), *_stems(plain_kind(last)))
+        return
     words = words_of(name)
     if words[:1] == [_UN]:  # `un_purchase` is no purchase
         return

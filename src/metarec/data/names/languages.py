@@ -98,7 +98,12 @@ def genders(word: str) -> tuple[str, ...]:
 
 def is_best_lowest(name: str, language: str | None) -> bool:
     """Whether a column's name is that of marks of which the lowest is the best."""
-    return language == "German" and plain(name) in _file()["best_is_lowest"]
+    return is_mark(name) and (language == "German" or plain(name) not in _file()["no_evidence"])
+
+
+def is_mark(name: str) -> bool:
+    """Whether a column's name is that of such marks, or a word of another language, too."""
+    return plain(name) in _file()["best_is_lowest"]
 
 
 @cache

@@ -11,8 +11,10 @@ from metarec.data.names.column_names import plain
 _UNPAID = re.compile(
     r"(await(ing|s)?|pending|requires?|waiting(for)?)(the|for|a)?payment|unpaid|notpaid|^wcpending$"
     r"|payments?(method)?(is)?(pending|due|outstanding|required|awaited|overdue|incomplete)"
-    r"|(nicht|un|noch)(nicht)?bezahlt|wartet?(n)?aufzahlung|zahlung(steht)?(aus|offen|erwartet)"
-    r"|attente(de|du)?(paiement|règlement|reglement)|paiement(en)?attente|impay[ée]|nonpay[ée]"
+    r"|(nicht|un|noch)(nicht)?bezahlt|wartet?(n)?auf(zahlung|überweisung)"
+    r"|zahlung(steht)?(aus|offen|erwartet)"
+    r"|attente(de|du)?(paiement|règlement|reglement|virement)"
+    r"|paiement(en)?attente|impay[ée]|nonpay[ée]"
     r"|aguard(ando|a)(o)?pagamento|pagamentopendente|nãopag[oa]|naopag[oa]"
     r"|pendiente(de)?(l)?pago|esperando(el)?pago|pagopendiente|impagad[oa]|^(no|sin)pagad?[oa]?r?$"
     r"|inattesa(di|del)?pagamento|attesapagamento|pagamentoinattesa|nonpagat[oa]|dapagare"
@@ -30,7 +32,8 @@ _PAYMENT = (
     r"|betaling|оплат|плат[её]ж|pembayaran|thanhtoán|(ال)?دفع|付款|支付|扣款|支払い?|決済|결제"
 )
 _REFUSED = (
-    r"refus|reject|declin|denied|fail|error|abgelehnt|fehlgeschlagen|gescheitert|échou|echou"
+    r"refus|reject|declin|denied|fail|erro|erreur|fehler|abgelehnt|fehlgeschlagen"
+    r"|gescheitert|échou|echou"
     r"|rechazad|fallid|recusad|falh|negad|rifiutat|fallit|reddedil|başarısız|odrzuc|nieudan"
     r"|geweigerd|mislukt|отклон|неудал|непрош|ошибк|gagal|ditolak|thấtbại|فشل|مرفوض"
     r"|失败|失敗|被拒|エラー|실패|거절"

@@ -36,9 +36,11 @@ from metarec.data.sources.columns.id_joins import better_key
 from metarec.data.sources.columns.inconsistent_item_columns import nearly_of_items
 from metarec.data.sources.columns.item_and_user_columns import belonging_to, moved_to_table
 from metarec.data.sources.columns.relation_tables import relation_of
+from metarec.data.sources.columns.second_items import with_second_items
 from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_of_name
+from metarec.data.sources.rows.change_logs import change_findings
 from metarec.data.sources.rows.event_shapes import one_row_an_event
 from metarec.data.sources.rows.id_lists import ambiguous_id_findings, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_itemless
@@ -46,6 +48,7 @@ from metarec.data.sources.rows.not_acts import without_others
 from metarec.data.sources.rows.queries import with_queries
 from metarec.data.sources.values.cell_types import flat, with_types
 from metarec.data.sources.values.missing_codes import without_codes
+from metarec.data.sources.values.mixed_scales import scale_findings
 from metarec.data.sources.values.quantities import (
     with_amounts,
     with_returns,
@@ -211,7 +214,8 @@ def _events(
     """Return canonical events, findings, and canonical name -> column in the file."""
     if raw is None:  # one of several sources may bring items or users only
         return pl.DataFrame(schema={"user_id": pl.Utf8, "item_id": pl.Utf8}), [], {}
-    frame, place, findings = flat(opened(raw[0])), raw[1], raw[2]
+    frame, place = flat(opened(raw[0])), raw[1]
+    findings = [*raw[2], *change_findings(raw[0], place.name)]
     left_out = sum(f.rows for f in findings if f.action == "removed")
     refuse_if_unreadable(findings, frame.height + left_out, place, reading.rules)
     frame, empty = without_empty_ids(frame, place.name, reading.columns, reading.synonyms)
@@ -220,15 +224,12 @@ def _events(
     frame, likely, of_ids = _with_ids(frame, place.name, reading)
     reading, findings = replace(reading, synonyms=likely), [*findings, *empty, *shaped, *of_ids]
     names, guessed = _renamed(frame, "interactions", place, reading, reading.columns, findings)
-    frame, place, lists = one_row_each(
-        frame.rename(names), place, ("item_id", "user_id"), "interactions"
-    )
-    frame, place, others = without_others(frame, place)
-    findings = [*findings, *lists, *others]
+    named = {canonical: column for column, canonical in names.items()}
+    frame, place, of_rows = _with_rows_of_acts(frame.rename(names), place, named)
+    findings = [*findings, *of_rows]
     findings += ambiguous_id_findings(frame, names, reading.columns, place.name)
     frame, rated = _rated(frame, raw[0].columns, place.name, reading)
     findings = [*findings, *rated]
-    named = {canonical: column for column, canonical in names.items()}
     if reading.kind is None and reading.context is None:
         frame, steps = by_steps(frame, [*names, *frame.columns], reading.kinds, place.name)
         findings = [*findings, *steps]
@@ -245,6 +246,16 @@ def _events(
     frame, invalid = valid_events(with_offsets(frame), place, reading.rules, reading.time_format)
     frame, odd = with_types(frame, keep_text=("kind",), file_columns=raw[0].columns)
     return frame, [*findings, *guessed, *invalid, *odd], named
+
+
+def _with_rows_of_acts(frame: pl.DataFrame, place: Place, named: Mapping[str, str]) -> RawTable:
+    """Return a row for each id of lists, without rows that are no acts, with the items that another
+    column names; their places and findings.
+    """
+    frame, place, lists = one_row_each(frame, place, ("item_id", "user_id"), "interactions")
+    frame, place, others = without_others(frame, place)
+    frame, second = with_second_items(frame, place.name, named)
+    return frame, place, [*lists, *others, *second]
 
 
 def _with_ids(
@@ -268,7 +279,7 @@ def _rated(
     if "value" not in reading.columns:
         frame, aspects = with_aspects(frame, place, reading.context or ())
     frame, findings = with_grades(frame, place, columns, reading.context or (), reading.columns)
-    findings = [*aspects, *findings]
+    findings = [*aspects, *findings, *scale_findings(frame, place, reading.context or ())]
     if reading.rules.value_scale is not None or reading.rules.implicit_values:
         return frame, findings
     frame, unrated = without_zeros(frame, place)

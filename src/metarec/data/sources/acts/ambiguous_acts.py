@@ -85,8 +85,12 @@ def _may_be_coded(column: str) -> bool:
 
 
 def codes_of_acts(frame: pl.DataFrame, columns: Sequence[str], place: str) -> list[Finding]:
-    """Return findings on columns of numbers that may stand for kinds of unknown signs."""
+    """Return findings on columns of numbers that may stand for kinds of unknown signs; beside
+    ratings only on those named like states.
+    """
     findings = list[Finding]()
+    if "value" in frame.columns:
+        columns = [c for c in columns if plain(c).endswith("status")]
     for column in (c for c in columns if _may_be_coded(c) and not frame.schema[c].is_nested()):
         numbers = as_numbers(frame[column])
         codes = numbers.drop_nulls().unique().sort()
@@ -117,7 +121,8 @@ def unread_answers(frame: pl.DataFrame, columns: Sequence[str], place: str) -> l
         text = nothing(frame[column]) if frame[column].dtype == pl.Utf8 else pl.Series([None])
         cells = text.drop_nulls().unique().sort().to_list()
         is_known = {word.strip().lower() for word in cells} <= YESES | NOES
-        if len(cells) != 2 or is_known or is_of_one(frame, column):
+        is_counted = not as_numbers(pl.Series(cells, dtype=pl.Utf8)).null_count()
+        if len(cells) != 2 or is_known or is_counted or is_of_one(frame, column):
             continue
         why = (
             f"column {column!r} of {place} is called like an event, and {cells[0]!r} and "

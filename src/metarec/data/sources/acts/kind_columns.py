@@ -30,7 +30,7 @@ from metarec.data.sources.acts.opinions import (
 )
 from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outcomes
 from metarec.data.sources.acts.trades import by_side, is_trade
-from metarec.data.sources.acts.yes_no_columns import as_yes_no
+from metarec.data.sources.acts.yes_no_columns import NO_SAYS, UNASKED, as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.unrated_zeros import wishlist_states
 
@@ -43,7 +43,7 @@ _ACTS = re.compile(
 )
 """Pattern of names of columns that may hold kinds or something else, as `plain` returns them."""
 FLAGS = frozenset(
-    "click like dislike purchase buy follow share comment hide favorite favourite save cart "
+    "click like dislike purchase buy follow share comment hide favorite favourite save cart finish "
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
     "评论 收藏 加购 跳过 完成 接受 接单 recommend "
@@ -56,14 +56,12 @@ context.
 DONE = frozenset(
     "apply attend begin_checkout bid book borrow certify check_in checkout contact convert cook "
     "donate download eat enrol enroll finish hire install join listen open order participate play "
-    "read "
-    "register rent reserve save signup start stream submit subscribe view visit visited watch "
-    "报名 参加 订阅 预订 预定 参与 注册 申请 签到 到店 到访 "
+    "pay read register rent reserve save signup start stream submit subscribe view visit visited "
+    "watch 报名 参加 订阅 预订 预定 参与 注册 申请 签到 到店 到访 "
     "下载 浏览 查看 观看 阅读 试用 安装".split()
 )
 """Further kinds that name columns of yes and no, in forms that state a finished event (`booked`,
-`did_visit`, `已报名`). `paid` and `delivered` are not among them: they state the progress of an
-order.
+`did_visit`, `已报名`). `delivered` is not among them: it states the progress of an order.
 """
 UNDONE = frozenset("dismiss drop ignore withdraw retract".split())
 """The same for negative kinds."""
@@ -72,28 +70,23 @@ _DONE = re.compile(
 )
 """Pattern of names of columns that state a finished event."""
 _ASKING = re.compile(r"^(is|has|did|was)[_\s]", re.IGNORECASE)
-NO_SAYS = {"accept": "decline", "接受": "拒绝", "接单": "拒单", "recommend": "dislike"}
-"""Kind of a column -> kind of its no, for columns in which a no is an answer too."""
 LABELS = frozenset("label labels target y response groundtruth ispositive".split())
 """Names of columns of 1 and 0 that state whether an impression led to an event, as `plain` returns
 them.
 """
 IN_OTHER_WORDS = {
     **dict.fromkeys(("hidden", "已隐藏"), "hide"),
+    **dict.fromkeys(("interested", "isinterested", "感兴趣", "是否感兴趣"), "like"),
+    **dict.fromkeys("taken wastaken istaken consumed 已服用 是否服用 已服药".split(), "complete"),
     **dict.fromkeys("showup showedup turnedup".split(), "attend"),
+    **dict.fromkeys("paid ispaid haspaid 已付款 是否付款 是否支付 已支付".split(), "pay"),
     **dict.fromkeys(
-        "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐".split(),
+        "recommended recommend isrecommended wouldrecommend votedup 推荐 是否推荐 wasthishelpful "
+        "wasthisarticlehelpful wasthispagehelpful wasithelpful didthishelp didyoulikeit "
+        "didyouenjoyit wouldbuyagain wouldyoubuyagain wouldorderagain".split(),
         "recommend",
     ),
-    **dict.fromkeys(
-        "wasthishelpful wasthisarticlehelpful wasthispagehelpful wasithelpful didthishelp "
-        "didyoulikeit didyouenjoyit wouldbuyagain wouldyoubuyagain wouldorderagain".split(),
-        "recommend",
-    ),
-    **dict.fromkeys(
-        "void voided reversal reversed annulled storno 作废 已作废".split(),
-        "cancel",
-    ),
+    **dict.fromkeys("void voided reversal reversed annulled storno 作废 已作废".split(), "cancel"),
 }
 """Other names of columns of yes and no, as `plain` returns them -> kind."""
 _FLAG = re.compile(r"(?<=\w)[_\s-]?(ind|indicator|flag|yn|y/n)$", re.IGNORECASE)
@@ -226,7 +219,7 @@ def _kind_from_columns(
             return _unrated_by(frame, column, place)
         why = f"column {column!r} of {place} was read as kind: it says {quoted(stated[column])}"
         return frame.rename({column: "kind"}), [noted("kinds", why)]
-    coded = [] if "value" in frame.columns or stated else codes_of_acts(frame, free, place)
+    coded = [] if stated else codes_of_acts(frame, free, place)
     named = [c for c in free if c not in stated and _act_named(c, kinds, FLAGS, done) is not None]
     coded += [] if "value" in frame.columns else unread_answers(frame, named, place)
     return frame, coded + [
@@ -329,9 +322,11 @@ def _by_flags(
     of `accept` is `decline` (see `NO_SAYS`). Return events and findings.
     """
     kind, of_noes = pl.Series("kind", [IMPRESSION] * frame.height), list[Finding]()
-    for name in [name for name in flags if name in NO_SAYS]:
+    for name in [name for name in flags if name in NO_SAYS or name in UNASKED]:
         is_answered = nothing(frame[flags[name].name]).is_not_null()  # a blank is no answer
-        no, refused = NO_SAYS[name], is_answered & ~flags[name].fill_null(True)
+        if name not in NO_SAYS and not flags[name].null_count():
+            continue
+        no, refused = {**NO_SAYS, **UNASKED}[name], is_answered & ~flags[name].fill_null(True)
         kind = pl.Series("kind", [no]).zip_with(refused, kind)
         why = f"a no in column {flags[name].name!r} of {place} was read as {no!r}"
         if rows := int(refused.sum()):

@@ -28,7 +28,7 @@ THOUGHT = {
 """Opinion -> kind; a column of opinions must hold one for and one against."""
 _BESIDE = {
     **dict.fromkeys("none neutral meh mixed 中性 一般 中评".split(), "impression"),
-    **{kind: kind for kind in "unmatch block report skip".split()},
+    **{kind: kind for kind in "unmatch block report skip match message comment".split()},
     "rewind": "undo",
 }
 """Other words that such a column may hold, and their kinds."""

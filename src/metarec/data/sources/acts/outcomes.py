@@ -23,7 +23,7 @@ NAMES = re.compile(
     r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
     r"|(状态|狀態|结果|結果|进度|進度|ステータス|状態|状況"
     r"|상태|durumu?|trạngthái|สถานะ)$"
-    r"|статус|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
+    r"|статус|^status(?!since)|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
 """Pattern of names of columns of states, as `plain` returns them."""
@@ -35,7 +35,11 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("deleted deactivated terminated lapsed ended_early".split(), "remove"),
     **dict.fromkeys("stopped ceased".split(), "discontinue"),
     **dict.fromkeys("failed failure error errored expired timeout abandoned".split(), "fail"),
-    **dict.fromkeys("timedout noreply didnotrespond notresponded".split(), "fail"),
+    **dict.fromkeys(
+        "timedout noreply didnotrespond notresponded nodriversavailable nodriverfound "
+        "nocarsavailable".split(),
+        "fail",
+    ),
     **dict.fromkeys("noresponse noanswer unanswered ignored notenrolled".split(), "fail"),
     **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
     **dict.fromkeys("leftbeforeseated leftwithoutbeingseen lwbs".split(), "fail"),
@@ -123,7 +127,7 @@ def outcomes_of(
         states = _states(frame[column])
         refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
         refused |= {s: UNPAID for s in states if s not in refused and unpaid_in(column, s)}
-        refused |= _not_coming(column, states) | _not_done(states, refused)
+        refused |= _not_coming(column, states) | _not_done(states, refused, kinds)
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
         in_part = [s for s in states if _IN_PART.search(plain(s))]
@@ -147,15 +151,31 @@ def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
     return {s: "decline" for s in states if is_asked and plain(s) == "no"}
 
 
-def _not_done(states: Sequence[str], refused: Collection[str]) -> dict[str, str]:
-    """Return `fail` for states that negate another one: `Not completed` beside `Completed`."""
+def _not_done(states: Sequence[str], refused: Collection[str], kinds: Kinds) -> dict[str, str]:
+    """Return `fail` for states that negate another one (`Not completed` beside `Completed`) or what
+    users do (`Never submitted`).
+    """
     words = {plain(s) for s in states}
-    bare = {s: plain(_NOT.sub("", s.strip())) for s in states if _NOT.match(s.strip())}
-    return {s: "fail" for s, rest in bare.items() if rest in words and s not in refused}
+    bare = {s: _NOT.sub("", s.strip()) for s in states if _NOT.match(s.strip())}
+    return {
+        s: "fail"
+        for s, rest in bare.items()
+        if s not in refused and (plain(rest) in words or _own_act(rest, kinds))
+    }
 
 
+def _own_act(state: str, kinds: Kinds) -> bool:
+    """Whether a state is an act of the user, unlike one of the shop (`shipped`)."""
+    return plain(state) in _OWN_WORDS or kinds.key(act_of().get(plain(state), state)) in _OWN_ACTS
+
+
+_OWN_WORDS = frozenset("taken answered passed used consumed redeemed collected arrived".split())
+_OWN_ACTS = frozenset(
+    "submit complete finish attend watch read view visit participate enrol enroll register start "
+    "open play listen buy purchase order book join administer dispense borrow".split()
+)
 _NOT = re.compile(
-    r"^((not|nicht|non|no|pas|não|nie|niet|не)[\s_-]+"
+    r"^((not|never|nicht|nie|non|no|pas|jamais|nunca|não|nie|niet|nooit|не)[\s_-]+(yet[\s_-]+)?"
     r"|[未没不]有?)",
     re.IGNORECASE,
 )

@@ -18,6 +18,8 @@ from metarec.data.names.column_matching import is_amount, key_of
 from metarec.data.names.column_names import plain
 
 _KEY = re.compile(r"(id|no|nr|number|code|key|ref|uuid|sku|编号|编码|号码|号)$")
+MIN_NAME = 6
+"""Minimum number of letters of a key's name by which a longer one is known."""
 MIN_FIT = 0.5
 """Minimum share of the rows whose keys the events have."""
 
@@ -32,7 +34,7 @@ def refused_events(
     item = key_of(frame.columns, "item_id", synonyms)
     user = key_of(events[0].columns, "user_id", synonyms)
     by_plain = {plain(c): c for c in events[0].columns}
-    keys = {c: by_plain[plain(c)] for c in frame.columns if plain(c) in by_plain}
+    keys = {c: k for c in frame.columns if (k := _same_key(c, by_plain)) is not None}
     keys = {c: k for c, k in keys.items() if c == item or (_KEY.search(plain(c)) and k != user)}
     if item not in keys or len(keys) < 2 or user is None or user in frame.columns:
         return None
@@ -56,6 +58,21 @@ def refused_events(
     at = in_full["__row"] if place.rows is None else place.rows.gather(in_full["__row"])
     kept = in_full.drop("__row", "__back", "__bought")
     return kept, replace(place, rows=at), [*findings, note]
+
+
+def _same_key(column: str, by_plain: Mapping[str, str]) -> str | None:
+    """Return the column of that name, or the only key whose name ends or begins otherwise:
+    `amazon-order-id` for `order-id`; None without one.
+    """
+    name = plain(column)
+    if name in by_plain or _KEY.search(name) is None or len(name) < MIN_NAME:
+        return by_plain.get(name)
+    ends = [k for p, k in by_plain.items() if p.endswith(name) or _ends_so(name, p)]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _ends_so(name: str, other: str) -> bool:
+    return len(other) >= MIN_NAME and _KEY.search(other) is not None and name.endswith(other)
 
 
 def _amount(frame: pl.DataFrame) -> pl.Series:

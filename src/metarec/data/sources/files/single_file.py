@@ -241,8 +241,7 @@ def _by_key(document: dict[str, Any], place: str) -> list[dict[str, Any]] | None
     if all(
         isinstance(v, list) and v and not isinstance(v[0], list) for v in document.values()
     ) or all(
-        isinstance(v, dict) and v and not any(isinstance(c, dict | list) for c in v.values())
-        for v in document.values()
+        isinstance(v, dict) and v and all(map(_is_flat, v.values())) for v in document.values()
     ):
         first = next(iter(document))
         raise BadInput(
@@ -250,6 +249,12 @@ def _by_key(document: dict[str, Any], place: str) -> list[dict[str, Any]] | None
             f'are users; write a row for each: {{"user_id": {json.dumps(first)}, "item_id": "50"}}'
         )
     return None
+
+
+def _is_flat(cell: object) -> bool:
+    """Whether a cell is a value or a list of values."""
+    cells = cell if isinstance(cell, list) else [cell]
+    return not any(isinstance(c, dict | list) for c in cells)
 
 
 _NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {

@@ -19,6 +19,7 @@ from metarec.data.names.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
 from metarec.data.sources.acts.outcomes import NAMES
 from metarec.data.sources.rows.id_lists import with_written_lists
 from metarec.data.sources.rows.impressions import of_impressions, of_shown
+from metarec.data.sources.rows.lists_of_acts import of_act_lists
 from metarec.data.sources.rows.log_envelopes import LINES
 from metarec.data.sources.rows.survey_questions import of_questions, with_questions
 from metarec.data.sources.values.cell_types import flat
@@ -64,6 +65,10 @@ def one_row_an_event(
     """
     who = mapped.get("user_id") or key_of(frame.columns, "user_id", synonyms)
     frame = with_written_lists(frame, _columns_of_items(frame, mapped, synonyms))
+    if "item_id" not in mapped and key_of(frame.columns, "item_id", synonyms) is None:
+        frame, place, acts = of_act_lists(frame, who, place, kinds)
+        if acts:
+            return frame, place, acts
     frame, place, survey_findings = with_questions(frame, place)
     frame, place, findings = of_impressions(frame, who, place)
     frame, place, spread = _without_lists(frame, place, mapped, synonyms, kinds)

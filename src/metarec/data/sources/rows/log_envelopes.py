@@ -15,6 +15,7 @@ from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_matching import key_of
 from metarec.data.names.column_names import plain
+from metarec.data.sources.rows.change_logs import of_changes
 
 ENVELOPES = frozenset(
     "event properties eventproperties eventvalue eventprops props params eventparams payload "
@@ -39,7 +40,7 @@ def opened(frame: pl.DataFrame) -> pl.DataFrame:
     """Convert JSON in text cells to objects, lists of keys and values to columns, and fields of
     `ENVELOPES` to columns without the envelope's name.
     """
-    frame = _without_paths(frame)
+    frame = _without_paths(of_changes(frame))
     for name, dtype in list(frame.schema.items()):
         if dtype == pl.Utf8 and (decoded := _decoded(frame[name])) is not None:
             frame = frame.with_columns(decoded)

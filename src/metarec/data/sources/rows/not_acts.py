@@ -34,13 +34,17 @@ def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
     checks += [(c, _says_yes(frame[c]), _flagged) for c in frame.columns if plain(c) in _FLAGS]
     supplements = [c for c in frame.columns if _TRAILERS.search(plain(c))]
     checks += [(c, _says_yes(frame[c]), _trailer) for c in supplements]
+    checks += [
+        (c, mask, _advertised) for c in frame.columns if (mask := _of_ads(frame, c)) is not None
+    ]
     gone, findings = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True), list[Finding]()
     for column, is_other, reason_of in checks:
         rows = is_other.fill_null(False) & ~gone
         if not rows.any() or (gone | rows).all():
             continue
         gone |= rows
-        example = nothing(frame[column].cast(pl.Utf8)).filter(rows)[0]
+        nested = frame.schema[column].is_nested()
+        example = "Ads" if nested else nothing(frame[column].cast(pl.Utf8)).filter(rows)[0]
         why = reason_of(column, place.name, example)
         findings.append(Finding(rule="no_acts", rows=int(rows.sum()), action="removed", why=why))
     if not findings:
@@ -68,6 +72,26 @@ def _trailer(column: str, place: str, example: str) -> str:
         f"column {column!r} of {place} says that it was a trailer ({example!r}); to keep such "
         f"rows, give the table without that column"
     )
+
+
+def _advertised(column: str, place: str, example: str) -> str:
+    return (
+        f"column {column!r} of {place} says that it was an advertisement ({example!r}); to keep "
+        f"such rows, give the table without that column"
+    )
+
+
+def _of_ads(frame: pl.DataFrame, column: str) -> pl.Series | None:
+    """Mask of rows whose details name an advertising service, as in histories of YouTube; None for
+    other columns.
+    """
+    dtype = frame.schema[column]
+    inner = dtype.inner if isinstance(dtype, pl.List) else None
+    fields = [f.name for f in inner.fields] if isinstance(inner, pl.Struct) else []
+    if plain(column) != "details" or "name" not in fields:
+        return None
+    names = frame[column].list.eval(pl.element().struct.field("name").cast(pl.Utf8))
+    return names.list.eval(pl.element().str.contains(r"\bAds\b")).list.any()
 
 
 def _says_yes(column: pl.Series) -> pl.Series:

@@ -48,6 +48,7 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
         return _without_names(every, ("\t",), place) if separator == "\t" else None
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
     headings = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
+    headings = headings or _below_other_rows(rows, place)
     return headings or _without_names(every, separators, place)
 
 
@@ -74,6 +75,21 @@ def _titles(rows: Sequence[list[str]], place: str) -> Headings | None:
         f"{at} {'line' if at == 1 else 'lines'} before the names of {place} "
         f"{'was' if at == 1 else 'were'} left out: {titles[0]!r}"
     )
+    return Headings(before=at, names=None, finding=noted("columns", why))
+
+
+def _below_other_rows(rows: Sequence[list[str]], place: str) -> Headings | None:
+    """Return the headings of a table below a title and rows of other widths, such as the name of
+    the account; None for others.
+    """
+    width = len(rows[-2]) if len(rows) > 3 else 0
+    at = next((n for n, row in enumerate(rows) if len(row) == width and _are_names(row)), 0)
+    below, above = [row for row in rows[at:] if row], [row for row in rows[:at] if row]
+    if not above or len(above[0]) > 1 or any(len(row) >= width for row in above):
+        return None
+    if len(below) < 3 or any(len(row) != width for row in below[:-1]):
+        return None
+    why = f"{at} lines before the names of {place} were left out: {above[0][0]!r}"
     return Headings(before=at, names=None, finding=noted("columns", why))
 
 

@@ -40,6 +40,8 @@ def are_mostly_valid_dates(column: pl.Series) -> bool:
 
 def is_dated(column: pl.Series) -> bool:
     """Whether all stated cells are dates or seconds; `0000-00-00` counts as missing."""
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        return False
     column, _ = without_zero_dates(column)
     if column.dtype.is_temporal() or are_seconds(column):
         return True

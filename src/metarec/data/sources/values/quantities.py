@@ -39,7 +39,7 @@ def with_amounts(
     Args:
         named: canonical name -> column in the file.
     """
-    amounts = [c for c in frame.columns if is_amount(c)]
+    amounts = [c for c in frame.columns if is_amount(c)] or _traded(frame)
     amount = next((c for c in amounts if as_numbers(frame[c]).is_not_null().any()), None)
     if "value" not in frame.columns and amount is not None:
         how_many = as_numbers(frame[amount])
@@ -62,6 +62,16 @@ def with_amounts(
     why = f"events of {place} are taken as of kind 'purchase', since they have a quantity"
     note = Finding(rule="kinds", rows=0, action="noted", why=why)
     return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
+
+
+_TRADED = frozenset("shares units contracts lots noofshares 股数 份额 份数 成交数量".split())
+"""Names of columns of traded quantities, as `plain` returns them; of posts they may be counts."""
+
+
+def _traded(frame: pl.DataFrame) -> list[str]:
+    """Return columns of traded quantities, some of which are sales, below 0."""
+    named = [c for c in frame.columns if plain(c) in _TRADED]
+    return [c for c in named if (as_numbers(frame[c]) < 0).any()]
 
 
 def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:

@@ -15,9 +15,13 @@ from metarec.data.cells.units import measured
 from metarec.data.findings import Finding, noted
 from metarec.data.names.column_matching import is_amount, spoken
 from metarec.data.names.column_names import CANONICAL, RATED_BY_OTHERS, plain
-from metarec.data.names.languages import is_best_lowest, ratings_in
+from metarec.data.names.languages import is_best_lowest, is_mark, ratings_in
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
-from metarec.data.sources.values.rating_words import has_rating_words, points_of_words
+from metarec.data.sources.values.rating_words import (
+    any_says_how_much,
+    has_rating_words,
+    points_of_words,
+)
 
 NAMES = frozenset(
     "grade finalgrade lettergrade coursegrade gradepoint mark marks finalmark coursemark "
@@ -68,6 +72,10 @@ per user (or item) for this check.
 """
 MAX_WORDS = 12
 """Maximum number of distinct words in a column with a name for ratings for a finding on it."""
+MAX_NO_MARKS, MIN_NUMBERS = 2, 3
+"""Maximum number of distinct words for no grade, and minimum number of distinct numbers beside
+them.
+"""
 NO_MARK = frozenset(
     "W WD WF I IP INC P NP PASS FAIL S U CR NC AU NG 缺考 缓考 免修 免考 旷考 作弊 退课".split()
 )
@@ -108,8 +116,9 @@ def _graded(
     called = ratings_in(language)
     if not any(map(is_amount, frame.columns)):  # what is bought has grades of its own
         called |= NAMES
+    called |= {plain(c) for c in frame.columns if is_mark(c) and _are_german(frame[c])}
     reserved = {*CANONICAL["interactions"], *context}
-    named = [c for c in frame.columns if plain(c) in called and c not in reserved]
+    named = [c for c in frame.columns if _without_best(c) in called and c not in reserved]
     named = [c for c in named if _is_rated(frame[c])] or _called_ratings(frame, reserved)
     rated = ["value"] if "value" in frame.columns else named or _surely_rated(frame, reserved)
     if len(rated) != 1 or frame[rated[0]].dtype.is_nested():
@@ -118,8 +127,9 @@ def _graded(
     points, findings = _points(frame[column]), list[Finding]()
     if points is None and column == "value":
         return frame, []
-    if is_best_lowest(column, language):
-        why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating"
+    if is_best_lowest(column, language) or (column in named and _are_german(frame[column])):
+        why = f"column {column!r} of {place} holds marks of which 1 is the best, and is no rating; "
+        why += "write numbers of which higher are better (6 minus the mark) in a column rating"
         return frame, [noted("columns", why)]
     if column != "value":
         marks = points if points is not None else as_numbers(frame[column])
@@ -128,19 +138,44 @@ def _graded(
             return frame, []
         findings.append(noted("columns", f"column {column!r} of {place} was read as value"))
     if points is not None:
-        cells = frame[column].str.strip_chars()
-        example, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
-        why = f"grades of {place} such as {example!r} were read as {read:.15g}"
-        findings.append(noted("columns", why))
-        unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
-        if len(unmarked):
-            listed = ", ".join(map(repr, unmarked.head(4)))
-            why = f"grades of {place} that are no mark ({listed}) are read as no rating"
-            findings.append(noted("columns", why))
-        frame = frame.with_columns(points.alias(column))
-        frame, withdrawn = _withdrawn(frame, cells, place)
-        findings += withdrawn
+        frame, marked = _with_points(frame, column, points, place)
+        findings += marked
     return frame.rename({column: "value"}), findings
+
+
+def _with_points(
+    frame: pl.DataFrame, column: str, points: pl.Series, place: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Set a column of grades to their points. Return events and findings on the cells read."""
+    cells = frame[column].str.strip_chars()
+    example, read = next((c, p) for c, p in zip(cells, points, strict=True) if p is not None)
+    why = f"grades of {place} such as {example!r} were read as {read:.15g}"
+    findings = [noted("columns", why)]
+    unmarked = cells.filter(points.is_null() & nothing(cells).is_not_null()).unique().sort()
+    if len(unmarked):
+        listed = ", ".join(map(repr, unmarked.head(4)))
+        why = f"grades of {place} that are no mark ({listed}) are read as no rating"
+        findings.append(noted("columns", why))
+    frame, withdrawn = _withdrawn(frame.with_columns(points.alias(column)), cells, place)
+    return frame, [*findings, *withdrawn]
+
+
+def _without_best(name: str) -> str:
+    """Return a name as `plain` does, without the best mark behind it: `Grade/10.00`."""
+    return plain(re.sub(r"\s*/\s*\d+([.,]\d+)?\s*$", "", name))
+
+
+_GERMAN_MARKS = frozenset((1.0, 1.3, 1.7, 2.0, 2.3, 2.7, 3.0, 3.3, 3.7, 4.0, 4.3, 4.7, 5.0))
+
+
+def _are_german(column: pl.Series) -> bool:
+    """Whether marks are those of universities in Germany: thirds from 1.0, and 5.0 for a fail. The
+    best grade point is 4.0 or 4.3 elsewhere.
+    """
+    if column.dtype.is_nested():
+        return False
+    used = {*as_numbers(column).drop_nulls().round(1).unique().to_list()}
+    return used <= _GERMAN_MARKS and 5.0 in used and len(used & {1.3, 1.7, 2.3, 2.7, 3.3}) >= 2
 
 
 def _unit_of(frame: pl.DataFrame, file_columns: Sequence[str]) -> str | None:
@@ -245,7 +280,22 @@ def _points(column: pl.Series) -> pl.Series | None:
     if len(marked) < len(text.drop_nulls()) and not points.is_not_null().any():
         points = as_numbers(text)
     is_read = int(points.is_not_null().sum()) == len(marked)
+    if not is_read and not points.is_not_null().any() and column.name != "value":
+        return _numbers_beside_words(text)
     return points if len(marked) and is_read else None
+
+
+def _numbers_beside_words(text: pl.Series) -> pl.Series | None:
+    """Return numbers beside a few words for none (`S/N`, `Sin nota`); None where words are more, or
+    numbers fewer, than such.
+    """
+    numbers = as_numbers(text)
+    words = text.filter(numbers.is_null()).drop_nulls()
+    is_few = 0 < words.n_unique() <= MAX_NO_MARKS and len(words) < numbers.count()
+    if not is_few or numbers.drop_nulls().n_unique() < MIN_NUMBERS:
+        return None
+    is_worded = bool(words.str.contains(r"^\pL[^\d]*$").all())
+    return numbers if is_worded and not any_says_how_much(words) else None
 
 
 def _is_rated(column: pl.Series) -> bool:

@@ -43,7 +43,17 @@ POINTS = {
 """Word in lower case -> points from 1 to 5."""
 
 
+_ANALYSTS = {
+    **dict.fromkeys(("strong buy", "conviction buy", "top pick"), 5.0),
+    **dict.fromkeys(("buy", "outperform", "overweight", "accumulate", "add"), 4.0),
+    **dict.fromkeys(("hold", "neutral", "market perform", "equal weight", "equal-weight"), 3.0),
+    **dict.fromkeys(("underperform", "underweight", "reduce"), 2.0),
+    **dict.fromkeys(("sell", "strong sell"), 1.0),
+}
+"""Recommendation of an analyst -> points. Without `_ANALYST`, buy and sell are trades."""
+_ANALYST = r"^(strong (buy|sell)|(out|under)perform|(over|under|equal)[ -]?weight|market perform)$"
 SURELY = (
+    r"^(buy|hold|sell|strong (buy|sell)|(out|under)perform|(over|under)weight)$|"
     r"agree|satisf|likely|zufrieden|stimme|trifft|accord|acuerdo|concord|discord|soddisf|"
     r"満足|思|满意|同意|만족|그렇|соглас|katıl|memnun|"
     r"^(never|rarely|seldom|often|"
@@ -72,10 +82,19 @@ def points_of_words(column: pl.Series) -> pl.Series | None:
     if column.dtype != pl.Utf8:
         return None
     text = _plain(column)
-    points = text.replace_strict(_all_points(), default=None, return_dtype=pl.Float64)
+    is_of_analysts = bool(text.str.contains(_ANALYST).any())
+    meant = {**_all_points(), **_ANALYSTS} if is_of_analysts else _all_points()
+    points = text.replace_strict(meant, default=None, return_dtype=pl.Float64)
     if points.null_count() > text.null_count() or points.drop_nulls().n_unique() < 2:
         return None
+    if is_of_analysts:
+        return points
     return points.replace(_evenly(points.drop_nulls().unique().to_list()))
+
+
+def any_says_how_much(words: pl.Series) -> bool:
+    """Whether any word of a text column is known as a rating."""
+    return bool(_plain(words).is_in([*_all_points()]).any())
 
 
 def _evenly(used: list[float]) -> dict[float, float]:
@@ -99,6 +118,19 @@ def has_rating_words(column: pl.Series) -> bool:
 
 
 def _plain(column: pl.Series) -> pl.Series:
-    """Return cells in lower case, with single spaces and without punctuation at the ends."""
+    """Return cells in lower case, with single spaces and without punctuation at the ends; null for
+    answers that are none.
+    """
     text = nothing(column).str.to_lowercase().str.replace_all(r"[\s_]+", " ")
-    return text.str.replace_all("’", "'").str.strip_chars(" .!")
+    text = text.str.replace_all("’", "'").str.strip_chars(" .!")
+    return text.set(text.is_in(_NO_ANSWER).fill_null(False), None)
+
+
+_NO_ANSWER = (
+    *("prefer not to say", "prefer not to answer", "don't know", "do not know", "dont know"),
+    *("not applicable", "no answer", "no opinion", "not sure", "can't say", "no response"),
+    *("weiß nicht", "weiss nicht", "ne sais pas", "je ne sais pas", "sans réponse", "no sabe"),
+    *("no contesta", "ns/nc", "não sei", "non so", "не знаю", "затрудняюсь ответить"),
+    *("不知道", "不清楚", "不适用", "不愿回答", "拒绝回答", "わからない", "答えたくない", "모름"),
+)
+"""Answers to a question that are none, in lower case."""

@@ -119,7 +119,7 @@ def another_time(
     """
     gaps, is_small = _gaps(frame, "timestamp"), _are_small(frame["timestamp"])
     if gaps <= MAX_EMPTY and not is_small and is_known_moment(file_column):
-        return frame, []
+        return frame, _of_acts(frame, others, file_column, place)
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not names_a_later_date(c) and not _LOGGED.search(c)]
     free = [c for c in free if is_dated(frame[c]) and not _of_a_side(frame, c)]
@@ -151,6 +151,30 @@ def another_time(
         f"were, too: if it does, say so in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [noted("columns", why)]
+
+
+def _of_acts(frame: pl.DataFrame, others: Sequence[str], given: str, place: str) -> list[Finding]:
+    """Return a finding on another date that says when an act was done: `Watched Date` beside
+    `Date`, which may be that of the entry.
+    """
+    named = [c for c in others if c != "timestamp" and _ACTED.search(c) and is_dated(frame[c])]
+    named = [c for c in named if _gaps(frame, c) <= MAX_GAPS and not _of_a_side(frame, c)]
+    times = seconds_of(frame["timestamp"]) if named else None
+    if times is None or not (times != seconds_of(frame[named[0]])).any():
+        return []
+    why = (
+        f"column {given!r} of {place} was read as timestamp; {named[0]!r} may say when events "
+        f"were, too: if it does, say so in a TOML file (columns = {{ timestamp = {named[0]!r} }})"
+    )
+    return [noted("columns", why)]
+
+
+_ACTED = re.compile(
+    r"^(date|time)?[_\W]*(watch|play|read|listen|visit|view|bought|purchas|order|tast)"
+    r"(ed|ened)?[_\W]*(date|time|on|at)?$",
+    re.IGNORECASE,
+)
+"""Pattern of names of dates of acts."""
 
 
 def _are_small(column: pl.Series) -> bool:
