@@ -71,31 +71,31 @@ def check_whole(name: str, value: Any, at_least: int, at_most: int | None = None
         raise BadInput(f"{name} must be {at_most} or less, got {shown(value)}")
 
 
-def ids_of(name: str, given: Any) -> list[str]:
+def ids_of(name: str, ids: Any) -> list[str]:
     """Convert a list, column or array of ids to texts.
 
     Raises:
         BadInput: if it is not a list, or one of its values is not an id.
     """
-    if isinstance(given, str | bytes | Mapping | pl.DataFrame) or not isinstance(given, Iterable):
-        raise BadInput(f"{name} is a list, got {shown(given)}; write [{shown(given)}] for one")
-    return [one if type(one) is str else id_text(name, one) for one in given]
+    if isinstance(ids, str | bytes | Mapping | pl.DataFrame) or not isinstance(ids, Iterable):
+        raise BadInput(f"{name} is a list, got {shown(ids)}; write [{shown(ids)}] for one")
+    return [one if type(one) is str else id_text(name, one) for one in ids]
 
 
-def id_text(name: str, given: Any) -> str:
+def id_text(name: str, value: Any) -> str:
     """Convert an id to text: 5 and 5.0 (pandas makes integers floats where cells are missing) are
     both "5".
 
     Raises:
         BadInput: if it is neither a text nor a finite number.
     """
-    if isinstance(given, str | UUID):
-        return str(given)
-    if isinstance(given, bool | np.bool_):
-        raise BadInput(f"{name}: an id is a text or a whole number, got {shown(given)}")
-    if isinstance(given, int | float | np.integer | np.floating | Decimal) and isfinite(given):
-        return str(int(given)) if given == int(given) else str(given)
-    raise BadInput(f"{name}: an id is a text or a whole number, got {shown(given)}")
+    if isinstance(value, str | UUID):
+        return str(value)
+    if isinstance(value, bool | np.bool_):
+        raise BadInput(f"{name}: an id is a text or a whole number, got {shown(value)}")
+    if isinstance(value, int | float | np.integer | np.floating | Decimal) and isfinite(value):
+        return str(int(value)) if value == int(value) else str(value)
+    raise BadInput(f"{name}: an id is a text or a whole number, got {shown(value)}")
 
 
 MAX_SECONDS = 1e11
@@ -129,13 +129,13 @@ def seconds_of(moment: Any) -> float:
     return float(moment)
 
 
-def check_plain(name: str, given: Mapping[Any, Any]) -> None:
+def check_plain(name: str, mapping: Mapping[Any, Any]) -> None:
     """Refuse values that a table cannot hold: an arbitrary object would be stored as its address.
 
     Raises:
         BadInput: if a key is not a text, or naming the key of such a value.
     """
-    for key, value in given.items():
+    for key, value in mapping.items():
         if not isinstance(key, str):
             raise BadInput(f"{name} maps names to values, and {shown(key)} is no name")
         if not _is_plain(value):

@@ -163,20 +163,20 @@ class CleaningConfig:
         Raises:
             BadInput: if a setting is unknown, or has the wrong type or size.
         """
-        known = {f.name for f in fields(cls)}
+        names = {f.name for f in fields(cls)}
         for name in settings:
-            if name not in known:
+            if name not in names:
                 raise BadInput(
-                    f"{place}: no cleaning setting {name!r}; there are {', '.join(sorted(known))}"
+                    f"{place}: no cleaning setting {name!r}; there are {', '.join(sorted(names))}"
                 )
-        given = {
+        values = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in settings.items()
         }
-        for name in {"not_rated", "implicit_values"} & set(given):
-            given[name] = given[name] if isinstance(given[name], tuple) else (given[name],)
+        for name in {"not_rated", "implicit_values"} & set(values):
+            values[name] = values[name] if isinstance(values[name], tuple) else (values[name],)
         try:
-            return cls(**cast("dict[str, Any]", given))
+            return cls(**cast("dict[str, Any]", values))
         except TypeError as error:
             raise BadInput(f"{place}: a cleaning setting has the wrong type: {error}") from error
 

@@ -100,11 +100,11 @@ class ColdUser:
         """Return the support set of `n_support` items: the events of the pool before the first
         event on a further item.
         """
-        known: set[Any] = set()
+        item_ids: set[Any] = set()
         for place, (item_id, *_) in enumerate(self.pool):
-            if item_id not in known and len(known) == n_support:
+            if item_id not in item_ids and len(item_ids) == n_support:
                 return self.pool[:place]
-            known.add(item_id)
+            item_ids.add(item_id)
         return self.pool
 
 

@@ -109,22 +109,22 @@ class Dataset:
         return replace(self, interactions=self.interactions.keep(frame))
 
 
-def _catalog(given: Any, events: Interactions) -> Catalog:
+def _catalog(items: Any, events: Interactions) -> Catalog:
     """Return the given items as a `Catalog`; None takes the item ids of the events."""
-    if isinstance(given, Catalog):
-        return given
-    if given is None:
-        given = events.frame.select("item_id").unique().sort(id_order("item_id"))
-    return Catalog.of(given)
+    if isinstance(items, Catalog):
+        return items
+    if items is None:
+        items = events.frame.select("item_id").unique().sort(id_order("item_id"))
+    return Catalog.of(items)
 
 
-def _profiles(given: Any, events: Interactions) -> Profiles:
+def _profiles(users: Any, events: Interactions) -> Profiles:
     """Return the given users as `Profiles`; None takes the user ids of the events."""
-    if isinstance(given, Profiles):
-        return given
-    if given is None:
-        given = events.frame.select("user_id").unique().sort(id_order("user_id"))
-    return Profiles.of(given)
+    if isinstance(users, Profiles):
+        return users
+    if users is None:
+        users = events.frame.select("user_id").unique().sort(id_order("user_id"))
+    return Profiles.of(users)
 
 
 def check_data(data: Dataset) -> None:

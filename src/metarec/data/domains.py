@@ -188,14 +188,14 @@ def domain(name: str) -> DomainPack:
     )
 
 
-def policy_of(given: Policy | str | None) -> Policy | None:
+def policy_of(policy: Policy | str | None) -> Policy | None:
     """Return a policy as given, or the policy of the domain of that name; None stays None.
 
     Raises:
         BadInput: if the argument is neither, or no domain has the name.
     """
-    check_type("policy", given, Policy | str | None, "a Policy or the name of a domain")
-    return domain(given).policy if isinstance(given, str) else given
+    check_type("policy", policy, Policy | str | None, "a Policy or the name of a domain")
+    return domain(policy).policy if isinstance(policy, str) else policy
 
 
 def _example(table: Mapping[str, Any], folder: str) -> Example:

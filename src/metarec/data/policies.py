@@ -30,7 +30,7 @@ _SPOKEN = {bool: "true or false", str: "a text", list: "a list"}
 
 
 def policy_named(
-    file_says: str | None, flag_says: str | None, own: Mapping[str, Any] | None, place: object
+    file_says: str | None, flag_says: str | None, table: Mapping[str, Any] | None, place: object
 ) -> Policy | None:
     """Return the policy of the domain that a file, a flag or both name, with the file's own
     `[policy]` over it; None where there is neither a domain nor a `[policy]`.
@@ -44,10 +44,10 @@ def policy_named(
             "them, or the same in both"
         )
     name = file_says or flag_says
-    if name is None and own is None:
+    if name is None and table is None:
         return None
     base = DEFAULT_POLICY if name is None else domain(name).policy
-    return base if own is None else own_policy(own, base, f"{place}, [policy]")
+    return base if table is None else own_policy(table, base, f"{place}, [policy]")
 
 
 def own_policy(settings: Mapping[str, Any], base: Policy, place: str) -> Policy:
@@ -88,28 +88,28 @@ def own_policy(settings: Mapping[str, Any], base: Policy, place: str) -> Policy:
         raise BadInput(f"{place}: {error}") from error
 
 
-def _exclusion(given: Any, place: str) -> Exclusion:
-    if not isinstance(given, Mapping):
+def _exclusion(table: Any, place: str) -> Exclusion:
+    if not isinstance(table, Mapping):
         raise BadInput(f"{place}: an exclusion is a table with {EXCLUSION_KEYS[0]} and so on")
-    for key, value in given.items():
+    for key, value in table.items():
         _check(key, EXCLUSION_KEYS, f"{place}.exclusions")
         if not isinstance(value, str):
             raise BadInput(f"{place}.exclusions: {key} must be a text, got {value!r}")
-    missing = next((key for key in EXCLUSION_KEYS[:2] if key not in given), None)
+    missing = next((key for key in EXCLUSION_KEYS[:2] if key not in table), None)
     if missing is not None:
-        raise BadInput(f"{place}.exclusions: an exclusion needs {missing}, got {dict(given)!r}")
+        raise BadInput(f"{place}.exclusions: an exclusion needs {missing}, got {dict(table)!r}")
     try:
-        return Exclusion(**{"why": f"excluded by {given['profile_attribute']}", **given})
+        return Exclusion(**{"why": f"excluded by {table['profile_attribute']}", **table})
     except BadInput as error:
         raise BadInput(f"{place}.exclusions: {error}") from error
 
 
-def _check(key: str, known: Any, place: str) -> None:
-    if key not in known:
-        near = nearest(key, known)
+def _check(key: str, names: Any, place: str) -> None:
+    if key not in names:
+        near = nearest(key, names)
         hint = f"; did you mean {near!r}?" if near else ""
         raise BadInput(
-            f"{place}: nothing is known of {key!r}{hint} (there are {', '.join(sorted(known))})"
+            f"{place}: nothing is known of {key!r}{hint} (there are {', '.join(sorted(names))})"
         )
 
 

@@ -42,12 +42,12 @@ def policy_facts(data: Dataset, policy: Policy | None = None) -> dict[str, Any]:
     needed, items = RequiredColumns.by(policy), data.items.frame.columns
     stated = {bare(name) for name in data.users.attributes}
     there = {name: column_of(name, items, policy) is not None for name in needed.items}
-    known = {name: bare(name) in stated for name in needed.users}
+    is_stated = {name: bare(name) in stated for name in needed.users}
     return {
         "policy": asdict(policy),
         "words": policy_lines(policy) if is_named else LEFT_OPEN,
         "items": {"found": _where(there, True), "missing": _where(there, False)},
-        "users": {"found": _where(known, True), "missing": _where(known, False)},
+        "users": {"found": _where(is_stated, True), "missing": _where(is_stated, False)},
         "unmatched": _unmatched(data, policy),
         "unsure": _unsure(data, policy),
         "available": None if policy.available else _says_availability(items),

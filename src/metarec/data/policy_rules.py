@@ -121,9 +121,9 @@ class Comparison:
         """Return the number that a user's profile states for the comparison, in the unit of the
         item column where both units are known; NaN where it states none.
         """
-        own = self.of_user or self.name
-        unit = unit_in(own) or unit_in(self.name)
-        return converted(numbers_of([profile.get(own)], unit)[0], unit, unit_in(self.name))
+        attribute = self.of_user or self.name
+        unit = unit_in(attribute) or unit_in(self.name)
+        return converted(numbers_of([profile.get(attribute)], unit)[0], unit, unit_in(self.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,11 +183,11 @@ def read_rule(text: str) -> PolicyRule:
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     tokens, place = [], 0
-    while rest := text[place:].lstrip():
-        place = len(text) - len(rest)
+    while remaining := text[place:].lstrip():
+        place = len(text) - len(remaining)
         match = _TOKEN.match(text, place)
         if match is None:
-            raise BadInput(f"rule {text!r}: cannot read {rest[:12]!r}; write {SHAPE}")
+            raise BadInput(f"rule {text!r}: cannot read {remaining[:12]!r}; write {SHAPE}")
         kind, token = str(match.lastgroup), match.group()
         reserved = kind == "word" and token.lower() in ("when", "and")
         tokens.append((kind, token.lower() if reserved else token))
@@ -219,8 +219,8 @@ def _comparison(part: Sequence[tuple[str, str]], text: str, where: str) -> Compa
     if kind == "sign":
         raise BadInput(f"rule {text!r}: {where}, {words!r} compares with no value")
     if kind == "word" and value.startswith(OF_USER):
-        own = value.removeprefix(OF_USER)
-        return Comparison(name=name.strip("\"'"), sign=sign, value=float("nan"), of_user=own)
+        attribute = value.removeprefix(OF_USER)
+        return Comparison(name=name.strip("\"'"), sign=sign, value=float("nan"), of_user=attribute)
     if kind != "number" and sign not in ("=", "!="):
         raise BadInput(
             f"rule {text!r}: {where}, {words!r} compares the text {value!r} with {sign}; only = "

@@ -90,9 +90,13 @@ def numbers_of(cells: Iterable[Any], unit: str | None) -> list[float]:
     """
     amounts = [_amount(cell if (truth := truth_of(cell)) is None else truth) for cell in cells]
     if unit is None:
-        named = Counter(own for _, own in amounts if own in UNITS)
-        unit = max(named, key=lambda own: (named[own], -UNITS[own][1]), default=None)
-    return [converted(number, own, unit) for number, own in amounts]
+        named = Counter(unit_of_cell for _, unit_of_cell in amounts if unit_of_cell in UNITS)
+        unit = max(
+            named,
+            key=lambda unit_of_cell: (named[unit_of_cell], -UNITS[unit_of_cell][1]),
+            default=None,
+        )
+    return [converted(number, unit_of_cell, unit) for number, unit_of_cell in amounts]
 
 
 def readings_of(cells: Sequence[Any], unit: str | None) -> np.ndarray:

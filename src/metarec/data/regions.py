@@ -104,9 +104,11 @@ def _middles(rows: pl.DataFrame) -> tuple[Middles, float]:
     if rows.height < 2:
         return {}, np.inf
     middles = rows.group_by("value").agg(pl.col(LATITUDE, LONGITUDE).median()).sort("value")
-    own = rows.join(middles, on="value", how="left", maintain_order="left")
+    with_middles = rows.join(middles, on="value", how="left", maintain_order="left")
     places = rows.select(LATITUDE, LONGITUDE).to_numpy()
-    near = km_between(places, own.select(f"{LATITUDE}_right", f"{LONGITUDE}_right").to_numpy())
+    near = km_between(
+        places, with_middles.select(f"{LATITUDE}_right", f"{LONGITUDE}_right").to_numpy()
+    )
     far = km_between(places, np.median(places, axis=0)[None])
     spread = float(near.mean() / max(far.mean(), 1e-9))
     return {value: (lat, lon) for value, lat, lon in middles.iter_rows()}, spread

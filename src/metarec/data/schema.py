@@ -235,20 +235,20 @@ class Catalog:
         )
         return pl.DataFrame(named).select(title.alias(column)).to_series()
 
-    def with_rows(self, given: pl.DataFrame, rows: np.ndarray) -> Catalog:
-        """Return the catalog updated by the items of `given`, which are at `rows` of the catalog;
+    def with_rows(self, changes: pl.DataFrame, rows: np.ndarray) -> Catalog:
+        """Return the catalog updated by the items of `changes`, which are at `rows` of the catalog;
         items of row -1 are new and appended. Null cells change nothing.
         """
-        known, fresh = rows[rows >= 0], given.filter(pl.Series(rows < 0))
+        existing, fresh = rows[rows >= 0], changes.filter(pl.Series(rows < 0))
         table = self.frame
-        if len(known) > MAX_SPLICED:
-            table = table.update(given, on="item_id", how="left")
-        elif len(known):
-            known = np.sort(known)
-            updated = table[known].update(given, on="item_id", how="left")
-            ends = [*known.tolist(), table.height]
+        if len(existing) > MAX_SPLICED:
+            table = table.update(changes, on="item_id", how="left")
+        elif len(existing):
+            existing = np.sort(existing)
+            updated = table[existing].update(changes, on="item_id", how="left")
+            ends = [*existing.tolist(), table.height]
             pieces = [table[: ends[0]]]
-            for place, row in enumerate(known.tolist()):
+            for place, row in enumerate(existing.tolist()):
                 pieces += [updated[place : place + 1], table[row + 1 : ends[place + 1]]]
             table = pl.concat(pieces)
         table = pl.concat([table, fresh], how="diagonal")

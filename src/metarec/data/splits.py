@@ -70,9 +70,9 @@ def split_by_time(
         )
     counts = items_of_users(data.interactions)
     horizon = horizon or choose_horizon(counts["len"].to_numpy())
-    known = train.select("user_id").unique()
+    training_users = train.select("user_id").unique()
     enough = (
-        counts.join(known, on="user_id", how="anti")
+        counts.join(training_users, on="user_id", how="anti")
         .filter(pl.col("len") >= horizon.min_events)
         .sort(id_order("user_id"))["user_id"]
     )

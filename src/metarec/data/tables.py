@@ -104,13 +104,13 @@ def _scales(parts: Sequence[Tables]) -> list[Finding]:
     }
     if len(tops) < 2:
         return []
-    least, most = min(tops, key=lambda n: tops[n][1]), max(tops, key=lambda n: tops[n][1])
-    (low, high), (from_, to) = tops[least], tops[most]
+    lowest, highest = min(tops, key=lambda n: tops[n][1]), max(tops, key=lambda n: tops[n][1])
+    (low, high), (from_, to) = tops[lowest], tops[highest]
     if high <= low or to < SCALES_APART * high:
         return []
     why = (
-        f"ratings of source {least} reach from {low:g} to {high:g}, those of source {most} from "
-        f"{from_:g} to {to:g}, and are compared as they stand; bring them to one scale"
+        f"ratings of source {lowest} reach from {low:g} to {high:g}, those of source {highest} "
+        f"from {from_:g} to {to:g}, and are compared as they stand; bring them to one scale"
     )
     return [Finding(rule="scales", rows=0, action="noted", why=why)]
 
@@ -126,16 +126,16 @@ def _ratings(part: Tables) -> pl.Series:
     return events["value"].drop_nulls()
 
 
-def unknown_kinds(events: pl.DataFrame, kinds: Kinds, most: int = 5) -> list[Finding]:
-    """Return a finding on each of the `most` most frequent kinds that the table of kinds does not
-    have, and one on all others.
+def unknown_kinds(events: pl.DataFrame, kinds: Kinds, max_kinds: int = 5) -> list[Finding]:
+    """Return a finding on each of the `max_kinds` most frequent kinds that the table of kinds does
+    not have, and one on all others.
     """
     if "kind" not in events.columns:
         return []
     counts = dict(events["kind"].drop_nulls().value_counts().sort("kind").iter_rows())
     names = sorted(kinds.unknown(counts), key=lambda name: (-counts[name], name))
     findings = []
-    for name in names[:most]:
+    for name in names[:max_kinds]:
         near = kinds.nearest(name)
         hint = f"is {near!r} meant? Else " if near else ""
         why = (
@@ -143,9 +143,9 @@ def unknown_kinds(events: pl.DataFrame, kinds: Kinds, most: int = 5) -> list[Fin
             f"TOML file what it is ([kinds] {name!r} = -1, or a strength)"
         )
         findings.append(Finding(rule="kinds", rows=counts[name], action="noted", why=why))
-    if more := names[most:]:
+    if more := names[max_kinds:]:
         rows = sum(counts[name] for name in more)
-        why = f"{len(more)} further kinds are not known ({', '.join(more[:most])}, ...)"
+        why = f"{len(more)} further kinds are not known ({', '.join(more[:max_kinds])}, ...)"
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     return findings
 

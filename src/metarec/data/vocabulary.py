@@ -186,9 +186,9 @@ class Vocabulary:
     def _indexes_of(self, ids: pl.Series) -> np.ndarray:
         """Return the index of each id of a column."""
         distinct = ids.unique()
-        known = pl.DataFrame({"id": distinct, "row": self.indexes(distinct.to_list())})
+        row_of_id = pl.DataFrame({"id": distinct, "row": self.indexes(distinct.to_list())})
         rows = pl.DataFrame({"id": ids}).join(
-            known, on="id", how="left", maintain_order="left", nulls_equal=True
+            row_of_id, on="id", how="left", maintain_order="left", nulls_equal=True
         )
         return rows["row"].to_numpy(writable=True)
 

@@ -51,10 +51,10 @@ def clock_of(stamps: pl.Series) -> Clock | None:
     """Return the first of `CLOCKS` by which all finite numbers above 0 lie between 2000 and 2050;
     None where there is none, or where most are days such as 20240131.
     """
-    known = stamps.filter((stamps > 0).fill_null(False) & stamps.is_finite().fill_null(False))
-    if not len(known) or _are_days(known):
+    times = stamps.filter((stamps > 0).fill_null(False) & stamps.is_finite().fill_null(False))
+    if not len(times) or _are_days(times):
         return None
-    return next((one for one in CLOCKS if one.counts(known)), None)
+    return next((one for one in CLOCKS if one.counts(times)), None)
 
 
 def _are_days(numbers: pl.Series) -> bool:

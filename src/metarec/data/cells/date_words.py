@@ -40,8 +40,8 @@ def without_eras(text: pl.Series) -> pl.Series:
         return text
     zero = text.str.extract(_IN_AN_ERA, 1).replace_strict(_ERAS, default=None)
     years = text.str.extract(_IN_AN_ERA, 2).str.replace("元", "1").cast(pl.Int64, strict=False)
-    rest = text.str.replace(r"^\D+?\s*(元|\d{1,2})\s*", "")
-    return ((zero + years).cast(pl.Utf8) + rest).zip_with(has_era, text)
+    month_and_day = text.str.replace(r"^\D+?\s*(元|\d{1,2})\s*", "")
+    return ((zero + years).cast(pl.Utf8) + month_and_day).zip_with(has_era, text)
 
 
 _BUDDHIST = r"^(?<head>|.*?[^\d:])(?<year>2[56]\d\d)(?<tail>|[^\d:].*)$"

@@ -48,12 +48,12 @@ def _by_users(events: Coded, users: pl.Series, what: str) -> RuleResult:
     return RuleResult(events.rows(events.frame["user"].is_in(users.implode())), f"{what} is a bot")
 
 
-def _fast(events: pl.DataFrame, most: int) -> pl.Series:
-    """Return users with more than `most` events in some window of 3,600 seconds: event n + `most`
-    follows event n within the hour.
+def _fast(events: pl.DataFrame, max_events: int) -> pl.Series:
+    """Return users with more than `max_events` events in some window of 3,600 seconds: the event
+    so many places after event n follows it within the hour.
     """
-    window = pl.col("time") - pl.col("time").shift(most)
-    same = pl.col("user") == pl.col("user").shift(most)
+    window = pl.col("time") - pl.col("time").shift(max_events)
+    same = pl.col("user") == pl.col("user").shift(max_events)
     return events.filter((same & (window < 3600)).fill_null(False))["user"].unique()
 
 

@@ -74,8 +74,8 @@ def clean(
     Raises:
         BadInput: if nothing is left.
     """
-    own = CleaningConfig() if data.cleaning == OFF else data.cleaning
-    config, all_findings = config or own, list(findings)
+    stated_config = CleaningConfig() if data.cleaning == OFF else data.cleaning
+    config, all_findings = config or stated_config, list(findings)
     data = replace(apply_rules(data, config, all_findings), cleaning=OFF)
     return data, report_on(data, all_findings, config)
 
@@ -179,13 +179,13 @@ def _zeros(events: Coded) -> list[Finding]:
     without a rating.
     """
     ratings = events.frame["value"].drop_nulls()
-    zeros, rest = int((ratings == 0).sum()), ratings.filter(ratings != 0)
+    zeros, above = int((ratings == 0).sum()), ratings.filter(ratings != 0)
     # Polars types min() as any literal
-    if not events.has_values or not len(rest) or float(rest.min()) < 1:  # type: ignore[arg-type]
+    if not events.has_values or not len(above) or float(above.min()) < 1:  # type: ignore[arg-type]
         return []
-    lowest = int((rest == rest.min()).sum())
+    lowest = int((above == above.min()).sum())
     is_odd = zeros > max(lowest, MIN_ZEROS * len(ratings))  # the lowest rating is a rare one
-    if not (is_odd or zeros >= MAX_ZEROS * len(ratings)) or rest.n_unique() < 2:
+    if not (is_odd or zeros >= MAX_ZEROS * len(ratings)) or above.n_unique() < 2:
         return []
     why = (
         "ratings of 0 beside others of 1 or more count as the lowest; if they stand for events "
@@ -250,8 +250,8 @@ def _known_items(data: Dataset, config: CleaningConfig, findings: list[Finding])
     return replace(data, items=Catalog(frame=catalog))
 
 
-def _examples(data: Dataset, rows: pl.Series, most: int = 3) -> list[str]:
-    shown = data.interactions.frame[rows.head(most)].select(
+def _examples(data: Dataset, rows: pl.Series, max_rows: int = 3) -> list[str]:
+    shown = data.interactions.frame[rows.head(max_rows)].select(
         "user_id", "item_id", "timestamp", "value", "kind"
     )
     return [

@@ -256,8 +256,8 @@ def top_share(counts: np.ndarray, part: float) -> float:
     """Share of all events that fall on the most popular `part` of items (at least one item)."""
     if not len(counts):
         return 0.0
-    most = max(1, round(part * len(counts)))
-    return float(np.sort(counts)[-most:].sum() / counts.sum())
+    n_top = max(1, round(part * len(counts)))
+    return float(np.sort(counts)[-n_top:].sum() / counts.sum())
 
 
 def drift(data: Dataset) -> dict[str, float]:

@@ -76,14 +76,14 @@ def with_clock(table: pl.DataFrame) -> tuple[pl.DataFrame, bool, float | None]:
         if column.null_count() > table[clock].null_count() + _nans(table[clock]):
             odd = table[clock].filter(column.is_null() & table[clock].is_not_null())[0]
             raise BadInput(f"{clock} {odd!r} is neither seconds nor an ISO date")
-        known = column.filter(column.is_finite().fill_null(False))
-        if known.n_unique() > 1 and len(known) >= MIN_TIMED * len(column):
-            timed = _untimed_first(table.with_columns(column.alias("timestamp")), known)
+        stated = column.filter(column.is_finite().fill_null(False))
+        if stated.n_unique() > 1 and len(stated) >= MIN_TIMED * len(column):
+            timed = _untimed_first(table.with_columns(column.alias("timestamp")), stated)
             # Polars types min() as any literal
-            first = float(known.min())  # type: ignore[arg-type]  # of numbers
-            return timed, True, first if len(known) < table.height else None
-        if clock == "timestamp" and known.n_unique() == 1 and len(known) == table.height:
-            shared = known[0] if known[0] >= EARLIEST_MOMENT else None
+            first = float(stated.min())  # type: ignore[arg-type]  # of numbers
+            return timed, True, first if len(stated) < table.height else None
+        if clock == "timestamp" and stated.n_unique() == 1 and len(stated) == table.height:
+            shared = stated[0] if stated[0] >= EARLIEST_MOMENT else None
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id")
     )
@@ -97,14 +97,14 @@ def _nans(column: pl.Series) -> int:
     return int(column.is_nan().sum()) if column.dtype.is_float() else 0
 
 
-def _untimed_first(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
-    """Set missing times to random ones in the second before the first of the `known` times."""
-    if len(known) == table.height:
+def _untimed_first(table: pl.DataFrame, stated: pl.Series) -> pl.DataFrame:
+    """Set missing times to random ones in the second before the first of the `stated` times."""
+    if len(stated) == table.height:
         return table
     table = table.with_columns(pl.col("user_id", "item_id").cast(pl.Utf8)).sort(
         *id_order("user_id"), *id_order("item_id"), maintain_order=True
     )
-    first = float(known.min())  # type: ignore[arg-type]  # of numbers, typed as any literal
+    first = float(stated.min())  # type: ignore[arg-type]  # of numbers, typed as any literal
     drawn = pl.Series(first - np.random.default_rng(0).uniform(0.001, 1.0, table.height))
     is_timed = table["timestamp"].is_finite().fill_null(False)
     return table.with_columns(table["timestamp"].zip_with(is_timed, drawn))

@@ -74,6 +74,6 @@ def _examples(column: pl.Series, mask: pl.Series, place: Place, name: str) -> li
     return [f"{place.at(i)} of {place.name}: {name} {_short(column[i])}" for i in where]
 
 
-def _short(value: object, most: int = 40) -> str:
+def _short(value: object, max_letters: int = 40) -> str:
     text = "empty" if value is None else repr(value)
-    return text if len(text) <= most else text[:most] + "..."
+    return text if len(text) <= max_letters else text[:max_letters] + "..."

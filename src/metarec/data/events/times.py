@@ -62,39 +62,39 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     """Parse times to numbers: dates to seconds since 1970, numbers in the unit as given; remove
     unreadable ones. Times that stand for "never" are infinite.
     """
-    given = in_digits(nothing(events["timestamp"]))
-    if given.dtype.is_float():
-        given = given.fill_nan(None)
-    given, are_zero = without_zero_dates(given)
-    given = given if time_format else with_midnights(without_weekdays(given))
-    given = given if time_format else _in_our_years(rows, given)
-    fitting = [] if time_format else fitting_formats(given)
+    stamps = in_digits(nothing(events["timestamp"]))
+    if stamps.dtype.is_float():
+        stamps = stamps.fill_nan(None)
+    stamps, are_zero = without_zero_dates(stamps)
+    stamps = stamps if time_format else with_midnights(without_weekdays(stamps))
+    stamps = stamps if time_format else _in_our_years(rows, stamps)
+    fitting = [] if time_format else fitting_formats(stamps)
     if len(fitting) == 1:
         (time_format,) = fitting
         why = (
-            f"times such as {given.drop_nulls()[0]!r} were read as {time_format}, which alone fits"
+            f"times such as {stamps.drop_nulls()[0]!r} were read as {time_format}, which alone fits"
         )
         rows.note("dates", why)
-    times = as_seconds(given, time_format)
-    times = times if time_format else _with_the_rest(rows, given, times)
-    _note_rounded(rows, given)
+    times = as_seconds(stamps, time_format)
+    times = times if time_format else _with_the_rest(rows, stamps, times)
+    _note_rounded(rows, stamps)
     forms = " or ".join(fitting) or "%d/%m/%Y"
     form = "an ISO date" if time_format is None else f"a date as {time_format!r} says"
     rows.drop(
         "unreadable_rows",
-        times.is_null() & given.is_not_null(),
+        times.is_null() & stamps.is_not_null(),
         "timestamp",
         f"the time is neither seconds since 1970 nor {form} (a TOML file can say how dates are "
         f'written: time_format = "{forms}")',
     )
-    is_written = time_format is None and not given.dtype.is_float()  # floats are seconds
+    is_written = time_format is None and not stamps.dtype.is_float()  # floats are seconds
     years = _of_years(times) if is_written else None
-    if years is not None or (time_format is None and written_as_days(given)):
-        rows.note("dates", f"times such as {given.drop_nulls()[0]} were read as dates")
+    if years is not None or (time_format is None and written_as_days(stamps)):
+        rows.note("dates", f"times such as {stamps.drop_nulls()[0]} were read as dates")
     times = times if years is None else years
     if time_format is None and _without_years(times):
         why = (
-            f"times such as {given.drop_nulls()[0]} look like a month and a day without a year: "
+            f"times such as {stamps.drop_nulls()[0]} look like a month and a day without a year: "
             f"only their order is right, and only within one year"
         )
         rows.note("odd_times", why)
@@ -102,10 +102,10 @@ def with_times(rows: Rows, events: pl.DataFrame, time_format: str | None) -> pl.
     return events.with_columns(times.alias("timestamp"))
 
 
-def _in_our_years(rows: Rows, given: pl.Series) -> pl.Series:
+def _in_our_years(rows: Rows, stamps: pl.Series) -> pl.Series:
     """Return dates of the Buddhist calendar in ours, with a finding."""
-    ours = without_buddhist_years(given)
-    stated, read = given.drop_nulls(), ours.drop_nulls()
+    ours = without_buddhist_years(stamps)
+    stated, read = stamps.drop_nulls(), ours.drop_nulls()
     if len(stated) and stated[0] != read[0]:
         why = f"times such as {stated[0]!r} are of the Buddhist calendar and were read as {read[0]}"
         rows.note("dates", why)
@@ -133,9 +133,9 @@ def _without_years(times: pl.Series) -> bool:
     return bool(is_day.all())
 
 
-def _note_rounded(rows: Rows, given: pl.Series) -> None:
+def _note_rounded(rows: Rows, stamps: pl.Series) -> None:
     """Add a finding where a spreadsheet rounded times."""
-    rounded = given.filter(holds(given, ROUNDED)) if given.dtype == pl.Utf8 else given.head(0)
+    rounded = stamps.filter(holds(stamps, ROUNDED)) if stamps.dtype == pl.Utf8 else stamps.head(0)
     if len(rounded):
         why = (
             f"times such as {rounded[0]!r} were rounded by a spreadsheet: many events have one "
