@@ -39,6 +39,8 @@ def place(tmp_path: Path, rated_world: World, monkeypatch: pytest.MonkeyPatch) -
         shop.execute("CREATE TABLE events (user TEXT)")
     users = {f"u{user}": {"item_id": f"i{user}", "value": user} for user in range(600)}
     (tmp_path / "by_user.json").write_text(json.dumps([users]))
+    (tmp_path / "known.toml").write_text('data = ["data"]\npresets = ["tiny"]\n')
+    (tmp_path / "seeds.toml").write_text('data = ["data"]\npresets = ["tiny"]\nseeds = [-1]\n')
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
@@ -134,6 +136,11 @@ ITEM = "--item s00"
         ("fit nowhere --out o --hold-out 1.5", "--hold-out must lie in [0, 1), got 1.5"),
         ("fit nowhere --out o --by age", "--by names the groups of a mitigation"),
         ("fit nowhere --out o --mitigate gan", "--mitigate gan needs --by COLUMN"),
+        ("audit model data --by x --by x", "--by names 'x' twice; once is enough"),
+        ("audit model data --items-by x --items-by x", "--items-by names 'x' twice; once is"),
+        ("study known.toml --out model", "'model' is the folder of a model; give another one"),
+        ("study known.toml --out o --data nowhere", "there is no folder 'nowhere' of data sets"),
+        ("study seeds.toml --out o", "seeds of a study must be 0 or more, got -1"),
         ("forget model --user a --store shop.db", "holds tables of others (orders); give metarec"),
         ("forget model --user a --store empty.db", "'empty.db' holds no event store yet; name"),
         ("forget model --user a --user b --store shop.db", "--user is given twice; it takes one"),
@@ -185,6 +192,15 @@ def test_what_cannot_be_heeded_is_told(run: Run, place: Path) -> None:
         "'s00' is pinned but may not be shown: it was seen or excluded"
     )
     assert notes("--pin", "s00") == []
+
+
+def test_explanations_tell_what_was_ignored_as_slates_do(run: Run, place: Path) -> None:
+    assert place.is_dir()
+    said = ["--json", "--friend", "nobody", "--near", "1,1"]
+    notes = json.loads(run("recommend", "model", *said)[1])["notes"]
+    told = json.loads(run("explain", "model", "--item", "s00", *said)[1])["notes"]
+    assert len(notes) == 2
+    assert set(notes) <= set(told)
 
 
 def test_nobody_is_forgotten_without_an_id(run: Run, place: Path) -> None:

@@ -93,6 +93,8 @@ class Study:
             twice = next((one for one in values if values.count(one) > 1), None)
             if twice is not None:
                 raise BadInput(f"{name} of a study name {twice!r} twice; once is enough")
+        if min(self.seeds, default=0) < 0:
+            raise BadInput(f"seeds of a study must be 0 or more, got {min(self.seeds)}")
         if not (self.presets and self.encoders and self.seeds and self.metrics):
             raise BadInput(
                 "presets, encoders, seeds and metrics of a study hold one value at least"

@@ -39,6 +39,7 @@ from metarec.recommendation.explained import (
     FeatureEffect,
 )
 from metarec.recommendation.slate import Request, check_request
+from metarec.recommendation.stages.annotate import ignored_in
 
 if TYPE_CHECKING:
     from metarec.recommender import Recommender
@@ -153,6 +154,7 @@ def _notes(model: Explained, request: Request, item_id: str, stands: Position) -
     return [
         *_adds_up(stands.components, stands.relative_score, stands.largest),
         *_unread(model, request),
+        *(ignored_in(cast("Recommender", model), request) if hasattr(model, "ensemble") else ()),
         *(f"the policy does not show it to this user: {why}." for why in forbidden),
     ]
 

@@ -147,9 +147,13 @@ class AuditModel:
         """Audit the model, print the results, and keep them with the model."""
         choose_device(self.device)
         from metarec.app.reports import AUDIT, keep_report
+        from metarec.data.errors import BadInput
 
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.out))
+        for option, names in (("--by", self.by or ()), ("--items-by", self.items_by or ())):
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise BadInput(f"{option} names {twice[0]!r} twice; once is enough")
         audited = self._look()
         output = AuditOutput(result=audited.audit.to_json(), texts=[audited.audit.to_text()])
         self._add_cold_items(audited, output)

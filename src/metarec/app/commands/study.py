@@ -72,6 +72,8 @@ class CompareAll:
         check_backend(self.workers, self.backend)
         folders = (self.file.parent, *([] if self.data is None else [self.data]))
         _check_places(folders, planned.data)  # before the folder of results is made
+        if (self.out / "config.json").exists():
+            raise FileExistsError(f"{str(self.out)!r} is the folder of a model; give another one")
         with on_terminal(show=not self.as_json) as progress:
             study = run_study(
                 planned,
@@ -106,6 +108,8 @@ study = command_of(CompareAll)
 def _check_places(folders: tuple[Path, ...], names: Sequence[str]) -> None:
     from metarec.data.schema import BadInput
 
+    if missing := [folder for folder in folders if not folder.is_dir()]:
+        raise BadInput(f"there is no folder {str(missing[0])!r} of data sets; name one with --data")
     for name in names:
         place = _place(folders, name)
         if "://" not in place and not Path(place).exists():

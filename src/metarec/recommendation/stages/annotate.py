@@ -113,7 +113,7 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
         notes += unread_notes(words, model.item_inputs.encoder)
     if request.wish:
         notes += unwanted_notes(request.wish, model.item_words, model.item_inputs.encoder.name)
-    more = [*_profile_notes(model, request), *_context_notes(model, request)]
+    more = [*_profile_notes(model, request), *ignored_in(model, request)]
     return [*notes, *more, *model.policy_notes(request, shown)]
 
 
@@ -165,7 +165,7 @@ def _profile_notes(model: FittedModel, request: Request) -> list[str]:
     )
 
 
-def _context_notes(model: FittedModel, request: Request) -> list[str]:
+def ignored_in(model: FittedModel, request: Request) -> list[str]:
     """Return notes on context, friends, location and searches that were ignored."""
     context = request.context, request.friends, request.searches
     is_home = request.location is None and LOCATION in model.ensemble.scorers
