@@ -300,9 +300,9 @@ class Kinds:
             BadInput: if an entry is neither, or two spellings of one kind contradict each other.
         """
         changed: dict[str, Kind] = {}
-        for name, said in other.items():
+        for name, entry in other.items():
             key = plain_kind(name)
-            kind = _entry(name, said, self.of(name), place)
+            kind = _entry(name, entry, self.of(name), place)
             if changed.setdefault(key, kind) != kind:
                 raise BadInput(f"{place}: {name!r} is there twice, with different entries")
         return Kinds({**self.entries, **changed})

@@ -212,9 +212,9 @@ def fitting_formats(column: pl.Series) -> list[str]:
     text = without_weekdays(nothing(column)).drop_nulls().unique().sort()
     is_long = holds(text.head(1), r"^\d{1,2}[/-]\d{1,2}[/-]\d{4}\b").any()
     is_short = holds(text.head(1), r"^\d{1,2}([/.-])\d{1,2}[/.-]\d{2}(,?\s|$)").any()
-    tried = text.gather_every(max(len(text) // SAMPLE, 1))
+    sample = text.gather_every(max(len(text) // SAMPLE, 1))
     formats = AMBIGUOUS if is_long else SHORT if is_short else ()
-    near = [f for f in formats if not _moments(tried, f).null_count()]
+    near = [f for f in formats if not _moments(sample, f).null_count()]
     fitting = [f for f in near if not _moments(text, f).null_count()]
     years = {f: text.str.extract(_YEAR_OF[f[:2]], 1).n_unique() for f in fitting if is_short}
     return [f for f in fitting if not is_short or years[f] == min(years.values())]

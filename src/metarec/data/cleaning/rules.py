@@ -66,11 +66,9 @@ class Coded:
 
     def of_kinds(self, names: tuple[str, ...]) -> pl.Series:
         """Mask of events of these kinds."""
-        wanted_keys = {self.table.key(name) for name in names}
-        wanted = [
-            code for code, kind in enumerate(self.kinds) if self.table.key(kind) in wanted_keys
-        ]
-        return self.frame["kind"].is_in(wanted)
+        keys = {self.table.key(name) for name in names}
+        codes = [code for code, kind in enumerate(self.kinds) if self.table.key(kind) in keys]
+        return self.frame["kind"].is_in(codes)
 
     def rows(self, mask: pl.Series) -> pl.Series:
         """Row numbers where a mask is true."""

@@ -120,7 +120,7 @@ def outcomes_of(
     Args:
         context: names of context columns given by the user.
     """
-    found = dict[str, dict[str, str]]()
+    outcomes = dict[str, dict[str, str]]()
     for column in frame.columns:
         if column in (*CANONICAL["interactions"], *context) or not NAMES.search(plain(column)):
             continue
@@ -139,8 +139,8 @@ def outcomes_of(
             acts = {s: kinds.key(s) for s in others if s not in refused}
             refused |= {s: act for s, act in acts.items() if act not in _DONE}
         if is_mixed and not is_of_one(frame, column):
-            found[column] = refused
-    return found
+            outcomes[column] = refused
+    return outcomes
 
 
 def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
@@ -284,8 +284,8 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
         return "fail"
     if _IN_PART.search(plain(state)):
         return None
-    if (asked := _asked_for(state)) is not None:
-        return asked
+    if (requested := _asked_for(state)) is not None:
+        return requested
     if kinds.known(state):
         if kinds.key(state) in _DONE:
             return None
@@ -296,10 +296,10 @@ def _refusal(state: str, kinds: Kinds) -> str | None:
     further = (act_of().get(word) for word in words)
     keys = [IN_OTHER_WORDS.get(w) or _REFUSALS.get(w) for w in words]
     keys += [act for act in further if act in _REFUSALS or act == "fail"]
-    if not (found := [key for key in keys if key]):
-        found = list({kind for word, kind in IN_CHINESE.items() if word in state})
-        return found[0] if len(found) == 1 else None
-    return found[0] if found else None
+    if not (refusals := [key for key in keys if key]):
+        refusals = list({kind for word, kind in IN_CHINESE.items() if word in state})
+        return refusals[0] if len(refusals) == 1 else None
+    return refusals[0] if refusals else None
 
 
 def doubtful(

@@ -36,17 +36,17 @@ def with_second_items(
     free = [c for c in free if frame.schema[c] == pl.Utf8 or frame.schema[c].is_integer()]
     cells = {c: nothing(frame[c].cast(pl.Utf8)) for c in free}
     apart = {c: int((s.is_not_null() == blank).sum()) for c, s in cells.items()}
-    found = [c for c in free if apart[c] >= MIN_APART * frame.height]
-    if len(found) != 1:
+    candidates = [c for c in free if apart[c] >= MIN_APART * frame.height]
+    if len(candidates) != 1:
         return frame, []
     first = named.get("item_id", "item_id")
     why = (
-        f"rows of {place} without {first!r} name an item in {found[0]!r}: it is read as item_id "
-        f"there"
+        f"rows of {place} without {first!r} name an item in {candidates[0]!r}: it is read as "
+        f"item_id there"
     )
-    rows = int((blank & cells[found[0]].is_not_null()).sum())
+    rows = int((blank & cells[candidates[0]].is_not_null()).sum())
     note = Finding(rule="columns", rows=rows, action="noted", why=why)
-    return frame.with_columns(items.fill_null(cells[found[0]]).alias("item_id")), [note]
+    return frame.with_columns(items.fill_null(cells[candidates[0]]).alias("item_id")), [note]
 
 
 def _names_items(column: str) -> bool:

@@ -31,21 +31,21 @@ def scale_findings(frame: pl.DataFrame, place: str, context: Sequence[str] = ())
     Args:
         context: names of context columns given by the user.
     """
-    own = {*CANONICAL["interactions"], *context}
-    free = [c for c in frame.columns if c not in own and not frame.schema[c].is_nested()]
+    reserved = {*CANONICAL["interactions"], *context}
+    free = [c for c in frame.columns if c not in reserved and not frame.schema[c].is_nested()]
     ranks = [c for c in free if _RANKS.search(plain(c))] if "value" not in frame.columns else []
     findings = [_of_ranks(c, place) for c in ranks if _are_ranks(frame, c)]
     if "value" not in frame.columns or frame.schema["value"].is_nested():
         return findings
     rated = frame.select("user_id", *free).with_columns(as_numbers(frame["value"]).alias("value"))
     groups = [c for c in free if frame.schema[c] in (pl.Utf8, pl.Categorical)]
-    found = next((c for c in groups if _tops(rated, c) is not None), None)
-    if found is None:
+    group = next((c for c in groups if _tops(rated, c) is not None), None)
+    if group is None:
         return findings
-    tops = _tops(rated, found) or []
+    tops = _tops(rated, group) or []
     (low, first), (high, last) = tops[0], tops[-1]
     why = (
-        f"ratings of {place} go up to {low:g} where {found!r} is {first!r} and to {high:g} where "
+        f"ratings of {place} go up to {low:g} where {group!r} is {first!r} and to {high:g} where "
         f"it is {last!r}, and count as they are: the best of one scale is low on the other; write "
         f"them on one scale"
     )
