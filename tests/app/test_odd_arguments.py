@@ -136,6 +136,7 @@ ITEM = "--item s00"
         ("fit nowhere --out o --hold-out 1.5", "--hold-out must lie in [0, 1), got 1.5"),
         ("fit nowhere --out o --by age", "--by names the groups of a mitigation"),
         ("fit nowhere --out o --mitigate gan", "--mitigate gan needs --by COLUMN"),
+        ("evaluate nowhere --out text.txt", "'text.txt' exists and is no folder; name another"),
         ("audit model data --by x --by x", "--by names 'x' twice; once is enough"),
         ("audit model data --items-by x --items-by x", "--items-by names 'x' twice; once is"),
         ("study known.toml --out model", "'model' is the folder of a model; give another one"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -146,7 +148,11 @@ class Options:
 
         Raises:
             BadInput: naming the options.
+            FileExistsError: if a file lies where a folder is to be, which would be seen at the end.
         """
+        if self.out is not None and self.out.suffix.lower() not in (".html", ".htm"):
+            if self.out.exists() and not self.out.is_dir():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.out))
         self._check_scenario()
         self._check_gains()
         self._check_folds_and_model()
