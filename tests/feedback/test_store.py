@@ -431,6 +431,16 @@ def test_a_schema_that_is_anothers_is_refused_in_one_line(database):
         open_store(database)
 
 
+@pytest.mark.postgres
+def test_a_database_without_a_store_is_no_store_to_forget_in(database):
+    """A receipt of it would say that the user is forgotten."""
+    with pytest.raises(BadInput, match=r"holds no event store yet in the schema metarec; name"):
+        open_store(database, create=False)
+    assert shop(database, "SELECT 1 FROM pg_namespace WHERE nspname = 'metarec'") == []
+    open_store(database).close()
+    open_store(database, create=False).close()
+
+
 def test_a_file_that_is_anothers_is_refused_in_one_line(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
         connection.execute("CREATE TABLE users (id int)")
