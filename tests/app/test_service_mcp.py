@@ -87,6 +87,9 @@ def test_what_is_wrong_is_said(client):
     assert rpc(client, "resources/list")["error"]["code"] == -32601
     headers = {"content-type": "application/json"}
     assert client.post("/mcp", content="{", headers=headers).json()["error"]["code"] == -32700
+    twice = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "method": "ping"}'
+    error = client.post("/mcp", content=twice, headers=headers).json()["error"]
+    assert error == {"code": -32600, "message": "the key 'method' stands twice in an object"}
     assert client.post("/mcp", json=[1]).json()["error"]["code"] == -32600
     assert client.get("/mcp").status_code == 405
     assert "let" in client.post("/mcp?let=all", json={}).json()["error"]

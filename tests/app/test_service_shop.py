@@ -115,6 +115,7 @@ def test_a_feed_is_stored_whole_or_not_at_all(client):
     assert answer(client.get("/v1/items/newest?k=1"))["items"][0]["item_id"] == "7040"
     for bad, says in (
         ('{"item_id": "x"}\n{"title": 3', "line 2 is no JSON"),
+        ('{"item_id": "x"}\n{"item_id": "y", "item_id": "z"}', "line 2 states the key 'item_id'"),
         ('{"item_id": "x"}\n{"title": "t"}', "line 2 has no item_id"),
         ('{"item_id": "x"}\n\n{"item_id": ""}', "line 3, item_id"),
         ("\n", "the feed is empty"),

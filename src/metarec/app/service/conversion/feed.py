@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from metarec.app.service.http.addresses import key_twice
 from metarec.app.service.schemas import MAX_FEED, Attributes, Id
 from metarec.data.schema import BadInput
 
@@ -34,6 +35,8 @@ def _item(number: int, line: bytes) -> tuple[str, dict[str, Any]]:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise BadInput(f"line {number} is no JSON ({error}); nothing was stored") from error
+    if (key := key_twice(line)) is not None:
+        raise BadInput(f"line {number} states the key {key[:80]!r} twice; nothing was stored")
     if not isinstance(row, dict) or "item_id" not in row:
         raise BadInput(f"line {number} has no item_id; nothing was stored")
     item_id = row.pop("item_id")

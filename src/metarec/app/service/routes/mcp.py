@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from metarec import __version__
 from metarec.app.service import schemas
+from metarec.app.service.http.addresses import key_twice
 from metarec.app.service.http.answers import Json
 from metarec.app.service.http.errors import without_details
 from metarec.app.service.http.validation_errors import validation_message
@@ -152,6 +153,8 @@ def _read(body: bytes) -> dict[str, Any]:
         message = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Fault(PARSE, f"the message is no JSON: {error}") from error
+    if (key := key_twice(body)) is not None:
+        raise Fault(INVALID, f"the key {key[:80]!r} stands twice in an object")
     if not isinstance(message, dict) or not isinstance(message.get("method"), str):
         raise Fault(INVALID, "send one JSON-RPC message with a method")
     return message
