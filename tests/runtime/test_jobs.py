@@ -46,5 +46,5 @@ def test_who_listens_hears_of_every_item_and_items_are_asked_for_one_by_one() ->
             return position + 1
 
     heard: list[tuple[int, int]] = []
-    run_jobs(divide, Lazy(range(3)), tell=lambda done: heard.append((done, len(asked))))
+    run_jobs(divide, Lazy(range(3)), on_done=lambda done: heard.append((done, len(asked))))
     assert heard == [(1, 1), (2, 2), (3, 3)]

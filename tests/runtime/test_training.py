@@ -22,7 +22,7 @@ def test_every_loss_of_a_round_is_stepped_on_and_none_is_left_alone() -> None:
             yield 3.0 * x
         yield 2.0 * x
 
-    best = train(2, losses, sgd(x), tell=lambda done, loss: told.append((done, loss)))
+    best = train(2, losses, sgd(x), on_round=lambda done, loss: told.append((done, loss)))
     assert x.item() == pytest.approx(1.0 - 0.1 * (2.0 + 3.0 + 2.0))
     assert [done for done, _ in told] == [1, 2]
     assert told[1][1] == pytest.approx(2.0 * 0.5)
@@ -34,7 +34,7 @@ def test_the_best_state_is_kept_and_training_ends_when_none_is_better() -> None:
     seen = []
     watch = Watch(quality=lambda: -abs(x.item() - 3.0), state=x.item, every=1, patience=2)
     best = train(
-        50, one_of(lambda done: -x), sgd(x, 1.0), watch=watch, tell=lambda d, _: seen.append(d)
+        50, one_of(lambda done: -x), sgd(x, 1.0), watch=watch, on_round=lambda d, _: seen.append(d)
     )
     assert (best.state, best.quality) == (3.0, 0.0)
     assert seen == [1, 2, 3, 4, 5]
@@ -49,7 +49,7 @@ def test_there_is_a_look_after_the_last_round_and_no_number_is_never_best() -> N
     rounds = []
     watch = Watch(quality=lambda: float(len(rounds)), state=lambda: len(rounds), every=4)
     found = train(
-        6, one_of(lambda done: -x), sgd(x), watch=watch, tell=lambda d, _: rounds.append(d)
+        6, one_of(lambda done: -x), sgd(x), watch=watch, on_round=lambda d, _: rounds.append(d)
     )
     assert found.state == 6
 

@@ -148,8 +148,9 @@ class Middleware:
             return 421, sentence, []
         if path in HEALTH:
             return None
-        if "\ufffd" in path or b"%" in scope["query_string"]:
-            sent = scope.get("raw_path") or path.encode(), scope["query_string"]
+        query = scope.get("query_string", b"")
+        if "\ufffd" in path or b"%" in query:
+            sent = scope.get("raw_path") or path.encode(), query
             if not all(map(_is_utf8, sent)):
                 return 400, "the address is not UTF-8; write its letters in UTF-8, then with %", []
         # The bucket of a known key, else of the address: each invented key would have a full one.
