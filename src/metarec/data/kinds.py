@@ -151,7 +151,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             # As strong as an order, so that the later of an order and its cancellation counts.
             "cancel cancelled canceled cancellation cancel_order no_show withdraw "
             "retract void voided "
-            "取消 取消订单 取消预订 取消预约 取消报名 取消申请 取消借阅 爽约 缺席 "
+            "取消 取消订单 取消预订 取消预约 "
+            "取消报名 取消申请 取消借阅 爽约 缺席 "
             "退票 退保 "
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
@@ -165,7 +166,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         0.05: (
             "impression impressions imp imps seen exposure exposed shown show displayed served "
             "abandon fail give_back dividend buy_to_cover sad viewable_impression "
-            "exchanged partial_refund partially_refunded 换货 部分退款 分红 红利再投 红利再投资 "
+            "exchanged partial_refund "
+            "partially_refunded 换货 部分退款 分红 红利再投 红利再投资 "
             # Of a session, a video or an account, not of what an item is worth to the user.
             "session_start session_started session_end session_ended user_engagement first_visit "
             "first_open heartbeat keep_alive login log_in sign_in logout log_out sign_out "

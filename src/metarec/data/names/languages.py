@@ -85,8 +85,9 @@ def done_states() -> frozenset[str]:
 
 
 def genders(word: str) -> tuple[str, ...]:
-    """Return the forms of a participle: `refusé` and `refusée`, `visto` and `vista`, `отменён`,
-    `отменен` and `отменена`; only the word itself where it is none.
+    """Return the forms of a participle: `refusé` and `refusée`, `visto` and `vista`,
+    `отменён`, `отменен` and `отменена`; only the word itself where it is
+    none.
     """
     if word.endswith(("ён", "ен", "ан")) and "_" not in word:
         bare = word.replace("ё", "е")

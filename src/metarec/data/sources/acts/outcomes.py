@@ -23,7 +23,8 @@ NAMES = re.compile(
     r"outcome|result|disposition|resolution|response|answer|attended|presence)(code|name|text)?$"
     r"|(状态|狀態|结果|結果|进度|進度|ステータス|状態|状況"
     r"|상태|durumu?|trạngthái|สถานะ)$"
-    r"|статус|^status(?!since)|^(ال)?حالة|^(estado|estatus|statut|[eé]tat|stato|situação)"
+    r"|статус|^status(?!since)|^(ال)?حالة"
+    r"|^(estado|estatus|statut|[eé]tat|stato|situação)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
 """Pattern of names of columns of states, as `plain` returns them."""

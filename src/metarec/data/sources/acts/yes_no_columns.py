@@ -19,7 +19,8 @@ UNASKED = {"like": "dislike", "upvote": "downvote", "喜欢": "不喜欢"}
 
 _UNSURE = (
     *("maybe", "not sure", "unsure", "undecided", "don't know", "vielleicht", "weiß nicht"),
-    *("peut-être", "quizás", "quizá", "tal vez", "talvez", "forse", "может быть", "belki"),
+    *("peut-être", "quizás", "quizá", "tal vez", "talvez"),
+    *("forse", "может быть", "belki"),
     *("也许", "可能", "不确定", "未定", "たぶん", "未定", "아마도"),
 )
 """Answers between yes and no, in lower case."""

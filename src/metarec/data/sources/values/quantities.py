@@ -64,7 +64,8 @@ def with_amounts(
     return frame.with_columns(pl.lit("purchase").alias("kind")), [*findings, note]
 
 
-_TRADED = frozenset("shares units contracts lots noofshares 股数 份额 份数 成交数量".split())
+_CHINESE_TRADED = "股数 份额 份数 成交数量".split()
+_TRADED = frozenset([*"shares units contracts lots noofshares".split(), *_CHINESE_TRADED])
 """Names of columns of traded quantities, as `plain` returns them; of posts they may be counts."""
 
 

@@ -130,7 +130,9 @@ _NO_ANSWER = (
     *("prefer not to say", "prefer not to answer", "don't know", "do not know", "dont know"),
     *("not applicable", "no answer", "no opinion", "not sure", "can't say", "no response"),
     *("weiß nicht", "weiss nicht", "ne sais pas", "je ne sais pas", "sans réponse", "no sabe"),
-    *("no contesta", "ns/nc", "não sei", "non so", "не знаю", "затрудняюсь ответить"),
-    *("不知道", "不清楚", "不适用", "不愿回答", "拒绝回答", "わからない", "答えたくない", "모름"),
+    *("no contesta", "ns/nc", "não sei", "non so"),
+    *("не знаю", "затрудняюсь ответить"),
+    *("不知道", "不清楚", "不适用", "不愿回答", "拒绝回答"),
+    *("わからない", "答えたくない", "모름"),
 )
 """Answers to a question that are none, in lower case."""
