@@ -1,11 +1,12 @@
 """Remove rows that are no events of users on items: those of bots that sign as such
-(`dependabot[bot]`), and those of trailers of films.
+(`dependabot[bot]`), and those of trailers of films and of advertisements.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import polars as pl
 
@@ -22,21 +23,22 @@ _FLAGS = frozenset("isbot bot isrobot iscrawler".split())
 """Names of columns of yes and no that state that a program acted, as `plain` returns them."""
 _TRAILERS = re.compile(r"^(supplementalvideotype|(is)?(trailer|preview|teaser)(type)?)$")
 """Pattern of names of columns that state that a row is of a trailer, as `plain` returns them."""
+_WHAT = ("a bot acted", "it was a trailer", "it was an advertisement")
+"""What a column may state of a row that is no event."""
 _NO = ("0", "0.0", "false", "no", "n", "f", "none")
 
 
 def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
-    """Remove rows of bots and of trailers, unless no others are left. Return events, places and
-    findings.
+    """Remove rows of bots, trailers and advertisements, unless no others are left. Return events,
+    places and findings.
     """
     signed = [c for c in frame.columns if _NAMES.search(plain(c)) and frame.schema[c] == pl.Utf8]
     checks = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
-    checks += [(c, _says_yes(frame[c]), _flagged) for c in frame.columns if plain(c) in _FLAGS]
+    a_bot, a_trailer, an_ad = (partial(_stated, what) for what in _WHAT)
+    checks += [(c, _says_yes(frame[c]), a_bot) for c in frame.columns if plain(c) in _FLAGS]
     supplements = [c for c in frame.columns if _TRAILERS.search(plain(c))]
-    checks += [(c, _says_yes(frame[c]), _trailer) for c in supplements]
-    checks += [
-        (c, mask, _advertised) for c in frame.columns if (mask := _of_ads(frame, c)) is not None
-    ]
+    checks += [(c, _says_yes(frame[c]), a_trailer) for c in supplements]
+    checks += [(c, mask, an_ad) for c in frame.columns if (mask := _of_ads(frame, c)) is not None]
     gone, findings = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True), list[Finding]()
     for column, is_other, reason_of in checks:
         rows = is_other.fill_null(False) & ~gone
@@ -60,24 +62,10 @@ def _signed(column: str, place: str, example: str) -> str:
     )
 
 
-def _flagged(column: str, place: str, example: str) -> str:
+def _stated(what: str, column: str, place: str, example: str) -> str:
     return (
-        f"column {column!r} of {place} says that a bot acted ({example!r}); to keep such rows, "
-        f"give the table without that column"
-    )
-
-
-def _trailer(column: str, place: str, example: str) -> str:
-    return (
-        f"column {column!r} of {place} says that it was a trailer ({example!r}); to keep such "
-        f"rows, give the table without that column"
-    )
-
-
-def _advertised(column: str, place: str, example: str) -> str:
-    return (
-        f"column {column!r} of {place} says that it was an advertisement ({example!r}); to keep "
-        f"such rows, give the table without that column"
+        f"column {column!r} of {place} says that {what} ({example!r}); to keep such rows, give "
+        f"the table without that column"
     )
 
 
