@@ -99,3 +99,22 @@ def test_what_cells_leave_open_is_refused_with_the_way_out(shape: str, tmp_path:
     folder = put(tmp_path / "rentals", **REFUSED[shape])
     with pytest.raises(BadInput, match="a column of rentals.csv says .* call it item_id"):
         open_tables(folder)
+
+
+NO_EVENTS = {
+    "items that name their seller": {
+        "products": "item_id,title,seller P1,Red,A P2,Blue,A P3,Green,B",
+        "users": PEOPLE,
+    },
+    "users that name their favorite": {
+        "customers": "user_id,city,favorite A,Rome,G1 B,Oslo,G1 C,Bern,G2",
+        "gondolas": GONDOLAS,
+    },
+}
+
+
+@pytest.mark.parametrize("shape", NO_EVENTS)
+def test_tables_of_users_or_items_are_not_taken_for_events(shape: str, tmp_path: Path) -> None:
+    folder = put(tmp_path / "shop", **NO_EVENTS[shape])
+    with pytest.raises(BadInput, match="holds no interactions"):
+        open_tables(folder)

@@ -49,6 +49,7 @@ def train(
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     clip: Sequence[Tensor] = (),
     watch: Watch[State] | None = None,
+    # A callback that ignores what it is called with
     on_round: Callable[[int, float | None], None] = lambda done, loss: None,  # noqa: ARG005
 ) -> Best[State]:
     """Train for `rounds` rounds, evaluate periodically, and return the best state.

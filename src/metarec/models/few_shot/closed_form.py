@@ -38,6 +38,7 @@ def solve(kernel: Tensor, targets: Tensor, noise: Tensor, is_real: Tensor) -> Ri
     matrix = kernel * pair + noise * _eye(kernel)
     factor = torch.linalg.cholesky(matrix)
     real_targets = (targets * is_real).unsqueeze(-1)
+    # Torch leaves `apply` of its functions untyped
     solved = _Solve.apply(matrix, real_targets, factor.detach())  # type: ignore[no-untyped-call]
     weights = solved.squeeze(-1)
     return Ridge(weights=weights, factor=factor)

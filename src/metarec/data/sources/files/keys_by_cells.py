@@ -60,8 +60,9 @@ def keys_by_cells(
         )
         findings.append(Finding(rule="columns", rows=0, action="noted", why=why))
     ids = [column for column in (*keys, *named.values()) if column is not None]
-    repeats = any(events[column].n_unique() < events.height for column in ids)
-    return (keys, findings) if keys and repeats else ({}, [])
+    # A table of items that name their seller has each item once, one of users each user.
+    repeat = all(events[column].n_unique() < events.height for column in ids)
+    return (keys, findings) if keys and repeat else ({}, [])
 
 
 def _column_of_ids(
