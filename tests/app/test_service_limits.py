@@ -16,10 +16,12 @@ uvicorn = pytest.importorskip("uvicorn")
 pytest.importorskip("httptools")
 
 from metarec.app.service.security.limits import (  # noqa: E402
-    SPARE_FILES,
     LimitedServer,
     Limits,
     options_of,
+)
+from metarec.app.service.security.open_files import (  # noqa: E402
+    SPARE_FILES,
     within_file_limit,
 )
 from metarec.app.service.settings import ServiceSettings  # noqa: E402
@@ -166,7 +168,10 @@ def test_bytes_that_trickle_do_not_make_time(serve):
                 time.sleep(0.1)
 
 
-def test_the_rest_of_a_body_that_was_answered_already_is_read_so_far_and_no_further(serve):
+def test_the_rest_of_a_body_that_was_answered_already_is_read_so_far_and_no_further(
+    serve, monkeypatch
+):
+    monkeypatch.setattr("metarec.app.service.security.limits.MAX_DRAINED", 1_000_000)
     port = serve(max_body_bytes=1_000)
     with opened(port) as one:
         one.sendall(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
@@ -175,6 +180,34 @@ def test_the_rest_of_a_body_that_was_answered_already_is_read_so_far_and_no_furt
             for _ in range(1_000):
                 one.sendall(b"x" * 10_000)
                 time.sleep(0.001)
+
+
+HEAD = b"POST /early HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize("kept", [b"", b"Connection: close\r\n"])
+@pytest.mark.parametrize("form", ["plain", "chunked", "expect"])
+def test_a_client_that_sends_far_too_much_reads_why_it_was_refused(serve, form, kept):
+    """As `http.client` does: it sends all of the body before it reads the answer."""
+    port, size = serve(max_body_bytes=1_000), 20_000_000
+    body, length = b"x" * size, b"Content-Length: %d\r\n" % size
+    if form == "chunked":
+        body, length = b"%x\r\n%s\r\n0\r\n\r\n" % (size, body), b"Transfer-Encoding: chunked\r\n"
+    expect = b"Expect: 100-continue\r\n" if form == "expect" else b""
+    with opened(port) as one:
+        one.sendall(HEAD + length + expect + kept + b"\r\n")
+        one.sendall(body)
+        time.sleep(0.2)  # a reset that follows would discard what the client has not read yet
+        assert answer(one) == (200, b"0")
+        assert one.recv(1) == b""
+
+
+def test_a_url_of_megabytes_is_refused_with_the_reason(serve):
+    with opened(serve(max_url_bytes=1_000)) as one:
+        one.sendall(b"GET /" + b"a" * 20_000_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.2)
+        assert answer(one)[0] == 414
+        assert one.recv(1) == b""
 
 
 def test_requests_sent_ahead_are_answered_in_order_and_an_unfinished_one_ends(serve):

@@ -12,9 +12,9 @@ import asyncio
 import json
 import logging
 from collections import Counter, OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from socket import socket
 from typing import Any
 
@@ -22,6 +22,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from metarec.app.service.security.open_files import within_file_limit
 from metarec.app.service.settings import ServiceSettings
 
 log = logging.getLogger("metarec.service")
@@ -29,17 +30,15 @@ BACKLOG = 1024
 """Number of connections that the system keeps waiting to be accepted."""
 ACCEPTED_AT_ONCE = 64
 """Largest number of connections accepted before the first of them is read."""
-SPARE_FILES = 192
-"""Open files that are not connections: of the store and the model, and connections just
-accepted.
-"""
 MAX_HEADERS = 100
 """Largest number of headers of a request; reading thousands of short ones takes longer than a
 slate.
 """
 SLACK = 65_536
-"""Bytes of a body beyond the limit that a refused client may send before its connection is
-closed.
+"""Bytes of a body beyond the limit that a refused client may send on a connection that is kept."""
+MAX_DRAINED = 256 * 2**20
+"""Bytes that are read and dropped after a refusal. A connection closed with unread bytes is reset,
+and many clients send all of a request before they read why it was refused.
 """
 
 
@@ -76,6 +75,7 @@ class Phase(Enum):
     HEAD = "its URL and headers are coming"
     BODY = "its body is coming"
     BUSY = "its whole request is being answered"
+    LEAVING = "it was answered for the last time, and what still comes is dropped"
 
 
 class Connections(ServerState):
@@ -133,6 +133,8 @@ class LimitedProtocol(HttpToolsProtocol):
     _partial = False
     """Whether a request has begun and is not complete."""
     _refused = False
+    _dropped = 0
+    """Bytes dropped since the phase `LEAVING` began."""
     _stuck_since: float | None = None
     """Time since when the client has not read the answer; None while it does."""
 
@@ -150,8 +152,11 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse data, unless the connection was refused."""
+        """Parse data, or drop them once the connection was refused."""
         if self._refused:
+            self._dropped += len(data)
+            if self._dropped > MAX_DRAINED:
+                self._end("body too long")
             return
         if self._phase is Phase.IDLE:
             self._enter(Phase.HEAD)
@@ -187,6 +192,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Call the application; the body has a deadline of its own."""
         super().on_headers_complete()
+        # It closes the connection after an answer where the client asked for that. It has all of a
+        # transport that an answer uses, not all of the class.
+        self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
         self._fed = 0
         if self._phase is Phase.HEAD:
             self._enter(Phase.BODY)
@@ -196,7 +204,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
         self._body += len(body)
         if self._body > self.server_state.limits.body_bytes + SLACK and self._answered():
-            self._end("body too long")
+            self.server_state.ended["body too long"] += 1
+            self._leave()
 
     def on_message_complete(self) -> None:
         """Mark the request as complete."""
@@ -209,6 +218,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Mark the request as answered. The next one may have arrived already, complete or in
         part.
         """
+        if self._phase is Phase.LEAVING:
+            self.server_state.total_requests += 1
+            return
         ahead = bool(self.pipeline)
         super().on_response_complete()
         if self._phase is not Phase.BUSY:
@@ -233,6 +245,22 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._refused:
             self._refuse(400, "this is no HTTP request")
 
+    def close_answered(self) -> None:
+        """Close the connection after an answer; where its request is not complete, once the client
+        could read the answer.
+        """
+        if self._partial and not self.transport.is_closing():
+            self._leave()
+        else:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """Close the connection, or let its request finish."""
+        if self._phase is Phase.LEAVING:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def make_room(self) -> None:
         """Close the connection at once, for another one."""
         self.server_state.ended["made room"] += 1
@@ -250,11 +278,13 @@ class LimitedProtocol(HttpToolsProtocol):
             Phase.IDLE: limits.idle_seconds,
             Phase.HEAD: limits.header_seconds,
             Phase.BODY: limits.body_seconds,
+            Phase.LEAVING: limits.body_seconds,
         }.get(self._phase)
         if seconds is None or now - self._since <= seconds or self.transport.is_closing():
             return
         untouched = self._phase is Phase.HEAD and not self._fed and not self._partial
-        if self._phase is Phase.IDLE or untouched or (self.cycle and self.cycle.response_started):
+        is_told = self._phase in (Phase.IDLE, Phase.LEAVING) or untouched
+        if is_told or (self.cycle and self.cycle.response_started):
             self._end(self._phase.name.lower())
         else:
             self._refuse(408, f"a request must be sent whole within {seconds:g} seconds")
@@ -291,12 +321,34 @@ class LimitedProtocol(HttpToolsProtocol):
             *headers,
         ]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
-        self.transport.close()
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.transport.close()  # no connection is left for it to linger in
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Send no more, and drop what still comes until the client closes, within limits."""
+        self._refused = True
+        self._enter(Phase.LEAVING)
+        self.flow.resume_reading()
+        self.transport.write_eof()
 
     def _end(self, reason: str) -> None:
         self._refused = True
         self.server_state.ended[reason] += 1
         self.transport.close()
+
+
+class _Lingering:
+    """The transport of one answer: its `close` leaves the client time to read the answer."""
+
+    def __init__(self, connection: LimitedProtocol) -> None:
+        self._connection, transport = connection, connection.transport
+        self.write, self.is_closing = transport.write, transport.is_closing
+
+    def close(self) -> None:
+        """Close the connection, at once or once the client could read the answer."""
+        self._connection.close_answered()
 
 
 class LimitedServer(uvicorn.Server):
@@ -332,28 +384,3 @@ def options_of(settings: ServiceSettings) -> dict[str, Any]:
         "timeout_keep_alive": max(1, round(settings.idle_seconds)),
         "backlog": ACCEPTED_AT_ONCE,
     }
-
-
-def within_file_limit(connections: int) -> int:
-    """Return `connections`, or fewer where `SPARE_FILES` further files could not be open. The
-    process's own limit is first raised as far as the system allows.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return connections
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = connections + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return connections
-    allowed = max(8, soft - SPARE_FILES)
-    log.warning(
-        "fewer connections than set, for this process may open few files",
-        extra={"connections": allowed, "open_files": soft},
-    )
-    return allowed
