@@ -51,7 +51,7 @@ def test_the_guides_commands_run(ab, model):
     assert ab(back)[1].startswith("new-model is rolled back, arm new: complaints")
     assert Registry(model).current() == versions[0]
     assert ab(second)[0] == 0
-    assert ab(stopped)[1] == "explore-more is stopped: too slow\n"
+    assert ab(stopped)[1].startswith("explore-more is stopped: too slow (arm 'explore' was stopped")
     code, out, _ = ab(listed)
     assert [line.split()[:2] for line in out.splitlines()[1:]] == [
         ["explore-more", "stopped"],
@@ -64,6 +64,21 @@ def test_it_speaks_chinese(ab, monkeypatch):
     started = ab("metarec ab start MODEL front --arm control=0.5 --arm new=0.5,explore=1")[1]
     assert started.startswith("front 正在运行：control 50% (")
     assert ab("metarec ab stop MODEL front")[1] == "front 已停止：由命令行要求\n"
+    ab("metarec ab start MODEL more --arm a=0.3 --arm b=0.3 --arm c=0.3")
+    assert (
+        ab("metarec ab stop MODEL more --arm b")[1] == "more 继续运行，不再有分组 b：由命令行要求\n"
+    )
+    said = "由命令行要求（分组 'c' 已停止；对照组以外已没有别的分组，实验随之结束）"
+    assert ab("metarec ab stop MODEL more --arm c")[1] == f"more 已停止：{said}\n"
+
+
+def test_the_arm_that_ends_an_experiment_is_told(ab):
+    ab("metarec ab start MODEL more --arm a=0.3 --arm b=0.3 --arm c=0.3")
+    said = "more runs on without arm b: slow\n"
+    assert ab("metarec ab stop MODEL more --arm b --reason slow")[1] == said
+    why = "slow (arm 'c' was stopped; the experiment ended with its last arm beside the control)"
+    assert ab("metarec ab stop MODEL more --arm c --reason slow")[1] == f"more is stopped: {why}\n"
+    assert why in ab("metarec ab list MODEL")[1]
 
 
 def test_an_experiment_is_a_page_of_the_reports_family(ab, tmp_path):

@@ -431,7 +431,8 @@ def test_an_explanation_is_a_page_of_the_reports_family(
         (["--seed", "-1"], "--seed must be 0 or more, got -1"),
         (["--profile", "age"], "--profile takes NAME=VALUE, got 'age'"),
         (["--quota", "spase=2"], "--quota: no item has the tag 'spase'; did you mean 'space'?"),
-        (["--quota", "space=few"], "--quota: 'few' is not a number"),
+        (["--quota", "space=few"], "--quota space: 'few' is not a number"),
+        (["--quota", "space=1.5"], "--quota space must be a whole number, got '1.5'"),
         (["--filter", "color = 3"], "the catalog has no column 'color'"),
         (["-k", "0"], "k must be 1 or more, got 0"),
         (["--like", "s01=great"], "--like: 'great' is not a number"),
@@ -720,7 +721,7 @@ def test_tuning_is_bounded_told_and_refused_where_it_cannot_be(
     code, out, _ = run(*words, "--out", model, "--tune", "0.001", "--json")
     assert code == 0
     assert json.loads(out)["tuned"]["fits"] == 1  # no time for a second one
-    for given, told in (("0", "minutes above 0"), ("nan", "minutes above 0")):
+    for given, told in (("0", "minutes above 0"), ("nan", "must be a number, got 'nan'")):
         code, _, said = run(*words, "--out", model, "--tune", given)
         assert (code, told in said) == (2, True)
     code, _, said = run(*words, "--plan", "--tune", "3")

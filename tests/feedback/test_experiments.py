@@ -169,6 +169,7 @@ def test_a_plan_that_makes_no_sense_is_told_in_a_line(arms, more, says):
         ({"diversity": 1.5}, r"diversity must lie in \[0, 1\], got 1.5"),
         ({"explore": -1.0}, r"explore must lie in \[0, 10\], got -1"),
         ({"cold_share": 0.6}, r"cold_share must lie in \[0, 0.5\], got 0.6"),
+        ({"filter": " "}, r"the filter of an arm is empty; state one, or leave it out"),
     ],
 )
 def test_settings_of_an_arm_lie_where_a_requests_may(settings, says):
@@ -227,9 +228,15 @@ def test_promotion_ends_it_its_settings_hold_and_can_be_taken_back(store):
 def test_an_experiment_ends_with_its_control_or_its_last_other_arm(store):
     start(store, plan(shares=(0.3, 0.3, 0.3)))
     assert stop(store, "ranking", "slow", arm="b").status == "running"
-    assert stop(store, "ranking", "slow, too", arm="c").status == "stopped"
+    with pytest.raises(ExperimentConflict, match=r"arm 'b' was stopped \(slow\)"):
+        stop(store, "ranking", "slow again", arm="b")
+    done = stop(store, "ranking", "slow, too", arm="c")
+    ends = "(arm 'c' was stopped; the experiment ended with its last arm beside the control)"
+    assert (done.status, done.reason) == ("stopped", f"slow, too {ends}")
     start(store, plan("second", shares=(0.3, 0.3, 0.3)))
-    assert stop(store, "second", "no", arm="a").status == "stopped"
+    done = stop(store, "second", "no", arm="a")
+    ends = "(arm 'a' was stopped; the experiment ended without its control)"
+    assert (done.status, done.reason) == ("stopped", f"no {ends}")
     with pytest.raises(ExperimentConflict, match="there is no experiment 'none'"):
         stop(store, "none", "")
 

@@ -1,13 +1,18 @@
-"""Words of a command line that typer accepts and that cannot be heeded: an empty value, which is
-mostly a variable of the shell that is not set, and a second value of an option that takes one.
+"""Words of a command line that cannot be heeded: an empty value, which is mostly a variable of the
+shell that is not set, a second value of an option that takes one, and a value that is no number,
+which typer refuses without naming it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from metarec.data.errors import BadInput
+
+MAX_WHOLE = 2**63 - 1
+"""Largest whole number of an option: tables and generators hold 64 bits."""
 
 
 def check_words(command: Any, words: Sequence[str]) -> None:
@@ -18,8 +23,8 @@ def check_words(command: Any, words: Sequence[str]) -> None:
         words: the command line, without the program.
 
     Raises:
-        BadInput: naming the option that is empty or given twice; typer would take the last value,
-            and forget one of two users, say.
+        BadInput: naming the option that is empty, no number or given twice; of two values typer
+            would take the last, and forget one of two users, say.
     """
     names = list(words)
     while names and names[0] in getattr(command, "commands", {}):
@@ -36,10 +41,41 @@ def check_words(command: Any, words: Sequence[str]) -> None:
             raise BadInput("an argument is empty; is a variable of the shell not set?")
         if option is None or option.is_flag:
             continue
-        if (value if sign else next(left, None)) == "":
+        given = value if sign else next(left, None)
+        if given == "":
             if option.required:
                 raise BadInput(f"{name} is empty; give a value")
             raise BadInput(f"{name} is empty; give a value, or leave the option out")
         if option.name in seen and not option.multiple:
             raise BadInput(f"{name} is given twice; it takes one value")
         seen.add(option.name)
+        if given is not None:
+            _check_number(name, given, _type_of(option))
+
+
+def _type_of(option: Any) -> Any:
+    """Return the type of an option's values, of each where it may be repeated."""
+    described = getattr(option, "type_descriptor", None)
+    if described is None:  # typer before 0.27 has the types of click
+        kinds = {"integer": int, "float": float}
+        return kinds.get(getattr(getattr(option, "type", None), "name", ""))
+    return next(iter(get_args(described.annotation)), described.annotation)
+
+
+def _check_number(name: str, text: str, kind: Any) -> None:
+    """Check that an option of numbers has one.
+
+    Raises:
+        BadInput: naming option and value.
+    """
+    if kind not in (int, float):
+        return
+    try:
+        number = kind(text)
+    except ValueError:
+        number = math.nan
+    if kind is int and abs(number) > MAX_WHOLE:
+        raise BadInput(f"{name} must be {MAX_WHOLE} or less, got {text}")
+    if math.isnan(number) or number in (math.inf, -math.inf):
+        wanted = "a whole number" if kind is int else "a number"
+        raise BadInput(f"{name} must be {wanted}, got {text!r}")

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metarec.app.commands.ab_options import arm_of, guardrails_of
 from metarec.app.commands.options import (
     Json,
     Model,
     command_of,
     note,
-    number_of,
-    pairs_of,
     show,
     table,
     write_page,
@@ -27,7 +26,7 @@ from metarec.app.commands.options import (
 
 if TYPE_CHECKING:
     from metarec.app.service.settings import ServiceSettings
-    from metarec.feedback.experiments.experiment import Arm, Experiment
+    from metarec.feedback.experiments.experiment import Experiment
     from metarec.feedback.experiments.results import Comparison, Results
     from metarec.feedback.store.event_store import Store
 
@@ -120,24 +119,16 @@ class Start:
         Raises:
             BadInput: if there is no such guardrail, or a value cannot be read.
         """
-        from metarec.data.schema import BadInput
-        from metarec.feedback.experiments.experiment import Experiment, Guardrails
+        from metarec.feedback.experiments.experiment import Experiment
 
-        limits = pairs_of(self.guardrail, "--guardrail", "NAME=NUMBER")
-        rails = {key.strip(): number_of(value, f"--guardrail {key}") for key, value in limits}
-        try:
-            # Unknown names raise the TypeError below
-            guardrails = Guardrails(**rails)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise BadInput(f"no guardrail {', '.join(rails)}; see --help") from error
         return Experiment(
             name=self.name,
-            arms=[_arm(text) for text in self.arm],
+            arms=[arm_of(text) for text in self.arm],
             measure=self.measure,
             window_hours=self.window_hours,
             alpha=self.alpha,
             new_below=self.new_below,
-            guardrails=guardrails,
+            guardrails=guardrails_of(self.guardrail),
         )
 
 
@@ -204,7 +195,11 @@ def stop(
     from metarec.feedback.experiments.experiment import stop as end
 
     with _opened(model, store, settings, name) as (opened, _):
-        _say(end(opened, name, reason, arm=arm), as_json=as_json)
+        done = end(opened, name, reason, arm=arm)
+        if done.status == "running":
+            show(done.as_dict(), f"{name} runs on without arm {arm}: {reason}", as_json=as_json)
+        else:
+            _say(done, as_json=as_json)
 
 
 @app.command("promote", short_help="Serve an arm to all users.")
@@ -277,29 +272,6 @@ def _opened(
 def _say(done: Experiment, *, as_json: bool) -> None:
     winner = f", arm {done.winner}" if done.winner else ""
     show(done.as_dict(), f"{done.name} is {done.status}{winner}: {done.reason}", as_json=as_json)
-
-
-def _arm(text: str) -> Arm:
-    """Return the arm that an option describes."""
-    from metarec.data.schema import BadInput
-    from metarec.feedback.experiments.experiment import Arm, ArmSettings
-
-    text, _, only = text.partition(",filter=")
-    form = "NAME=SHARE,SETTING=VALUE,..."
-    first, *others = text.split(",")
-    ((name, share),) = pairs_of([first], "--arm", form)
-    options = {key.strip(): value.strip() for key, value in pairs_of(others, "--arm", form)}
-    name = name.strip()
-    version = options.pop("model", "")
-    settable = ("diversity", "explore", "cold_share")
-    if unknown := [key for key in options if key not in settable]:
-        raise BadInput(
-            f"--arm {name}: an arm sets model, {', '.join(settable)} and filter, not {unknown[0]!r}"
-        )
-    numbers = {key: number_of(value, f"--arm {name}: {key}") for key, value in options.items()}
-    settings = ArmSettings(**numbers, filter=only or None)
-    part = number_of(share, f"--arm {name}: share")
-    return Arm(name=name, share=part, model=version, settings=settings)
 
 
 def _date(seconds: float) -> str:

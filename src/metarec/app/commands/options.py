@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TextIO, get_type_hints
@@ -269,48 +268,6 @@ def colored(text: str, color: str, stream: TextIO) -> str:
     if os.environ.get("NO_COLOR") or not stream.isatty():
         return text
     return typer.style(text, fg=color, bold=True)
-
-
-def pairs_of(
-    texts: Iterable[str] | None, option: str, form: str = "NAME=VALUE"
-) -> list[tuple[str, str]]:
-    """Split each text at its last `=`; with the form `KIND=ID` at its first, because an id may
-    contain one.
-
-    Raises:
-        BadInput: if a text has none, which says what the option takes; if a name is empty, or but
-            for `KIND=ID` stated twice, of which one value would count.
-    """
-    from metarec.data.schema import BadInput
-
-    is_kind = form == "KIND=ID"
-    given = list(texts or ())
-    cut = str.partition if is_kind else str.rpartition
-    pairs = [(left, right) for left, _, right in (cut(text, "=") for text in given)]
-    for text, (name, _) in zip(given, pairs, strict=True):
-        if "=" not in text or not name.strip():
-            raise BadInput(f"{option} takes {form}, got {text!r}")
-    names = [name.strip() for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1 and not is_kind]:
-        raise BadInput(f"{option} states {twice[0]!r} twice; once is enough")
-    return pairs
-
-
-def number_of(text: str, option: str) -> float:
-    """Return the number given to an option.
-
-    Raises:
-        BadInput: if it is not a finite number.
-    """
-    from metarec.data.schema import BadInput
-
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise BadInput(f"{option}: {text!r} is not a number") from error
-    if not math.isfinite(number):
-        raise BadInput(f"{option}: {text!r} is not a finite number")
-    return number
 
 
 def write_page(file: Path, option: str, page: str) -> None:

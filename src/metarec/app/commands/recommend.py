@@ -17,12 +17,11 @@ from metarec.app.commands.options import (
     Workers,
     choose_device,
     command_of,
-    number_of,
-    pairs_of,
     show,
     table,
 )
 from metarec.app.commands.requests import AboutUser, known_items, known_tags, titles_of
+from metarec.app.commands.stated_values import pairs_of, whole_number_of
 
 if TYPE_CHECKING:
     from metarec.recommendation.slate import Slate
@@ -138,7 +137,7 @@ class Recommend(AboutUser):
         rules = Rules(
             pin=known_items(model, self.pin or ()),
             ban=known_items(model, self.ban or ()),
-            quota={name: int(number_of(limit, "--quota")) for name, limit in quota},
+            quota={name: whole_number_of(limit, f"--quota {name}") for name, limit in quota},
         )
         return model.recommend(
             [request],

@@ -19,9 +19,8 @@ from metarec.app.commands.options import (
     Search,
     Viewed,
     Wish,
-    number_of,
-    pairs_of,
 )
+from metarec.app.commands.stated_values import number_of, pairs_of
 
 if TYPE_CHECKING:
     from metarec.recommendation.slate import Request

@@ -46,6 +46,8 @@ class ArmSettings:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= high:
                 raise BadInput(f"{name} must lie in [0, {high:g}], got {value}")
+        if self.filter is not None and not self.filter.strip():
+            raise BadInput("the filter of an arm is empty; state one, or leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +284,8 @@ def start(store: Store, planned: Experiment) -> Experiment:
 
 def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Experiment:
     """End an experiment, or one arm of it, whose users then get the service's default
-    recommendations; the experiment ends when its control or the last other arm is stopped.
+    recommendations; the experiment ends, and its reason tells so, when its control or the last
+    other arm is stopped.
 
     Raises:
         ExperimentConflict: if there is no such experiment or arm, or it is not running any more.
@@ -290,11 +293,16 @@ def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Exp
 
     def stopped(experiment: Experiment) -> Experiment:
         if arm is not None:
+            if arm in experiment.stopped:
+                raise ExperimentConflict(_was_stopped(experiment, arm))
             stopped = {**experiment.stopped, experiment.arm_named(arm).name: reason}
             experiment = replace(experiment, stopped=stopped)
             left = [one.name for one in experiment.arms[1:] if one.name not in stopped]
             if left and arm != experiment.control.name:
                 return experiment
+            ends = "without its control" if left else "with its last arm beside the control"
+            said = f"{reason} (arm {arm!r} was stopped; the experiment ended {ends})"
+            return replace(experiment, status="stopped", ended_at=time.time(), reason=said)
         return replace(experiment, status="stopped", ended_at=time.time(), reason=reason)
 
     return _changed(store, name, "running", stopped)
@@ -335,8 +343,12 @@ def check_promotable(experiment: Experiment, arm: str) -> Arm:
             f"{experiment.name!r} is {experiment.status}; only what runs is promoted"
         )
     if arm in experiment.stopped:
-        raise ExperimentConflict(f"arm {arm!r} was stopped ({experiment.stopped[arm]})")
+        raise ExperimentConflict(_was_stopped(experiment, arm))
     return experiment.arm_named(arm)
+
+
+def _was_stopped(experiment: Experiment, arm: str) -> str:
+    return f"arm {arm!r} was stopped ({experiment.stopped[arm]})"
 
 
 def note_rolled_back(store: Store, name: str, reason: str) -> Experiment:
