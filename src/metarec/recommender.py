@@ -23,7 +23,7 @@ from metarec.recommendation.fitted import FittedModel
 from metarec.recommendation.fitting import fit, growing
 from metarec.recommendation.fitting.steps import Run
 from metarec.recommendation.ordering.rerank import Reranker
-from metarec.recommendation.ordering.rules import Rules
+from metarec.recommendation.ordering.rules import NO_RULES, Rules
 from metarec.recommendation.ranking import SlateOptions
 from metarec.recommendation.settings import Settings
 from metarec.recommendation.slate import ItemIds, Request, Slate, observed
@@ -154,7 +154,7 @@ class Recommender(FormerNames, FittedModel):
         options = SlateOptions(
             k=k,
             filter=filter,
-            rules=Rules() if rules is None else rules,
+            rules=NO_RULES if rules is None else rules,
             diversity=diversity,
             explore=explore,
             cold_share=cold_share,

@@ -132,7 +132,7 @@ def _loaded(point: EntryPoint) -> Any:
 def is_added(part: object) -> bool:
     """Whether a part, or a class of parts, is defined outside this package."""
     of = part if isinstance(part, type) else type(part)
-    return of.__module__.partition(".")[0] != "metarec"
+    return not of.__module__.startswith("metarec.")
 
 
 def name_of(part: object) -> str:

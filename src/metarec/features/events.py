@@ -90,7 +90,8 @@ class Events:
         the indexes of first and last event, and whether the pair is refused; None where no event
         is repeated or undone.
         """
-        if not self.is_undo.any() and (np.diff(np.sort(self._pairs)) > 0).all():
+        pairs = np.sort(self._pairs)
+        if not self.is_undo.any() and (pairs[1:] > pairs[:-1]).all():
             return None
         _, pair = np.unique(self._pairs, return_inverse=True)
         n_pairs, place = int(pair.max(initial=-1)) + 1, np.arange(len(pair))

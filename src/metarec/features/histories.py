@@ -125,7 +125,7 @@ class Histories:
     @cached_property
     def lengths(self) -> np.ndarray:
         """[B] number of events of each user."""
-        return np.asarray(np.diff(self.offsets))
+        return np.asarray(self.offsets[1:] - self.offsets[:-1])
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -143,6 +143,11 @@ class Histories:
             return self
         counts = np.bincount(self.owners[keep], minlength=len(self))
         return self.taken(keep, offsets_of(counts))
+
+    @cached_property
+    def rated(self) -> Histories:
+        """The events with a stated rating."""
+        return self.where(self.is_rated)
 
     def first(self, n_support: int | np.ndarray) -> Histories:
         """Return the first `n_support` events of each user (one number, or [B])."""
@@ -189,8 +194,10 @@ class Histories:
         """Return [B, W] the sum of `rows` [E, W] over each user's events; 0 for a user without
         events.
         """
-        total = np.zeros((len(self), rows.shape[1]), rows.dtype)
         has_events = np.flatnonzero(self.lengths)
+        if len(has_events) == len(self):
+            return np.asarray(np.add.reduceat(rows, self.offsets[:-1], axis=0))
+        total = np.zeros((len(self), rows.shape[1]), rows.dtype)
         if len(has_events):
             total[has_events] = np.add.reduceat(rows, self.offsets[has_events], axis=0)
         return total

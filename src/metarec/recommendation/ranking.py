@@ -13,7 +13,7 @@ from metarec.data.arguments import check_whole, shown
 from metarec.data.schema import BadInput
 from metarec.features.users import UserBatch
 from metarec.recommendation.ordering.rerank import Reranker
-from metarec.recommendation.ordering.rules import Rules
+from metarec.recommendation.ordering.rules import NO_RULES, Rules
 from metarec.recommendation.slate import Request
 
 
@@ -25,7 +25,7 @@ class SlateOptions:
     """Length of the slate, 1 or more."""
     filter: str | None = None
     """Expression for the items that may be shown, see `filters`."""
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = NO_RULES
     """Pins, bans and quotas."""
     diversity: float = 0.0
     """Weight of dissimilarity within the slate, in [0, 1]."""

@@ -34,4 +34,4 @@ class Interpolation:
         """Return the values after these numbers of events: the shape of `events`, then that of a
         value.
         """
-        return np.asarray(self.table[np.minimum(events, len(self.table) - 1)])
+        return np.asarray(self.table.take(events, axis=0, mode="clip"))

@@ -6,6 +6,8 @@ the number of workers.
 
 from __future__ import annotations
 
+from copy import copy
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -21,4 +23,12 @@ def derive(seed: int, *names: str | int) -> np.random.Generator:
     """Return a NumPy generator for the stream called `names`: `derive(0, "split")`,
     `derive(0, "user", "42")`.
     """
-    return np.random.default_rng(derived_seed(seed, *names))
+    return np.random.default_rng(copy(_sequence(seed, *names)))
+
+
+@lru_cache(maxsize=256, typed=True)
+def _sequence(seed: int, *names: str | int) -> np.random.SeedSequence:
+    """Seeds of a generator, kept since every slate needs the same; each generator has a copy, whose
+    children are its own.
+    """
+    return np.random.SeedSequence(derived_seed(seed, *names))

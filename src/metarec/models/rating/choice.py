@@ -82,7 +82,7 @@ class ChoicePrior:
         choices = chosen(self.vectors, support, int(self.points[-1]))
         columns = np.column_stack([choices, support.lengths > 0])
         weights = self._by_ratings.after(support.lengths)
-        return np.asarray(np.einsum("bd,bdf->bf", columns, weights), np.float32)
+        return np.asarray((columns[:, None] @ weights)[:, 0], np.float32)
 
     def with_items(self, n_items: int) -> ChoicePrior:
         """Return the same prior for a larger catalog; the vectors of its new items are 0."""

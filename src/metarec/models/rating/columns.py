@@ -52,11 +52,6 @@ def spread_of(support: Histories, left: np.ndarray, noise: float) -> np.ndarray:
     return np.asarray(np.sqrt(variance) - noise**0.5)
 
 
-def ratings_of(support: Histories) -> np.ndarray:
-    """Return [B] the number of ratings in each user's support."""
-    return np.bincount(support.owners[support.is_rated], minlength=len(support))
-
-
 def completed(shares: np.ndarray) -> np.ndarray:
     """Return coefficients [K, C], padded with 0: older models saved those of the plain columns
     only.

@@ -27,7 +27,6 @@ from metarec.models.rating.columns import (
     columns_of,
     completed,
     log_popularity,
-    ratings_of,
     spread_of,
 )
 from metarec.models.rating.curve import MedianCurves
@@ -248,7 +247,7 @@ class RatingHead:
         """Return mean and variance of the process at each query event [E], from each user's support
         and profile [B, P].
         """
-        support = support if support.is_rated.all() else support.where(support.is_rated)
+        support = support.rated
         start = self.prior.of(profiles, len(support)) + self.choices.of(support)
         longest = min(int(support.lengths.max(initial=1)), self.config.newest)
         numbers = (self.features.shape[1] + 2 * longest) * int(query.lengths.max(initial=1))
@@ -264,10 +263,8 @@ class RatingHead:
     def _process(
         self, support: Histories, queried: Histories, start: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        if support.lengths.max(initial=0) > self.config.newest:
-            first = np.repeat(support.lengths - self.config.newest, support.lengths)
-            support = support.where(support.positions >= first)
-        newest, query = support.padded(), queried.padded()
+        longest = min(int(support.lengths.max(initial=1)), self.config.newest)
+        newest, query = support.padded(longest), queried.padded()
         is_real = newest.is_real.astype(np.float32)
         seen_BSF = self.features[newest.items] * is_real[..., None]
         query_BQF = self.features[query.items]
@@ -294,7 +291,7 @@ class RatingHead:
         user, in the order of `query`.
         """
         steps, spread = self.steps(support, query, profiles)
-        steps = self.curves.of(steps, ratings_of(support)[query.owners])
+        steps = self.curves.of(steps, support.rated.lengths[query.owners])
         values = np.minimum(np.maximum(self.mean + self.unit * steps, self.low), self.high)
         return values, self.unit * spread
 
@@ -305,7 +302,7 @@ class RatingHead:
         curve and the limits of the scale, and its standard deviation.
         """
         columns, variance = self.columns(support, query, profiles)
-        of_event = self._by_events.after(ratings_of(support))[query.owners]
+        of_event = self._by_events.after(support.rated.lengths)[query.owners]
         steps = np.einsum("ec,ec->e", of_event[:, :-1], columns)
         return steps, np.sqrt(of_event[:, -1] ** 2 + variance)
 
@@ -313,8 +310,8 @@ class RatingHead:
         self, support: Histories, query: Histories, profiles: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the regression columns [E, C] and the process's variance [E] at query events."""
+        support = support.rated
         process, variance = self.process(support, query, profiles)
-        support = support if support.is_rated.all() else support.where(support.is_rated)
         left = (support.values - self.mean) / self.unit - self.item_bias[support.items]
         spread = spread_of(support, left, self.config.noise)
         bias, fame = self.item_bias[query.items], self.fame[query.items]

@@ -40,6 +40,10 @@ class Rules:
                 raise BadInput(f"the quota of {category!r} must be 0 or more, got {limit}")
 
 
+NO_RULES = Rules()
+"""The rules of a slate without any."""
+
+
 def category_matrix(
     items: pl.DataFrame, categories: Sequence[str], column: str = "categories"
 ) -> np.ndarray:

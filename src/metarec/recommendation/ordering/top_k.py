@@ -49,7 +49,7 @@ def rank(
     salt = (
         np.zeros(len(rows), np.uint64)
         if rng is None
-        else rng.integers(_LARGEST, size=len(rows), dtype=np.uint64)
+        else rng.integers(0, _LARGEST, len(rows), np.uint64)
     )
     owner, items = _candidates(rows, k, salt, names)
     values = rows[owner, items]

@@ -30,7 +30,7 @@ def score(model: FittedModel, requests: Sequence[Request]) -> Ranking:
     overwrites.
     """
     users, unknown = model.users(requests)
-    scores = _SCRATCH.array("scores", (len(requests), len(model.catalog)))
+    scores = _SCRATCH.array("scores", (len(requests), len(model.vocabulary)))
     log_scores(model, requests, users, scores)
     return Ranking(requests=requests, users=users, unknown=unknown, scores=scores)
 
