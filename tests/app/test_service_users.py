@@ -114,6 +114,30 @@ def test_an_anonymous_user_becomes_a_customer(model):
         assert client.get("/v1/users/ann").status_code == 404
 
 
+def test_ids_in_another_unicode_form_are_kept_apart_and_told(model, run, monkeypatch):
+    """`é` as one letter and as two looks the same: answers were empty without a reason."""
+    composed, two = "caf\u00e9", "cafe\u0301"
+    told = f"item {two!r} is known in another Unicode form alone; send {composed!a}, not {two!a}"
+    with served(model) as client:
+        added = client.put(f"/v1/items/{composed}", json={"attributes": {"title": "Coffee"}})
+        assert added.is_success
+        event = {"user_id": composed, "item_id": two, "kind": "like"}
+        answer = client.post("/v1/events", json={"events": [event]}).json()
+        assert (answer["unknown_items"], answer["notes"]) == (1, [told])
+        slate = client.post("/v1/recommendations", json={"user_id": composed}).json()
+        assert told in slate["notes"]
+        wanted = client.post("/v1/explanations", json={"item_id": two})
+        assert (wanted.status_code, wanted.json()["error"]) == (404, told)
+        assert client.get(f"/v1/items/{two}").json()["error"] == told
+        slate = client.post("/v1/recommendations", json={"user_id": two}).json()
+        known = f"the same id in another Unicode form has; send {composed!a}, or merge the two"
+        assert any(known in note for note in slate["notes"])
+        into = client.post(f"/v1/users/{composed}/merge", json={"into": two}).json()
+        assert into["events"] == 1
+        slate = client.post("/v1/recommendations", json={"user_id": two}).json()
+        assert not any("no events" in note for note in slate["notes"])
+
+
 def test_the_same_settings_start_everything(model, run, tmp_path, monkeypatch):
     settings = tmp_path / "service.toml"
     store = tmp_path / "elsewhere.db"

@@ -20,6 +20,7 @@ from metarec.data.arguments import ids_of
 from metarec.data.domains import DEFAULT_POLICY
 from metarec.data.policies import nearest
 from metarec.data.schema import BadInput, Catalog, Vocabulary
+from metarec.data.unicode_forms import form_notes
 from metarec.recommendation.policy.policy import PolicyCheck
 from metarec.recommendation.slate import Request
 
@@ -142,6 +143,8 @@ def unknown_item(model: Explained, item_id: str) -> BadInput:
     listed.
     """
     ids = model.vocabulary.ids
+    if notes := form_notes([item_id], model.vocabulary):
+        return BadInput(notes[0])
     near = nearest(item_id, ids) if len(ids) <= MAX_COMPARED else None
     way_out = (
         f"did you mean {near!r}?"

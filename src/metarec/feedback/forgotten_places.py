@@ -8,13 +8,13 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 import polars as pl
 import sqlalchemy as sa
 
 from metarec.data.opening import open_tables
 from metarec.data.schema import BadInput
+from metarec.data.unicode_forms import other_forms as unicode_forms
 from metarec.features.encoders.cache import cache_folder
 from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
@@ -86,7 +86,7 @@ def other_forms(store: Store, user_id: str) -> list[Place]:
     """Return the place of rows under the id in another Unicode form (`é` as one letter or as two),
     which is another user here though mostly the same one, if there are any.
     """
-    forms = {normalize(form, user_id) for form in ("NFC", "NFD")} - {user_id}
+    forms = unicode_forms(user_id)
     of_events, of_users = tables.events.c.user_id, tables.users.c.user_id
     with store.reading() as connection:
         rows = sum(

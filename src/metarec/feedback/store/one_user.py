@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metarec.data.relations import MAX_SEARCHES
+from metarec.data.unicode_forms import other_forms
 from metarec.feedback.events import (
     Event,
     KnownBeside,
@@ -71,6 +72,16 @@ class UserReads(Connections):
         with self.reading() as connection:
             rows = connection.execute(query).all()
         return [event_of(row) for row in reversed(rows)]
+
+    def other_form_of(self, user_id: str) -> str | None:
+        """Return the id in another Unicode form of which there are events, if there is one."""
+        forms = other_forms(user_id)
+        if not forms:
+            return None
+        of_events = tables.events.c.user_id
+        with self.reading() as connection:
+            query = sa.select(of_events).where(of_events.in_(forms)).limit(1)
+            return connection.execute(query).scalar()
 
     def profile_of(self, user_id: str) -> dict[str, Any]:
         """Return the attributes of a user; empty if there are none."""

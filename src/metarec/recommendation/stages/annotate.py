@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from metarec.data.unicode_forms import form_notes
 from metarec.features.histories import Histories, offsets_of
 from metarec.models.registry import LOCATION, SEARCH
 from metarec.models.search import Search
@@ -99,6 +100,7 @@ def _notes(model: FittedModel, ranking: Ranking, row: int, shown: list[int]) -> 
             if unknown == 1
             else f"{unknown} events named items that are not in the catalog and were ignored"
         )
+        notes += form_notes((event[0] for event in request.history), model.vocabulary)
     events = model.request_reader.events
     notes += scale_notes(events.off_scale(request.history), events.low, events.high)
     if unlisted := _unlisted(model, request):

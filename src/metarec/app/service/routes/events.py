@@ -14,6 +14,8 @@ from metarec.app.service.conversion.events import as_events, unknown_kinds
 from metarec.app.service.http.addresses import IdRoute
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
+from metarec.data.schema import Vocabulary
+from metarec.data.unicode_forms import form_notes
 from metarec.feedback.events import Event, EventConflict
 from metarec.feedback.outcomes import ValueScale
 from metarec.recommendation.notes import scale_notes
@@ -51,20 +53,21 @@ class EventRoutes(Routes):
                 ),
                 **({"forgotten": done.forgotten} if done.forgotten else {}),
                 **({"unknown_slates": done.unknown_slates} if done.unknown_slates else {}),
-                **_odd(events, scale),
+                **_odd(events, scale, vocabulary),
             }
         )
 
 
-def _odd(events: Sequence[Event], scale: ValueScale) -> dict[str, Any]:
-    """Return the number of events of unknown kinds, and a sentence on each such kind and on ratings
-    off the scale; empty where there are none.
+def _odd(events: Sequence[Event], scale: ValueScale, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return the number of events of unknown kinds, and a sentence on each such kind, on ratings
+    off the scale and on an item known in another Unicode form; empty where there are none.
     """
     kinds, named = scale.kinds, [event.kind for event in events]
     n_unknown = sum(not kinds.known(kind) for kind in named)
     notes = [
         *unknown_kinds(named, kinds),
         *scale_notes(sum(map(scale.is_off, events)), scale.low, scale.high),
+        *form_notes((event.item_id for event in events), vocabulary),
     ]
     return {
         **({"unknown_kinds": n_unknown} if n_unknown else {}),

@@ -17,6 +17,7 @@ from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.routes.base import Routes, route
 from metarec.app.service.scoring.likeness import Likeness
 from metarec.app.service.scoring.live_model import Served
+from metarec.data.unicode_forms import form_notes
 
 ItemId = Annotated[schemas.IdText, Path(description="The item's id; write a `/` in it as %2F.")]
 NewId = Annotated[schemas.NewIdText, Path(description="The item's id; write a `/` in it as %2F.")]
@@ -145,8 +146,14 @@ class CatalogRoutes(Routes):
 def _row(served: Served, item_id: str) -> int:
     row = served.row_of(item_id)
     if row < 0:
-        raise HTTPException(404, f"there is no item {item_id!r}; add it with PUT /v1/items/{{id}}")
+        raise no_item(served, item_id)
     return row
+
+
+def no_item(served: Served, item_id: str) -> HTTPException:
+    """Return the error for an id that no item has."""
+    add = f"there is no item {item_id!r}; add it with PUT /v1/items/{{id}}"
+    return HTTPException(404, next(iter(form_notes([item_id], served.model.vocabulary)), add))
 
 
 def names_in(fields: str) -> list[str]:

@@ -58,6 +58,8 @@ class Prepared:
     began: float
     """Time of the request, seconds since 1970."""
     without_store: bool
+    other_form: str | None
+    """The user's id in another Unicode form of which there are events, where it has none itself."""
 
     @property
     def weight(self) -> float:
@@ -145,7 +147,14 @@ class SlateAnswers:
             cost=cost,
             began=began,
             without_store=without_store,
+            other_form=None if without_store else await self._other_form(body.user_id, request),
         )
+
+    async def _other_form(self, user_id: str | None, request: Request) -> str | None:
+        """Return the user's id in another Unicode form, where events lie under that one alone."""
+        if user_id is None or user_id.isascii() or request.history:
+            return None
+        return await self.service.read(lambda: self.service.store.other_form_of(user_id))
 
     async def scored(self, prepared: Prepared) -> Slate:
         """Compute the slate: in a batch with others or, where it is costly, in a thread."""
@@ -202,11 +211,16 @@ class SlateAnswers:
 
 
 def _notes(prepared: Prepared, slate: Slate) -> list[str]:
-    """Return the notes of the slate, on quotas without items, on ignored events, and on an
-    unavailable store.
+    """Return the notes of the slate, on quotas without items, on ignored events, on an id in
+    another Unicode form, and on an unavailable store.
     """
     body, served = prepared.body, prepared.score_request.served
     notes = list(slate.notes)
+    if (other := prepared.other_form) is not None:
+        notes.append(
+            f"user {body.user_id!r} has no events, but the same id in another Unicode form has; "
+            f"send {ascii(other)}, or merge the two: POST /v1/users/{{id}}/merge"
+        )
     notes += [
         f"no item is of the category {category!r}, so its quota changes nothing"
         for category in (served.absent(list(body.quota)) if body.quota else ())

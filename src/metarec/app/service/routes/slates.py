@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import HTTPException, Query
+from fastapi import Query
 
 from metarec.app.service import schemas
 from metarec.app.service.conversion.explanations import explain_one
@@ -18,7 +18,7 @@ from metarec.app.service.http.addresses import IdRoute
 from metarec.app.service.http.answers import Json, answers
 from metarec.app.service.parts import Service
 from metarec.app.service.routes.base import Routes, route
-from metarec.app.service.routes.items import Stated, described
+from metarec.app.service.routes.items import Stated, described, no_item
 from metarec.app.service.routes.slate_answers import SlateAnswers
 from metarec.app.service.scoring.live_model import Served
 from metarec.app.service.scoring.request_cost import check_batch
@@ -59,9 +59,7 @@ class SlateRoutes(Routes):
         """Explain the rank of an item for a user."""
         served = (await self._made.placed(body.user_id)).served
         if served.row_of(body.item_id) < 0:
-            raise HTTPException(
-                404, f"there is no item {body.item_id!r}; add it with PUT /v1/items/{{id}}"
-            )
+            raise no_item(served, body.item_id)
         request = await self._made.as_request(body, served)
         return Json(
             await self.service.pools.heavy.run(explain_one, served, request, body.item_id, body.k)
