@@ -225,6 +225,32 @@ def test_promotion_ends_it_its_settings_hold_and_can_be_taken_back(store):
         note_rolled_back(store, "x", "")
 
 
+def test_a_promoted_arm_keeps_what_its_users_were_shown(store):
+    """Its users were shown items of the filter promoted before, which was dropped with it."""
+    shown = ArmSettings(explore=0.5, filter="price < 10")
+    start(store, Experiment(name="x", arms=[Arm(name="a", share=0.5), _arm("b", shown)]))
+    note_promoted(store, "x", "b", "better", "v1")
+    more = ArmSettings(diversity=0.2, explore=0.1)
+    start(store, Experiment(name="y", arms=[Arm(name="a", share=0.5), _arm("b", more)]))
+    done = note_promoted(store, "y", "b", "better", "v1")
+    both = ArmSettings(diversity=0.2, explore=0.1, filter="price < 10")
+    assert settings_in_effect(store) == done.arm_named("b").settings == both
+    assert done.control.settings == ArmSettings()
+    note_rolled_back(store, "y", "worse after all")
+    assert settings_in_effect(store) == shown
+
+
+def _arm(name, settings):
+    return Arm(name=name, share=0.5, settings=settings)
+
+
+def test_an_empty_filter_that_an_earlier_version_stored_is_none(store):
+    begun = start(store, plan())
+    plain = begun.as_dict()
+    plain["arms"][1]["settings"]["filter"] = ""
+    assert Experiment.of(plain).arms[1].settings.filter is None
+
+
 def test_an_experiment_ends_with_its_control_or_its_last_other_arm(store):
     start(store, plan(shares=(0.3, 0.3, 0.3)))
     assert stop(store, "ranking", "slow", arm="b").status == "running"

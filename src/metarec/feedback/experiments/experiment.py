@@ -9,17 +9,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from metarec.data.schema import BadInput
+from metarec.feedback.experiments.arms import Arm, ArmSettings, Guardrails, check_name
 from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
+
+__all__ = [
+    "MEASURES",
+    "Arm",
+    "ArmSettings",
+    "Experiment",
+    "ExperimentConflict",
+    "Guardrails",
+    "check_promotable",
+    "experiment_named",
+    "experiments",
+    "note_promoted",
+    "note_rolled_back",
+    "running_experiment",
+    "settings_in_effect",
+    "start",
+    "stop",
+    "versions_in_use",
+]
 
 MEASURES = ("clicks", "conversions", "reward")
 """Measures by which arms can be compared; `refusals` and `slates` are reported besides."""
@@ -27,67 +46,6 @@ MEASURES = ("clicks", "conversions", "reward")
 
 class ExperimentConflict(BadInput):
     """The request is not possible in the current state of the experiments."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmSettings:
-    """Recommendation settings that an arm uses where the request does not set them; None uses the
-    service's own.
-    """
-
-    diversity: float | None = None
-    explore: float | None = None
-    cold_share: float | None = None
-    filter: str | None = None
-    """Filter applied in addition to the service's own and the request's."""
-
-    def __post_init__(self) -> None:
-        for name, high in (("diversity", 1.0), ("explore", 10.0), ("cold_share", 0.5)):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value <= high:
-                raise BadInput(f"{name} must lie in [0, {high:g}], got {value}")
-        if self.filter is not None and not self.filter.strip():
-            raise BadInput("the filter of an arm is empty; state one, or leave it out")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """One arm of an experiment: a model version and settings."""
-
-    name: str
-    share: float
-    """Share of all users, in (0, 1]."""
-    model: str = ""
-    """A version in the registry; empty for the version that serves when the experiment starts."""
-    settings: ArmSettings = field(default_factory=ArmSettings)
-
-    def __post_init__(self) -> None:
-        check_name(self.name, "an arm")
-        if not 0.0 < self.share <= 1.0:
-            raise BadInput(f"arm {self.name!r}: share must lie in (0, 1], got {self.share:g}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guardrails:
-    """Thresholds that stop an arm automatically; 0 switches a guardrail off."""
-
-    max_error_share: float = 0.02
-    """Maximum difference to the control in the share of slates that fail or are refused."""
-    max_latency_ratio: float = 3.0
-    """Maximum ratio to the control in the 99th percentile of the latency of slates."""
-    min_coverage_ratio: float = 0.5
-    """Minimum ratio to the control in distinct items among equally many of the latest slates."""
-    max_refusals: float = 0.01
-    """Maximum difference to the control in the share of users who hide, dislike or return items:
-    the arm stops once the whole interval of the difference lies above.
-    """
-    min_slates: int = 300
-    """Slates of the arm, and of the control, before errors, latency and coverage are evaluated."""
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            if not 0 <= getattr(self, one.name) < math.inf:
-                raise BadInput(f"{one.name} must be 0 or more, got {getattr(self, one.name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,23 +144,13 @@ class Experiment:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Experiment:
         """Build the experiment from the result of `as_dict`."""
-        arms = [Arm(**{**arm, "settings": ArmSettings(**arm["settings"])}) for arm in plain["arms"]]
+        arms = [Arm(**{**arm, "settings": _settings(arm["settings"])}) for arm in plain["arms"]]
         return cls(**{**plain, "arms": arms, "guardrails": Guardrails(**plain["guardrails"])})
 
 
-def check_name(name: str, what: str) -> None:
-    """Refuse a name that is not safe in a URL or a table header.
-
-    Raises:
-        BadInput: if it is empty, longer than 60 characters, begins with `.`, or holds characters
-            other than ASCII letters, digits, `-`, `_` and `.`.
-    """
-    plain = name.replace("-", "a").replace("_", "a").replace(".", "a")
-    if not (0 < len(name) <= 60 and plain.isascii() and plain.isalnum()) or name[0] == ".":
-        raise BadInput(
-            f"{name[:60]!r} cannot be the name of {what}; use letters, digits, -, _ and ., at most "
-            f"60"
-        )
+def _settings(plain: Mapping[str, Any]) -> ArmSettings:
+    only = plain["filter"]  # earlier versions stored an empty one for none
+    return ArmSettings(**{**plain, "filter": only if only and only.strip() else None})
 
 
 def experiments(store: Store) -> list[Experiment]:
@@ -309,7 +257,8 @@ def stop(store: Store, name: str, reason: str, *, arm: str | None = None) -> Exp
 
 
 def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -> Experiment:
-    """End an experiment with a winner, whose settings apply to all users from now on.
+    """End an experiment with a winner, whose settings apply to all users from now on. The settings
+    promoted before hold where it has none, as they did for its users; they become its own.
 
     Args:
         before: the version of the model that served before.
@@ -317,11 +266,14 @@ def note_promoted(store: Store, name: str, arm: str, reason: str, before: str) -
     Raises:
         ExperimentConflict: if the experiment, or this arm of it, is no longer running.
     """
+    in_effect = settings_in_effect(store)
 
     def promoted(experiment: Experiment) -> Experiment:
-        check_promotable(experiment, arm)
+        won = check_promotable(experiment, arm)
+        as_shown = replace(won, settings=won.settings.completed_by(in_effect))
         return replace(
             experiment,
+            arms=[as_shown if one is won else one for one in experiment.arms],
             status="promoted",
             ended_at=time.time(),
             reason=reason,

@@ -24,6 +24,7 @@ from metarec.feedback.experiments.experiment import (
     ArmSettings,
     Experiment,
     ExperimentConflict,
+    experiment_named,
     running_experiment,
     settings_in_effect,
     stop,
@@ -217,7 +218,8 @@ class Arms:
         try:
             stopped = stop(self._store, running.name, reason, arm=arm)
         except ExperimentConflict:  # another worker, or an operator, was quicker
-            return replace(running, status="stopped")
+            now = experiment_named(self._store, running.name)
+            return replace(running, status="stopped") if now is None else now
         audit_log.note_by_itself("experiment", **facts)
         return stopped
 
