@@ -87,7 +87,7 @@ def sparse_answers(support: Histories, weights: np.ndarray, matrix: sp.csr_matri
     places = np.repeat(support.owners * n_items, lengths) + items
     order = places.argsort(kind="stable")
     places, data = places[order], data[order]
-    first = np.flatnonzero(np.diff(places, prepend=-1))
+    first = np.flatnonzero(np.append(places[:1] >= 0, places[1:] > places[:-1]))
     sums, places = copy(_nothing(len(support), n_items)), places[first]
     sums.data, sums.indices = np.add.reduceat(data, first), places % n_items
     sums.indptr = np.searchsorted(places, n_items * np.arange(len(support) + 1))

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, UInt64
 
-MANY_BLOCKS = 8
-"""A row where more blocks than this times `k` reach the border is handled separately: its ties are
-drawn before sorting.
+MANY_ITEMS = 8
+"""Where more items than this times `k` for each row reach the border, ties are drawn before
+sorting.
 """
 LOTS_PER_ITEM = 8
 """Expected number of tied items that are sorted for each item of a list, among many ties."""
@@ -80,11 +80,13 @@ def n_tied(
     """
     begins = np.ones(values.shape, bool)
     begins[:, 1:] = values[:, 1:] != values[:, :-1]
-    run = np.cumsum(begins.ravel()) - 1
-    sizes = np.bincount(run)[run].reshape(values.shape)
     border = values[:, -1:]  # only ties with the last may be cut off
     # Without an axis NumPy counts twice as fast.
     at_border = np.array([np.count_nonzero(row) for row in scores == border], np.int64)
+    if begins.all() and at_border.max(initial=1) == 1:  # as nearly always
+        return np.ones(values.shape, np.int64)
+    run = np.cumsum(begins.ravel()) - 1
+    sizes = np.bincount(run)[run].reshape(values.shape)
     sizes = np.where(values == border, at_border[:, None], sizes)
     return np.where(np.isneginf(values), 1, sizes)
 
@@ -98,14 +100,14 @@ def _candidates(
     """Return (row, item) pairs of a few items that contain the best `k` of each row; none with
     -inf.
 
-    The items are split into blocks. At least `k` items reach the k-th best block maximum, so only
-    blocks whose maximum reaches it are searched: one pass of comparisons, instead of sorting, which
-    moves all data.
+    The items are split into blocks. At least `k` items reach the k-th best block maximum, and
+    hardly more where few are tied: two passes of comparisons, instead of sorting, which moves all
+    data.
     """
     n_rows, n_items = rows.shape
     depth = max(
         1, n_items // max(4 * k, round((k * n_items) ** 0.5))
-    )  # balances the number of blocks and of searched items
+    )  # balances the number of blocks and of items that reach the border
     blocks = n_items // depth
     best = rows[:, : blocks * depth].reshape(n_rows, depth, blocks).max(1)
     surplus = rows[:, blocks * depth :]  # fewer than `blocks`; each is added to another block
@@ -119,30 +121,25 @@ def _candidates(
     # The border is -inf where fewer than `k` items may be shown; the smallest finite number keeps
     # items at -inf out.
     border = np.maximum(border, np.finfo(rows.dtype).min)
-    reaches = best >= border
-    crowded = np.flatnonzero(
-        reaches.sum(1) > MANY_BLOCKS * k
-    )  # common where scores are counts, with many ties
-    reaches[crowded] = False
-    owner, block = np.nonzero(reaches)
-    items = block[:, None] + blocks * np.arange(depth + 1)
-    last = np.minimum(items, n_items - 1)
-    at, which = np.nonzero((rows[owner[:, None], last] >= border[owner]) & (items < n_items))
-    if not len(crowded):
-        return owner[at], items[at, which]
-    row, drawn = _drawn(rows[crowded], border[crowded], k, salt[crowded], names)
-    return np.concatenate([owner[at], crowded[row]]), np.concatenate([items[at, which], drawn])
+    reach = np.flatnonzero(rows >= border)  # many times faster than nonzero() of two axes
+    owner, items = np.divmod(reach, n_items)
+    if len(reach) <= MANY_ITEMS * k * n_rows:
+        return owner, items
+    at = _drawn(rows[owner, items] == border[owner, 0], owner, items, k, salt, names)
+    return owner[at], items[at]
 
 
 def _drawn(
-    rows: np.ndarray, border: np.ndarray, k: int, salt: np.ndarray, names: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (row, item) pairs of the items of `rows` [R, N] above the border [R, 1], and of the
-    items on it with the `k` lowest tie-breaking numbers.
+    is_tied: np.ndarray,
+    owner: np.ndarray,
+    items: np.ndarray,
+    k: int,
+    salt: np.ndarray,
+    names: np.ndarray | None,
+) -> np.ndarray:
+    """Return the indexes of all (row, item) pairs that are not tied at the border, and of the `k`
+    tied ones of each row with the lowest tie-breaking numbers.
     """
-    reach = np.flatnonzero(rows >= border)  # many times faster than nonzero() of two axes
-    owner, items = np.divmod(reach, rows.shape[1])
-    is_tied = rows.ravel()[reach] == border[owner, 0]
     above, tied = np.flatnonzero(~is_tied), np.flatnonzero(is_tied)
     lots = _chunks(_named(items[tied], names), salt[owner[tied]])
     n_tied = np.bincount(owner[tied])
@@ -153,8 +150,7 @@ def _drawn(
         low = np.arange(len(lots))
     order = tied[low[np.lexsort((lots[low], owner[tied[low]]))]]
     drawn = order[np.arange(len(order)) - np.searchsorted(owner[order], owner[order]) < k]
-    kept = np.append(above, drawn)
-    return owner[kept], items[kept]
+    return np.append(above, drawn)
 
 
 def _named(items: np.ndarray, names: np.ndarray | None) -> np.ndarray:

@@ -102,10 +102,9 @@ def _groups(suited: np.ndarray, plain: np.ndarray, n_places: int) -> np.ndarray:
     stands_there = (suited[:, :, None] == plain[:, None, :]).any(axis=2)
     usual = np.where(stands_there, -1, suited)
     usual = np.take_along_axis(usual, np.argsort(usual < 0, axis=1, kind="stable"), axis=1)
-    usual = usual[:, : n_places * CANDIDATES]
-    missing = n_places * CANDIDATES - usual.shape[1]
-    usual = np.pad(usual, ((0, 0), (0, missing)), constant_values=-1)
-    return usual.reshape(len(usual), CANDIDATES, n_places).transpose(0, 2, 1)
+    groups = np.full((len(usual), n_places * CANDIDATES), -1)
+    groups[:, : usual.shape[1]] = usual[:, : groups.shape[1]]
+    return groups.reshape(len(groups), CANDIDATES, n_places).transpose(0, 2, 1)
 
 
 def reserved(share: float, k: int) -> np.ndarray:
