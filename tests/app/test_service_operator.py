@@ -26,7 +26,7 @@ from metarec.app.service.monitoring.alerts import Alerts, slow_end  # noqa: E402
 from metarec.app.service.monitoring.metrics import Counted, Metrics  # noqa: E402
 from metarec.app.service.scoring.live_model import LiveModel  # noqa: E402
 from metarec.app.service.settings import ServiceSettings, without_password  # noqa: E402
-from metarec.data.schema import BadInput  # noqa: E402
+from metarec.data.errors import BadInput, NothingToDo  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
@@ -177,8 +177,10 @@ def test_a_job_tells_its_stage_its_log_and_how_it_ended(tmp_path):
 
 
 def test_how_a_job_failed_is_told_and_a_refusal_is_none(tmp_path):
-    with pytest.raises(BadInput), recorded(tmp_path, IMPORT):
-        raise BadInput("nothing new")
+    with pytest.raises(NothingToDo), recorded(tmp_path, IMPORT):
+        raise NothingToDo("nothing new")
+    with pytest.raises(BadInput), recorded(tmp_path, RETRAINING):
+        raise BadInput("nowhere does not exist")
     with pytest.raises(OSError, match="disk"), recorded(tmp_path, RETRAINING):
         raise OSError("the disk\nis full")
     with pytest.raises(KeyboardInterrupt), recorded(tmp_path, RETRAINING):
@@ -187,6 +189,7 @@ def test_how_a_job_failed_is_told_and_a_refusal_is_none(tmp_path):
     assert told == [
         ("failed", "KeyboardInterrupt"),
         ("failed", "the disk is full"),
+        ("failed", "nowhere does not exist"),
         ("skipped", "nothing new"),
     ]
 

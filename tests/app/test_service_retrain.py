@@ -10,12 +10,14 @@ import sqlite3
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from metarec.app.importing import import_data
+from metarec.app.jobs import jobs_of
 from metarec.app.retraining.beside import with_circumstances
 from metarec.app.retraining.compare import as_holdout_users, compare, groups_of
 from metarec.app.retraining.compare_logged import compare_on_log, read_log
@@ -28,7 +30,10 @@ from metarec.app.retraining.round_data import (
     scale_of,
     split_holdout_users,
 )
-from metarec.app.service.processes.retraining import retrain_periodically
+from metarec.app.service.processes.retraining import (
+    retrain_periodically,
+    start_retraining,
+)
 from metarec.app.service.settings import ServiceSettings
 from metarec.data.cold_users import ColdUser, choose_horizon
 from metarec.data.dataset import Dataset
@@ -390,6 +395,18 @@ def test_two_at_once_are_told_apart(model, url):
         pytest.raises(BadInput, match="being retrained by another process"),
     ):
         retrain(model, url)
+
+
+@pytest.mark.parametrize(("data", "code", "state"), [("nowhere", 1, "failed"), ("", 0, "skipped")])
+def test_a_scheduled_round_without_its_data_has_failed(model, tmp_path, data, code, state):
+    """It counted as nothing to do, and was not tried again once the data were there."""
+    empty = str(tmp_path / "empty.db")
+    open_store(empty).close()
+    settings = ServiceSettings(model=str(model), store=empty, data=data and str(tmp_path / data))
+    job = start_retraining(settings)
+    job.join(120)
+    [told] = jobs_of(Path(model))
+    assert (job.exitcode, told.state) == (code, state)
 
 
 def test_a_schedule_trains_only_where_something_was_stored_since(model, url, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -68,6 +70,27 @@ def test_checking_changes_nothing(store_url, capsys, tmp_path):
         assert json.loads(run(capsys, "check", store_url, "--json")[1])["version"] in (0, 2)
     assert run(capsys, "check", str(tmp_path / "none.db"))[0] == 2
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_restored_backup_says_which_requests_to_be_forgotten_it_knows(tmp_path, capsys):
+    """Whoever was forgotten after the backup is back with it, and the store cannot know."""
+    now, before = tmp_path / "events.db", tmp_path / "backup.db"
+    with closing(open_store(str(now))) as opened:
+        events = [
+            Event(event_id=user, user_id=user, item_id="tea", timestamp=1.0)
+            for user in ("ann", "bob")
+        ]
+        opened.append(events).result(10)
+        assert "asked later" not in run(capsys, "check", str(now))[1]
+        first = forget(opened, "ann").timestamp
+        with closing(sqlite3.connect(now)) as file:
+            file.execute(f"VACUUM INTO '{before}'")
+        forget(opened, "bob")
+    state = json.loads(run(capsys, "check", str(before), "--json")[1])
+    assert (state["rows"]["events"], state["forgotten_until"]) == (1, first)
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(first))
+    told = f"last request to be forgotten: {at}; after a restore, forget again whoever asked later"
+    assert told in run(capsys, "check", str(before))[1]
 
 
 def test_deleted_rows_are_erased_on_demand(store, store_url, capsys):

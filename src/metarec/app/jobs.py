@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from metarec.data.schema import BadInput
+from metarec.data.errors import NothingToDo
 from metarec.runtime.folders import take_lock, write_text
 
 RETRAINING, IMPORT, BATCH = "retraining", "import", "batch"
@@ -127,15 +127,15 @@ class JobRecord(logging.Handler):
 def recorded(folder: Path, kind: str) -> Iterator[JobRecord]:
     """Record the body of the `with` statement as a job of the model in `folder`.
 
-    `BadInput`, such as no new events to learn from, ends the job as skipped, any other exception as
-    failed; both are raised again.
+    `NothingToDo`, such as no new events to learn from, ends the job as skipped, any other exception
+    as failed, such as data that are missing; both are raised again.
     """
     _prune(folder / _FOLDER)
     record = JobRecord(folder / _FOLDER, kind)
     with record.running():
         try:
             yield record
-        except BadInput as error:
+        except NothingToDo as error:
             record.end(SKIPPED, _one_line(error))
             raise
         except BaseException as error:

@@ -9,6 +9,10 @@ class BadInput(ValueError):
     """
 
 
+class NothingToDo(BadInput):
+    """There is nothing to do now, such as no new events to learn from; later there may be."""
+
+
 class BrokenPart(BadInput):
     """A model, learner, encoder or baseline that another package adds breaks its interface; the
     message names its class.

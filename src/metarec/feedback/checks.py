@@ -24,6 +24,10 @@ class Checked:
     """Rows of each table; empty where the store has a problem, such as an old version."""
     to_erase: int = 0
     """Users forgotten since the files were last rewritten."""
+    forgotten_until: float | None = None
+    """Time of the last request to be forgotten that the store knows, seconds since 1970; a restored
+    backup knows none of the later ones. None where there is none, or the store has a problem.
+    """
     problems: list[str] = field(default_factory=list)
     """Problems, each with what to do, in sentences."""
 
@@ -48,7 +52,14 @@ def check_store(store: Store) -> Checked:
         newest=len(MIGRATIONS),
         rows=store.counts(),
         to_erase=waiting_for_erasure(store),
+        forgotten_until=_forgotten_until(store),
     )
+
+
+def _forgotten_until(store: Store) -> float | None:
+    with store.reading() as connection:
+        last = sa.select(sa.func.max(tables.forgotten.c.timestamp))
+        return connection.execute(last).scalar()
 
 
 def _of_version(store: Store, connection: sa.Connection, version: int) -> list[str]:

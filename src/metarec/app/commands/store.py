@@ -49,11 +49,26 @@ def check(url: Url, as_json: Json = False) -> None:
             if state.to_erase
             else []
         ),
+        *_of_requests(state.forgotten_until),
         *(f"PROBLEM: {problem}" for problem in state.problems),
     ]
     show(asdict(state), "\n".join(lines), as_json=as_json)
     if state.problems:
         raise typer.Exit(2)
+
+
+def _of_requests(until: float | None) -> list[str]:
+    """Return the line on the last request to be forgotten, which tells what a restored backup
+    lacks.
+    """
+    import time
+
+    if until is None:
+        return []
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
+    return [
+        f"last request to be forgotten: {at}; after a restore, forget again whoever asked later"
+    ]
 
 
 @app.command("migrate", short_help="Bring a store up to date.")

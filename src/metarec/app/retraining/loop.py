@@ -19,8 +19,9 @@ from metarec.app.retraining.compare_logged import compare_on_log, read_log
 from metarec.app.retraining.round_data import RoundData, gather, how_to_learn, scale_of
 from metarec.data.cold_users import Horizon
 from metarec.data.dataset import Dataset
+from metarec.data.errors import NothingToDo
 from metarec.data.relations import Relations
-from metarec.data.schema import BadInput, Profiles
+from metarec.data.schema import Profiles
 from metarec.feedback import open_store
 from metarec.feedback.erasing import free_space
 from metarec.feedback.experiments.experiment import versions_in_use
@@ -92,8 +93,8 @@ def retrain(
             before it are always kept.
 
     Raises:
-        BadInput: if there is nothing new, there are too few holdout users (without `force`), or
-            another retraining runs.
+        NothingToDo: if there is nothing new, or there are too few holdout users (without `force`).
+        BadInput: if the data cannot be read, or another retraining runs.
     """
     registry = Registry(model)
     with registry.retraining():
@@ -147,7 +148,7 @@ class Round:
         data_of_round = gather(self.store, self.champion, data, self.rails)
         test_users = data_of_round.test_users
         if not self.force and (refused := too_few(len(test_users.cold_users), self.rails)):
-            raise BadInput(
+            raise NothingToDo(
                 f"not retrained: {refused}, or promote whatever comes of it with --force"
             )
         challenger = self._trained(data_of_round, fit)
@@ -187,13 +188,13 @@ class Round:
         """Train a challenger and save it beside the champion.
 
         Raises:
-            BadInput: if it is the same as the champion.
+            NothingToDo: if it is the same as the champion.
         """
         fit = fit or partial(self.champion.fit_like, seed=self.seed, progress=LoggedProgress())
         weights, horizon = how_to_learn(data_of_round.train, data_of_round.stored)
         challenger = fit(data_of_round.train, user_weights=weights, horizon=horizon)
         if challenger.version == self.champion.version:
-            raise BadInput(
+            raise NothingToDo(
                 f"the data and settings are those of model {self.champion.version}, which serves; "
                 f"there is nothing new to learn"
             )

@@ -16,10 +16,11 @@ from metarec.data.cleaning import clean
 from metarec.data.cleaning.report import DataReport
 from metarec.data.cold_users import Horizon, choose_horizon
 from metarec.data.dataset import Dataset
+from metarec.data.errors import NothingToDo
 from metarec.data.events.times import HOURS_FROM_UTC
 from metarec.data.findings import Finding
 from metarec.data.opening import open_tables
-from metarec.data.schema import BadInput, Catalog, Interactions, Profiles
+from metarec.data.schema import Catalog, Interactions, Profiles
 from metarec.feedback.copies import without_known
 from metarec.feedback.forgetting import user_digest, without_forgotten
 from metarec.feedback.merging import with_merges
@@ -73,7 +74,8 @@ def gather(
         rails: has the number of holdout users needed.
 
     Raises:
-        BadInput: if there is nothing new.
+        NothingToDo: if there is nothing new.
+        BadInput: if the old data cannot be read.
     """
     tables = open_tables(data) if data is not None and not isinstance(data, Dataset) else None
     given_data = Dataset.of(tables) if tables else data if isinstance(data, Dataset) else None
@@ -131,14 +133,14 @@ def _rows_of(frame: pl.DataFrame) -> set[str]:
     }
 
 
-def _nothing_new(events: int) -> BadInput:
+def _nothing_new(events: int) -> NothingToDo:
     if events:
-        return BadInput(
+        return NothingToDo(
             f"the store holds nothing new: all its {events:,} events were learned from already, "
             "and attributes, friends and searches are as they were; retrain when users have done "
             "more"
         )
-    return BadInput(
+    return NothingToDo(
         "the store holds no events to learn from; serve first, or check the store's url"
     )
 

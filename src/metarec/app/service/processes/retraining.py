@@ -15,7 +15,7 @@ import polars as pl
 from metarec.app.retraining.loop import retrain
 from metarec.app.service.processes.parent_process import end_with_parent
 from metarec.app.service.settings import ServiceSettings
-from metarec.data.schema import BadInput
+from metarec.data.errors import BadInput, NothingToDo
 from metarec.feedback import open_store
 from metarec.feedback.events import StoreUnavailable
 from metarec.runtime.artifacts import BrokenArtifact
@@ -123,9 +123,9 @@ def _scheduled(model: str, store: str, data: str | None, *, keep: int) -> None:
     setup_logs(as_json=True)
     try:
         retrain(model, store, data=data, keep=keep)
-    except BadInput as error:
+    except NothingToDo as error:
         log.info("did not retrain", extra={"reason": str(error)})
-    # Such as a full disk or an unavailable store: the served model stays.
-    except (OSError, BrokenArtifact) as error:
+    # Such as data that are missing, a full disk or an unavailable store: the served model stays.
+    except (BadInput, OSError, BrokenArtifact) as error:
         log.error("retraining failed, the model before keeps serving", extra={"reason": str(error)})
         raise SystemExit(1) from error
