@@ -9,7 +9,14 @@ import scipy.sparse as sp
 from metarec.features.histories import Histories
 from metarec.models import sparse_rows
 from metarec.models.base import dense
-from metarec.models.sparse_rows import answers, is_plain, plain_answers, sparse_arrays, sparse_from
+from metarec.models.sparse_rows import (
+    answers,
+    is_plain,
+    plain_answers,
+    plain_where_full,
+    sparse_arrays,
+    sparse_from,
+)
 
 RNG = np.random.default_rng(0)
 N_ITEMS = 300
@@ -36,6 +43,17 @@ def test_both_answers_are_the_same(plain: bool | None) -> None:
     found = answers(SUPPORT, WEIGHTS, MATRIX, plain=plain)
     assert isinstance(found, np.ndarray) == (plain is not False)
     np.testing.assert_allclose(dense(found), WANTED, atol=1e-6)
+
+
+def test_a_matrix_that_is_half_full_is_summed_as_a_plain_array() -> None:
+    full = sp.csr_matrix(MATRIX + MATRIX.T)
+    assert full.nnz > full.shape[0] ** 2 / 2 > MATRIX.nnz
+    assert plain_where_full(MATRIX) is MATRIX
+    rows = plain_where_full(full)
+    assert isinstance(rows, np.ndarray)
+    found, wanted = answers(SUPPORT, WEIGHTS, rows), plain_answers(SUPPORT, WEIGHTS, full)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_an_answer_is_sparse_where_it_names_few_of_many_items() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,14 @@ from metarec.features.users import UserBatch
 from metarec.models.base import EVENTS, EventsConfig, Evidence, event_weights
 from metarec.models.config import setting
 from metarec.models.gram import Choices, gram_blocks, kept_of, note_of
-from metarec.models.sparse_rows import answers, grown, sparse_arrays, sparse_from, strongest
+from metarec.models.sparse_rows import (
+    answers,
+    grown,
+    plain_where_full,
+    sparse_arrays,
+    sparse_from,
+    strongest,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +98,12 @@ class ItemKnn:
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> Evidence:
         """[B, N] evidence for every item, sparse if few items have any."""
         weights = event_weights(users.support, self.relevant_from, self.config)
-        return answers(users.support, weights, self.similarity, out)
+        return answers(users.support, weights, self._served, out)
+
+    @cached_property
+    def _served(self) -> sp.csr_matrix | np.ndarray:
+        """The similarity, as a plain array where it is nearly full."""
+        return plain_where_full(self.similarity)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
