@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from metarec.app.commands.live import _retrained
 from metarec.app.importing import import_data
 from metarec.app.jobs import jobs_of
 from metarec.app.retraining.beside import with_circumstances
@@ -160,7 +161,9 @@ def test_a_sabotaged_challenger_is_refused_and_the_champion_serves_on(model, url
     assert "NDCG@10: challenger" in done.decision.reason
     assert Registry(model).current() == done.champion
     forced = retrain(model, url, fit=shuffled, rails=RAILS, force=True)
-    assert forced.promoted
+    assert forced.promoted and forced.is_forced
+    assert "was promoted by force: " in jobs_of(Path(model))[0].outcome
+    assert _retrained(forced).startswith("promoted by force, although: ")
     assert Registry(model).current() == forced.challenger
     assert Registry(model).promotions()[-1]["reason"].startswith("forced: ")
 

@@ -45,6 +45,24 @@ def test_promoting_and_going_back(registry):
     ]
 
 
+def test_an_order_given_twice_keeps_the_way_back(registry):
+    """The version before was lost, and removed with the old ones."""
+    for version in ("second", "third"):
+        add(registry, version)
+    registry.promote("third", "better")
+    registry.promote("second", "complaints")
+    assert registry.promote("second", "complaints") == "second"
+    assert [(p["from"], p["to"]) for p in registry.promotions()][1:] == [("third", "second")]
+    assert registry.ways_back()[:2] == ["second", "third"]
+    with registry.changing():
+        assert registry.prune(0) == []
+    noted = '{"timestamp": 1.0, "from": "second", "to": "second", "reason": "again"}'
+    with (registry.folder / "promotions.jsonl").open("a") as history:
+        history.write(noted + "\n")
+    with registry.changing():
+        assert registry.prune(0) == []
+
+
 def test_what_cannot_serve_is_not_promoted(registry):
     add(registry, "second")
     (registry.place_of("second") / "config.json").write_text("{")

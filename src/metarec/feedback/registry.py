@@ -215,7 +215,8 @@ class Registry:
     def promote(
         self, version: str, reason: str, *, probe: Callable[[Path], object] | None = None
     ) -> str:
-        """Make `version` the serving model, and return the version that served before.
+        """Make `version` the serving model, and return the version that served before; the one that
+        serves is left as it is, so that an order given twice keeps the way back.
 
         The pointer is replaced atomically, so readers see the old version or the new one; it holds
         the promotion too, so that a kill at any moment loses none of the history.
@@ -242,6 +243,8 @@ class Registry:
             if not place.is_dir():
                 raise BadInput(f"model version {version!r} was removed meanwhile")
             before, noted = self.current(), self._pointer()[1]
+            if before == version:
+                return before
             if noted is not None:
                 self._remember(noted)
             promotion = {"timestamp": time.time(), "from": before, "to": version, "reason": reason}
@@ -355,7 +358,9 @@ class Registry:
         it, and those named in `but`; call within `changing()`. Return the versions removed.
         """
         promotions = self.promotions()
-        stay = {self.current(), *(p["from"] for p in promotions[-1:]), *but}
+        # Earlier versions of metarec noted a promotion of the version that served already
+        before = [one["from"] for one in promotions if one["from"] != one["to"]]
+        stay = {self.current(), *before[-1:], *but}
         old = self._version_folders()
         gone = [path for path in old[: max(0, len(old) - keep)] if path.name not in stay]
         return [path.name for path in gone if self.remove(path.name)]

@@ -265,9 +265,11 @@ def _retrained(done: Retrained) -> str:
     checks = [
         f"  {'ok ' if check.passed else 'NOT'} {check.sentence}" for check in done.decision.checks
     ]
+    outcome = "promoted" if done.promoted else "refused"
     return "\n".join(
         [
-            f"{'promoted' if done.promoted else 'refused'}: {done.decision.reason}",
+            f"{'promoted by force, although' if done.is_forced else outcome}: "
+            f"{done.decision.reason}",
             f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
             f"events, {done.test_users:,} users to evaluate on",
             *checks,

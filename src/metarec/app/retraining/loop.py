@@ -59,6 +59,11 @@ class Retrained:
     test_users: int
     """Number of users on whom both models were evaluated."""
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether the challenger was promoted although the decision refuses it."""
+        return self.promoted and not self.decision.promote
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {**asdict(self), "decision": self.decision.as_dict()}
@@ -112,6 +117,7 @@ def retrain(
                     force=force,
                 ).run(data, fit)
                 outcome = "promoted" if done.promoted else "refused"
+                outcome = "promoted by force" if done.is_forced else outcome
                 job.outcome = f"model {done.challenger} was {outcome}: {done.decision.reason}"
                 _put_away(registry, opened, keep)
             return done
