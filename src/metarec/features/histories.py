@@ -194,10 +194,10 @@ class Histories:
         """Return [B, W] the sum of `rows` [E, W] over each user's events; 0 for a user without
         events.
         """
-        has_events = np.flatnonzero(self.lengths)
-        if len(has_events) == len(self):
+        if np.count_nonzero(self.lengths) == len(self):
             return np.asarray(np.add.reduceat(rows, self.offsets[:-1], axis=0))
         total = np.zeros((len(self), rows.shape[1]), rows.dtype)
+        has_events = np.flatnonzero(self.lengths)
         if len(has_events):
             total[has_events] = np.add.reduceat(rows, self.offsets[has_events], axis=0)
         return total

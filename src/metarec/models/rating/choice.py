@@ -80,9 +80,9 @@ class ChoicePrior:
             return np.zeros((len(support), self.weights.shape[2]), np.float32)
         support = support.where(self._is_known[support.items])
         choices = chosen(self.vectors, support, int(self.points[-1]))
-        columns = np.column_stack([choices, support.lengths > 0])
         weights = self._by_ratings.after(support.lengths)
-        return np.asarray((columns[:, None] @ weights)[:, 0], np.float32)
+        constant = (support.lengths > 0)[:, None] * weights[:, -1]
+        return np.asarray((choices[:, None] @ weights[:, :-1])[:, 0] + constant, np.float32)
 
     def with_items(self, n_items: int) -> ChoicePrior:
         """Return the same prior for a larger catalog; the vectors of its new items are 0."""

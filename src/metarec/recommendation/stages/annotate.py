@@ -61,11 +61,9 @@ def annotate(model: FittedModel, ranking: Ranking, options: SlateOptions) -> lis
 def _filled_positions(ranking: Ranking) -> Histories:
     """Return the filled positions of all slates as flat histories, user by user."""
     is_filled = ranking.ordered.items >= 0
-    return Histories(
-        offsets=offsets_of(is_filled.sum(1)),
-        items=ranking.ordered.items[is_filled],
-        values=np.ones(int(is_filled.sum()), np.float32),
-    )
+    items = ranking.ordered.items[is_filled]
+    values = np.ones(len(items), np.float32)
+    return Histories(offsets=offsets_of(is_filled.sum(1)), items=items, values=values)
 
 
 def _columns(model: FittedModel, ranking: Ranking, shown: Histories) -> dict[str, np.ndarray]:
