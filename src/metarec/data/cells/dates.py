@@ -106,6 +106,10 @@ def _day_pattern(numbers: pl.Series) -> str | None:
         text = known.cast(pl.Int64).cast(pl.Utf8)
         if known.n_unique() > 1 and not _moments(text, "%y%m%d").null_count():
             return "%y%m%d"
+    if known.is_between(1_970_001, 2_100_366).all():  # 2024061, the 61st day of 2024
+        text = known.cast(pl.Int64).cast(pl.Utf8)
+        if known.n_unique() > 1 and not _moments(text, "%Y%j").null_count():
+            return "%Y%j"
     for digits, pattern in ((8, "%y%m%d%H"), (10, "%y%m%d%H%M")):  # 24013117, as logs of clicks
         century = 10 ** (digits - 2)
         if known.is_between(21 * century, 41 * century - 1).all() and known.n_unique() > 1:

@@ -20,6 +20,7 @@ MIN_SHARED = 3
 
 def note_shared(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
     """Add a finding on each user whose name stands for several: `guest`."""
+    _note_zero(rows, ids, config)
     bare = ids.str.to_lowercase().str.replace(r"@.*$", "").str.replace_all(r"[\W_]+", "")
     shared = bare.is_in([*SHARED]).fill_null(False)
     if not shared.any():
@@ -33,3 +34,19 @@ def note_shared(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
             f"out, say so in a TOML file: [cleaning] without_users = [{name!r}]"
         )
         rows.note_rows("shared_users", events, "user_id", why)
+
+
+def _note_zero(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
+    """Add a finding on user `0` where no other id is a number of one digit."""
+    events = ids.str.contains("^0+$").fill_null(False)
+    if int(events.sum()) < MIN_SHARED or ids.str.contains("^0*[1-9]$").any():
+        return
+    name = ids.filter(events)[0]
+    if name in config.without_users or ids.n_unique() < MIN_SHARED:
+        return
+    why = (
+        f"user {name!r} may stand for whoever is not known, since no other id is as small, and is "
+        f"read as one user; to leave it out, say so in a TOML file: [cleaning] without_users = "
+        f"[{name!r}]"
+    )
+    rows.note_rows("shared_users", events, "user_id", why)

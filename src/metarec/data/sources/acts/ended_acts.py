@@ -19,6 +19,7 @@ from metarec.data.names.column_matching import is_amount
 from metarec.data.names.column_names import CANONICAL, plain
 from metarec.data.names.kind_names import words_of
 from metarec.data.names.languages import act_of
+from metarec.data.sources.acts.outcomes import IN_OTHER_WORDS
 from metarec.data.sources.acts.step_times import TIME_WORDS
 from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
@@ -99,7 +100,7 @@ def _end(
             return None
         return "withdraw", ~goes_on.fill_null(True) & is_stated(frame[column])  # a blank is no no
     words = words_of(column)
-    kind = _taken_back(words, kinds)
+    kind = _taken_back(words, kinds) or _failed(words)
     if kind is not None and (truth := as_yes_no(frame[column])) is not None:
         return kind, truth.fill_null(False)
     dated = [words[:-1]] * (words[-1:] != [] and words[-1] in TIME_WORDS)
@@ -156,6 +157,12 @@ def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:
     name = "_".join(words[1:] if words[:1] and words[0] in _ASKING else words)
     kind = act_of().get(plain(name)) or kinds.key(name)
     return kind if kind in _AWAY or (kinds.known(kind) and kinds.of(kind).sign == "undo") else None
+
+
+def _failed(words: Sequence[str]) -> str | None:
+    """Return `fail` for a column named like a state of failure (`is_failed`, `expired`)."""
+    name = "".join(words[1:] if words[:1] and words[0] in _ASKING else words)
+    return "fail" if IN_OTHER_WORDS.get(name) == "fail" else None
 
 
 def _given_back(

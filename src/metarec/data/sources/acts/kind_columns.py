@@ -23,6 +23,7 @@ from metarec.data.sources.acts.ambiguous_acts import (
     unread_answers,
 )
 from metarec.data.sources.acts.ended_acts import with_ended_kinds, with_ends
+from metarec.data.sources.acts.open_flags import open_flags
 from metarec.data.sources.acts.opinions import (
     by_opinion,
     is_of_feelings,
@@ -63,7 +64,7 @@ DONE = frozenset(
 """Further kinds that name columns of yes and no, in forms that state a finished event (`booked`,
 `did_visit`, `已报名`). `delivered` is not among them: it states the progress of an order.
 """
-UNDONE = frozenset("dismiss drop ignore withdraw retract".split())
+UNDONE = frozenset("block dismiss drop ignore withdraw retract".split())
 """The same for negative kinds."""
 _DONE = re.compile(
     r"(ed|wn)$|^read$|^(show|showed|turned)[ _]?up$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)"
@@ -186,8 +187,8 @@ def with_kind(
         frame, note = _with_refusals(frame, refusals, kinds, place)
         refused = [note]
     frame, ended = with_ended_kinds(frame, kinds, place, context, named)
-    durations = dwell_time_findings(frame, place, context)
-    return frame, [*findings, *refused, *ended, *durations]
+    doubts = [*dwell_time_findings(frame, place, context), *open_flags(frame, place, context)]
+    return frame, [*findings, *refused, *ended, *doubts]
 
 
 def _kind_from_columns(

@@ -222,10 +222,13 @@ def _not_of_rows(
     others = [c for c in frame.columns if c != item]
     varied = [c for c in others if _without_blanks(frame[c]).n_unique() > 1]
     named = key_of(varied, "item_id", synonyms)
-    if named is not None and frame[named].n_unique() <= (1 - MIN_AGAIN) * frame.height:
+    most = (1 - MIN_AGAIN) * frame.height
+    if named is not None and frame[named].n_unique() <= most:
         return named
     left = {key: column for key, column in chosen.items() if column != item}
-    return _shared_id(frame.select(others), user, left).get("item_id")
+    shared = _shared_id(frame.select(others), user, left).get("item_id")
+    titles = (c for c in _titles(frame.select(varied), user) if frame[c].n_unique() <= most)
+    return shared or next(titles, None)
 
 
 def without_row_ids(

@@ -30,6 +30,9 @@ _CHANGES = re.compile(
 )
 """Pattern of the beginning of statements that delete or change rows."""
 _TEXT, _MYSQL_TEXT = r"'(?:[^']|'')*'", r"'(?:[^'\\]|\\.|'')*'"
+_OF_MYSQL = re.compile(r"mysql|mariadb|ENGINE\s*=|^INSERT INTO `", re.IGNORECASE | re.MULTILINE)
+_ESCAPES = re.compile(r"\\'[^\s,)';:]")
+"""Pattern of an apostrophe after a backslash that cannot end a text, as in `'it\\'s'`."""
 _NO_COLUMN = re.compile(
     r"(primary|unique|constraint|key|index|foreign|check|fulltext|spatial|exclude|like|period)\b",
     re.IGNORECASE,
@@ -121,7 +124,7 @@ def _order(columns: list[str], first: list[str], path: Path, table: str) -> list
 
 def _statements(text: str) -> Iterator[tuple[str, list[str], Iterator[Row]]]:
     """Yield the table, the names of its columns and its rows for each statement."""
-    is_mysql = re.search(r"mysql|mariadb|ENGINE\s*=", text[:1_000_000], re.IGNORECASE) is not None
+    is_mysql = _OF_MYSQL.search(text[:1_000_000]) is not None or _ESCAPES.search(text) is not None
     token = re.compile(rf"{_MYSQL_TEXT if is_mysql else _TEXT}|{_PART}|[(),;]|[^\s]", re.DOTALL)
     at = 0
     while (start := _STARTS.search(text, at)) is not None:
@@ -141,9 +144,30 @@ def _statements(text: str) -> Iterator[tuple[str, list[str], Iterator[Row]]]:
             groups = list(_groups(token.finditer(text, values.end())))
             rows = iter([[_value(part, is_mysql) for part in group] for _, group in groups])
             at = groups[-1][0] if groups else at
+            _refuse_half_read([part for _, group in groups for part in group], text, at, table)
         yield table, [_bare(part[0]) for part in listed if part], rows
 
 
+def _refuse_half_read(values: list[list[str]], text: str, at: int, table: str) -> None:
+    """Check that the values of a statement were read to its end.
+
+    Raises:
+        BadInput: if two texts make one value, or something else follows the last row, as after an
+            apostrophe that ended a text too early.
+    """
+    texts = ([token for token in v if token.startswith("'")] for v in values if "(" not in v)
+    doubled = next((found for found in texts if len(found) > 1), [])
+    if not doubled and _ENDS.match(text, at):
+        return
+    example = " ".join((" ".join(doubled) or text[at : at + 80]).split())[:40]
+    raise BadInput(
+        f"the values of {table} cannot be read from its INSERT: {example!r}; an apostrophe may not "
+        f"be escaped as elsewhere; load the dump into a database and give its address"
+    )
+
+
+_ENDS = re.compile(r"\s*(;|$|--|/\*|#|(ON|RETURNING|AS)\b)|\s*\n\s*[a-z]+\b", re.IGNORECASE)
+"""Pattern of what may follow the last row of a statement."""
 _VALUES = re.compile(r"\s*(?:OVERRIDING\s+\w+\s+VALUE\s+)?VALUES?\b", re.IGNORECASE)
 
 

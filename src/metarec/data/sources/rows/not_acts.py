@@ -14,6 +14,7 @@ from metarec.data.cells.parsing import nothing
 from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.names.column_names import plain
+from metarec.data.sources.acts.yes_no_columns import as_yes_no
 
 _SIGNED = "[bot]"
 """Ending of the names of bots in GitHub, GitLab and Slack."""
@@ -23,7 +24,16 @@ _FLAGS = frozenset("isbot bot isrobot iscrawler".split())
 """Names of columns of yes and no that state that a program acted, as `plain` returns them."""
 _TRAILERS = re.compile(r"^(supplementalvideotype|(is)?(trailer|preview|teaser)(type)?)$")
 """Pattern of names of columns that state that a row is of a trailer, as `plain` returns them."""
-_WHAT = ("a bot acted", "it was a trailer", "it was an advertisement")
+_TESTS = re.compile(r"^(is)?test(ing)?(order|user|account|customer|transaction|booking|event)$")
+_COPIES = re.compile(r"^(is)?duplicated?(row|event|order|entry)?$")
+_FRAUDS = re.compile(r"^(is)?fraud(ulent)?$")
+"""Patterns of names of columns of yes and no that state that a row is of a test, a copy of another
+row, or a fraud, as `plain` returns them.
+"""
+_WHAT = (
+    *("a bot acted", "it was a trailer", "it was an advertisement"),
+    *("it was a test", "it was sent before", "it was a fraud"),
+)
 """What a column may state of a row that is no event."""
 _NO = ("0", "0.0", "false", "no", "n", "f", "none")
 
@@ -34,10 +44,14 @@ def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
     """
     signed = [c for c in frame.columns if _NAMES.search(plain(c)) and frame.schema[c] == pl.Utf8]
     checks = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
-    a_bot, a_trailer, an_ad = (partial(_stated, what) for what in _WHAT)
+    a_bot, a_trailer, an_ad, *others = (partial(_stated, what) for what in _WHAT)
     checks += [(c, _says_yes(frame[c]), a_bot) for c in frame.columns if plain(c) in _FLAGS]
     supplements = [c for c in frame.columns if _TRAILERS.search(plain(c))]
     checks += [(c, _says_yes(frame[c]), a_trailer) for c in supplements]
+    for pattern, reason in zip((_TESTS, _COPIES, _FRAUDS), others, strict=True):
+        named = [c for c in frame.columns if pattern.search(plain(c))]
+        truths = {c: truth for c in named if (truth := as_yes_no(frame[c])) is not None}
+        checks += [(c, truth, reason) for c, truth in truths.items()]
     checks += [(c, mask, an_ad) for c in frame.columns if (mask := _of_ads(frame, c)) is not None]
     gone, findings = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True), list[Finding]()
     for column, is_other, reason_of in checks:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metarec.data.findings import Finding, noted
 from metarec.data.sources.text.headerless import names_by_cells
@@ -47,7 +47,8 @@ def headings_of(text: str, separators: Sequence[str], place: str) -> Headings | 
         # a cell goes over several lines, or quotes are text
         return _without_names(every, ("\t",), place) if separator == "\t" else None
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
-    headings = _two_lines(rows, place) or _titles(rows, place) or _numbered(rows, place)
+    headings = _two_lines(rows, place) or _two_below(rows, place) or _titles(rows, place)
+    headings = headings or _numbered(rows, place)
     headings = headings or _below_other_rows(rows, place)
     return headings or _without_names(every, separators, place)
 
@@ -94,21 +95,47 @@ def _below_other_rows(rows: Sequence[list[str]], place: str) -> Headings | None:
 
 
 def _two_lines(rows: Sequence[list[str]], place: str) -> Headings | None:
-    """Return the headings of a table with two lines of names, the upper with gaps; else None."""
+    """Return the headings of a table with two lines of names, the upper with gaps or with the same
+    name above neighbors; else None. A cell of the lower line may be empty below a name.
+    """
     if len(rows) < 3 or len(rows[0]) != len(rows[1]) or _filled(rows[0]) < 2:
         return None
     upper, lower = rows[:2]
     has_gaps = "" in upper[:-1] and upper[0] != ""
     is_row = any(_A_NUMBER.match(cell) for row in rows[2:5] for cell in row)
-    if not has_gaps or not _are_names(lower) or not is_row:
+    is_named = all(cell or above for cell, above in zip(lower, upper, strict=True))
+    is_named &= _are_names([cell for cell in lower if cell])
+    if not (has_gaps or _spans(rows)) or not is_named or not is_row:
         return None
     names, above = list[str](), ""
     for cell, below in zip(upper, lower, strict=True):
         above = cell or above
-        names.append(below if above.lower() in below.lower() else f"{above} {below}")
+        is_said = above.lower() in below.lower()
+        names.append(below if is_said else f"{above} {below}".rstrip())
     listed = ", ".join(map(repr, names[:4]))
     why = f"two lines of names of {place} were put together: {listed}"
     return Headings(before=2, names=names, finding=noted("columns", why))
+
+
+def _spans(rows: Sequence[list[str]]) -> bool:
+    """Whether the first line has the same name above neighbors that the second line tells apart,
+    and no cell of the second line comes again below it.
+    """
+    upper, lower, *below = rows
+    same = [n for n, cell in enumerate(upper[1:], 1) if cell and cell == upper[n - 1]]
+    is_apart = all(lower[n] and lower[n] != lower[n - 1] for n in same)
+    cells = [{row[n] for row in below if n < len(row)} for n in range(len(lower))]
+    again = any(cell in known for cell, known in zip(lower, cells, strict=True) if cell)
+    return bool(same) and is_apart and not again
+
+
+def _two_below(rows: Sequence[list[str]], place: str) -> Headings | None:
+    """Return the headings of a table with two lines of names below lines of at most one cell each;
+    else None.
+    """
+    at = next((n for n, row in enumerate(rows) if _filled(row) > 1), 0)
+    found = _two_lines(rows[at:], place) if 0 < at <= MAX_TITLES else None
+    return None if found is None else replace(found, before=found.before + at)
 
 
 def _numbered(rows: Sequence[list[str]], place: str) -> Headings | None:

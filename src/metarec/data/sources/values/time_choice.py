@@ -19,10 +19,12 @@ from metarec.data.names.date_names import (
     names_a_later_date,
     names_another_date,
 )
-from metarec.data.sources.values.dated_cells import all_are, is_dated, seconds_of
+from metarec.data.sources.values.dated_cells import all_are, are_seconds, is_dated, seconds_of
 
 EARLIEST = 315_532_800.0
 """Seconds from 1970 to 1980, below which numbers are hardly times."""
+DAY_LENGTH, ZONES_WIDTH = 86_400.0, 14 * 3600.0
+"""Seconds of a day, and maximum distance of a time zone from UTC."""
 MONTH = r"^(19|20)\d\d(0[1-9]|1[0-2])$"
 """Pattern of a month as a number."""
 MAX_GAPS = 0.1
@@ -119,7 +121,10 @@ def another_time(
     """
     gaps, is_small = _gaps(frame, "timestamp"), _are_small(frame["timestamp"])
     if gaps <= MAX_EMPTY and not is_small and is_known_moment(file_column):
-        return frame, _of_acts(frame, others, file_column, place)
+        return _finer(frame, others, file_column, place) or (
+            frame,
+            _of_acts(frame, others, file_column, place),
+        )
     free = [c for c in others if c != "timestamp" and not names_another_date(c)]
     free = [c for c in free if not names_a_later_date(c) and not _LOGGED.search(c)]
     free = [c for c in free if is_dated(frame[c]) and not _of_a_side(frame, c)]
@@ -151,6 +156,33 @@ def another_time(
         f"were, too: if it does, say so in a TOML file (columns = {{ timestamp = {free[0]!r} }})"
     )
     return frame, [noted("columns", why)]
+
+
+def _finer(
+    frame: pl.DataFrame, others: Sequence[str], given: str, place: str
+) -> tuple[pl.DataFrame, list[Finding]] | None:
+    """Replace a `timestamp` of bare days by the only column of seconds or milliseconds of these
+    days, in whichever time zone: `date` beside `time_ms`. None without one.
+    """
+    named = [c for c in others if c != "timestamp" and are_seconds(frame[c])]
+    named = [c for c in named if not names_another_date(c) and not names_a_later_date(c)]
+    named = [c for c in named if not _LOGGED.search(c) and not _gaps(frame, c)]
+    if len(named) != 1:
+        return None
+    days = seconds_of(frame["timestamp"])
+    if days.null_count() or (days % DAY_LENGTH != 0).any():
+        return None
+    times = seconds_of(frame[named[0]])
+    if (times > 100 * EARLIEST).any():  # milliseconds
+        times = times / 1000
+    if not (times - days).is_between(-ZONES_WIDTH, DAY_LENGTH + ZONES_WIDTH).all():
+        return None
+    why = (
+        f"column {named[0]!r} of {place} was read as timestamp: it says the time of day for the "
+        f"days in {given!r}"
+    )
+    given = given if given not in frame.columns else f"{given}{AS_GIVEN}"
+    return frame.rename({"timestamp": given, named[0]: "timestamp"}), [noted("columns", why)]
 
 
 def _of_acts(frame: pl.DataFrame, others: Sequence[str], given: str, place: str) -> list[Finding]:

@@ -42,6 +42,7 @@ CLOCK = r"^\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[AaPp][Mm])?$"
 """Pattern of a time of day."""
 DATED = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{4}年\d+月\d+日"
+    r"|\d{4}\. \d{1,2}\. \d{1,2}\.?"
     r"|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4}|\d{1,2}-[A-Z]{3}-\d\d(\d\d)?"
     r"|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}"
     r"|[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4}"
@@ -72,7 +73,7 @@ _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
 """Words in the name of a time of day that belongs to the only date."""
 _OF_DAYS = re.compile(
     r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
-    r"日付|時刻|時間|日|날짜|시간|시각)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
+    r"日付|時刻|時間|日|날짜|시간|시각|일자|일시)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
 )
 """Pattern of names of dates and times of day in other languages, as `plain` returns them."""
 _HOURS = ("hour", "hours", "hr", "dayhour", "datehour", "ymdh", "小时")
