@@ -26,6 +26,7 @@ from metarec.data.names.kind_names import (
     undone_word,
 )
 from metarec.data.names.languages import acts, genders
+from metarec.data.names.no_words import refusal_in
 from metarec.data.names.payment_words import payment_failed, unpaid
 from metarec.data.names.traditional import with_traditional
 
@@ -146,8 +147,10 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
         1.0: (
             "dislike thumbs_down downvote hide hidden return returned refund refunded chargeback "
             "decline declined reject rejected refuse block mute report spam not_interested "
-            "uninterested dismiss complain complaint ban uninstall thumb_down swipe_left unmatch "
-            "negative_feedback nope see_less show_less less_like_this hate angry spamreport "
+            "uninterested dont_recommend no_longer_interested add_to_blocklist add_to_blacklist "
+            "blocklist blacklist rate_down rated_down vote_down voted_down dismiss complain "
+            "complaint ban uninstall thumb_down swipe_left unmatch negative_feedback nope "
+            "see_less show_less less_like_this hate angry spamreport "
             # As strong as an order, so that the later of an order and its cancellation counts.
             "cancel cancelled canceled cancellation cancel_order no_show withdraw "
             "retract void voided "
@@ -157,6 +160,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event allergy allergy_intolerance 过敏 "
+            "减少推荐 减少此类推荐 减少类似推荐 不再推荐 不要推荐 不看此类 屏蔽商家 "
             "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
             "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
             "",
@@ -237,10 +241,22 @@ class Kinds:
         plain name where the table has none of these.
         """
         plain = plain_kind(name)
-        if plain in self.entries:
-            return plain
-        entry = next((form for form in forms(name) if form in self.entries), None)
-        return entry or self._of_a_process(name) or self._taken_back(name) or plain
+        return self._stated(name) or refusal_in(name, self._key_of_word) or plain
+
+    def _stated(self, name: str) -> str | None:
+        """Return the key of a name that states a kind as a whole; None for other names."""
+        names = (plain_kind(name), *forms(name))
+        entry = next((form for form in names if form in self.entries), None)
+        return entry or self._of_a_process(name) or self._taken_back(name)
+
+    def by_a_word(self, name: str) -> str | None:
+        """Return the key that a name of several words has by the only word that says no, where the
+        table does not know it otherwise; None for other names.
+        """
+        return None if self._stated(name) else refusal_in(name, self._key_of_word)
+
+    def _key_of_word(self, word: str) -> str | None:
+        return next((w for w in (plain_kind(word), *forms(word)) if w in self.entries), None)
 
     def _of_a_process(self, name: str) -> str | None:
         """Return the key of a name that states a step of a purchase's end: `refund` for

@@ -134,7 +134,7 @@ def unknown_kinds(events: pl.DataFrame, kinds: Kinds, max_kinds: int = 5) -> lis
         return []
     counts = dict(events["kind"].drop_nulls().value_counts().sort("kind").iter_rows())
     names = sorted(kinds.unknown(counts), key=lambda name: (-counts[name], name))
-    findings = []
+    findings = _by_a_word(counts, kinds)
     for name in names[:max_kinds]:
         near = kinds.nearest(name)
         hint = f"is {near!r} meant? Else " if near else ""
@@ -148,6 +148,21 @@ def unknown_kinds(events: pl.DataFrame, kinds: Kinds, max_kinds: int = 5) -> lis
         why = f"{len(more)} further kinds are not known ({', '.join(more[:max_kinds])}, ...)"
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     return findings
+
+
+def _by_a_word(counts: Mapping[str, int], kinds: Kinds) -> list[Finding]:
+    """Return a finding on each kind that counts as a refusal by one of its words."""
+    keys = {name: key for name in sorted(counts) if (key := kinds.by_a_word(name)) is not None}
+    return [
+        Finding(
+            rule="kinds",
+            rows=counts[name],
+            action="noted",
+            why=f"kind {name!r} is not known and counts as {key!r}, by one of its words; if it "
+            f"says something else, say so in a TOML file ([kinds] {name!r} = a strength)",
+        )
+        for name, key in keys.items()
+    ]
 
 
 def _under_each_other(frames: Sequence[pl.DataFrame], what: str) -> pl.DataFrame:

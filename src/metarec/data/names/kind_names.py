@@ -64,7 +64,9 @@ _OBJECTS = frozenset(
     "gesendet verschickt envoyé enviado enviada inviato kauf bestellung buchung warenkorb "
     "achat commande panier réservation compra pedido carrito carrinho acquisto ordine carrello "
     "der die das den dem zum zur in im auf aus le la les un une du de des au aux el los las una al "
-    "del il lo o os em من العميل".split()
+    "del il lo o os em من العميل الطلب المنتج "
+    "realizada realizado efectuada efectuado durchgeführt getätigt gelegt effectué effectuée "
+    "карточки карточка товара страницы заказ заказа".split()
 )
 """Words for the object or the actor of an event, not for its kind."""
 _UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")
@@ -90,9 +92,12 @@ _STEPS = frozenset(
 _REVOKING = _TAKING_BACK | {"withdrawn", "rescind", "rescinded", "void", "voided"}
 _PAID = frozenset("payment pay charge checkout purchase transaction".split())
 _FAILING = frozenset("fail failed failure error declined".split())
-_BEFORE = with_traditional("已 用户 商品 主动 申请 发起 立即 确认 马上 一键".split())
-_AFTER = with_traditional("了 过 商品 行为 操作 成功 申请".split())
-_AFTER += tuple("済み 済 した する 投稿 ボタン 함 하기 됨".split())
+_BEFORE = with_traditional("已 用户 商品 主动 申请 发起 立即 确认 马上 一键 订单".split())
+_BEFORE += tuple("注文 商品 予約 購入 주문 상품 구매 예약 결제".split())
+_AFTER = with_traditional("了 过 商品 行为 操作 成功 申请 商家 作者 店铺 用户 订单".split())
+_AFTER += tuple(
+    "済み 済 した する 投稿 ボタン 申請 に入れる に追加 함 하기 됨 신청 요청 담기 담음".split()
+)
 """Affixes that may precede (`_BEFORE`) and follow (`_AFTER`) a verb in Chinese, Japanese, Korean.
 """
 
@@ -120,12 +125,14 @@ def forms(name: str) -> Iterator[str]:
         yield "".join(next(_stems(word), word) for word in words)
         for word in words:
             yield from ("".join(stem if w == word else w for w in words) for stem in _stems(word))
-        verbs = [word for word in words if not _is_object(word)]
-        about = [word for word in words if _is_object(word)]
+        verbs = [word for word in words if not is_object(word)]
+        about = [word for word in words if is_object(word)]
         if len(verbs) == 1 or not verbs:
             for word in verbs or about:
                 yield word
                 yield from _stems(word)
+        if 1 < len(verbs) < len(words):
+            yield "".join(verbs)
         begun = [word for word in verbs if word not in _BEGINNING]
         if len(verbs) == 2 and len(begun) == 1:
             yield from (begun[0], *_stems(begun[0]))
@@ -162,7 +169,7 @@ def stepped(name: str) -> str | None:
 def kept(name: str) -> bool:
     """Whether a name states that a return, refund or cancellation was revoked: `cancel_return`."""
     words = [word for word in words_of(name) if word not in ("request", "requested")]
-    while len(words) > 2 and _is_object(words[0]):
+    while len(words) > 2 and is_object(words[0]):
         words = words[1:]
     ends = [_first_known(word, _ENDING_A_PURCHASE) or word for word in words]
     if len(words) != 2 or words[0] == words[1]:
@@ -179,7 +186,7 @@ def failed(name: str) -> bool:
 
 def _about_an_end(name: str) -> list[str]:
     """Return the words of a name without those for objects, ends and steps in their base form."""
-    words = [word for word in words_of(name) if not _is_object(word)]
+    words = [word for word in words_of(name) if not is_object(word)]
     known = _ENDING_A_PURCHASE | _STEPS
     return [_first_known(word, known) or word for word in words]
 
@@ -200,7 +207,8 @@ def words_of(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", apart.casefold())
 
 
-def _is_object(word: str) -> bool:
+def is_object(word: str) -> bool:
+    """Whether a word is one for the object or the actor of an event."""
     bare = word.removesuffix("s")
     return (
         word in _OBJECTS

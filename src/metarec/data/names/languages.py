@@ -8,6 +8,7 @@ it: `data` is a date in Italian and no name in English.
 from __future__ import annotations
 
 import tomllib
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -49,7 +50,24 @@ def _split(value: Any) -> Any:
     """Split texts into words, also in nested tables."""
     if isinstance(value, dict):
         return {key: _split(inner) for key, inner in value.items()}
-    return tuple(value.split())
+    return tuple(dict.fromkeys(w for word in value.split() for w in (word, *_bare(word))))
+
+
+def _bare(word: str) -> tuple[str, ...]:
+    """Return the spellings of a word without accents and umlauts, as programs write it: `situacao`
+    of `situação`, `stuck` and `stueck` of `stück`.
+    """
+    parts = unicodedata.normalize("NFD", word.translate(_LETTERS))
+    plain_letters = "".join(c for c in parts if not unicodedata.combining(c))
+    if word.isascii() or not plain_letters.isascii():
+        return ()
+    return plain_letters, *(
+        [word.translate(_UMLAUTS)] if _UMLAUTS.keys() & {*map(ord, word)} else []
+    )
+
+
+_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "ß": "ss", "œ": "oe", "æ": "ae", "đ": "d"})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 
 @cache

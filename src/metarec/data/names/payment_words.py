@@ -42,7 +42,10 @@ _REFUSED = (
     r"|ошибк|gagal|ditolak|thấtbại|فشل|مرفوض"
     r"|失败|失敗|被拒|エラー|실패|거절"
 )
-_FAILED = re.compile(rf"({_PAYMENT}).*({_REFUSED})|({_REFUSED}).*({_PAYMENT})")
+_FAILED = re.compile(
+    rf"^(credit|debit|bank|your)?card(was|is)?({_REFUSED})\w{{0,3}}$"
+    rf"|({_PAYMENT}).*({_REFUSED})|({_REFUSED}).*({_PAYMENT})"
+)
 """Pattern of payments that came to nothing, as `plain` returns them."""
 _OF_PAYMENTS = re.compile(
     rf"(financial|pay|paid|billing|{_PAYMENT})(ment)?s?(status|state|statut|estado|zustand|状态)?"

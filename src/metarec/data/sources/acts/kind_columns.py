@@ -47,7 +47,7 @@ FLAGS = frozenset(
     "click like dislike purchase buy follow share comment hide favorite favourite save cart finish "
     "addtocart bookmark skip upvote downvote complete accept "
     "点击 喜欢 不喜欢 点赞 赞 踩 购买 下单 关注 分享 "
-    "评论 收藏 加购 跳过 完成 接受 接单 recommend "
+    "评论 收藏 加购 跳过 完成 完播 完课 接受 接单 recommend "
     "notinterested seeless negativefeedback thumbsdown report mute hate "
     "不感兴趣 没兴趣 点踩 举报 屏蔽 拉黑 负反馈 讨厌 不想看".split()
 )

@@ -24,7 +24,7 @@ NAMES = re.compile(
     r"|(状态|狀態|结果|結果|进度|進度|ステータス|状態|状況"
     r"|상태|durumu?|trạngthái|สถานะ)$"
     r"|статус|^status(?!since)|^(ال)?حالة"
-    r"|^(estado|estatus|statut|[eé]tat|stato|situação)"
+    r"|^(estado|estatus|statut|[eé]tat|stato|situa[çc][ãa]o)"
     r"|^(présence|anwesenheit|teilnahme|asistencia|presença|presenza|出席)$"
 )
 """Pattern of names of columns of states, as `plain` returns them."""
