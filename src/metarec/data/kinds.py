@@ -153,7 +153,7 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "see_less show_less less_like_this hate angry spamreport "
             # As strong as an order, so that the later of an order and its cancellation counts.
             "cancel cancelled canceled cancellation cancel_order no_show withdraw "
-            "retract void voided "
+            "retract void voided reversal reversed "
             "取消 取消订单 取消预订 取消预约 "
             "取消报名 取消申请 取消借阅 爽约 缺席 "
             "退票 退保 "

@@ -41,7 +41,7 @@ from metarec.data.sources.columns.signed_out_users import with_signed_out
 from metarec.data.sources.columns.titles import with_short_titles, with_titles
 from metarec.data.sources.files.kind_by_file_name import kind_of_name
 from metarec.data.sources.rows.change_logs import change_findings
-from metarec.data.sources.rows.event_shapes import one_row_an_event
+from metarec.data.sources.rows.event_shapes import fields_of_lists, one_row_an_event
 from metarec.data.sources.rows.id_lists import ambiguous_id_findings, one_row_each
 from metarec.data.sources.rows.log_envelopes import opened, without_itemless
 from metarec.data.sources.rows.not_acts import without_others
@@ -346,7 +346,8 @@ def _renamed(
         return renamed(frame.columns, table, place.name, mapping, reading.synonyms)
     except BadInput as error:
         assumed = [f.why for f in findings if f.rule == "encoding"]
-        raise BadInput("; ".join([str(error), *assumed])) from error
+        advice = fields_of_lists(frame) if table == "interactions" else ""
+        raise BadInput("; ".join([str(error), *assumed, advice]).removesuffix("; ")) from error
 
 
 def _canonical(frame: pl.DataFrame, place: Place, context: Sequence[str]) -> list[str]:

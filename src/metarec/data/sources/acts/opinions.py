@@ -15,7 +15,7 @@ from metarec.data.names.languages import act_of
 
 OPINIONS = re.compile(
     r"thumb|vote|reaction|feedback|opinion|sentiment|like|swipe|decision|^direction$"
-    r"|态度|评价|反馈"
+    r"|态度|评价|反馈|^(ab)?stimme$|^voto$|^votación$|^(投票|表决|표결)$"
 )
 """Pattern of names of columns of opinions, as `plain` returns them."""
 THOUGHT = {
@@ -33,6 +33,24 @@ _BESIDE = {
 }
 """Other words that such a column may hold, and their kinds."""
 _ALL = {**THOUGHT, **_BESIDE}
+_VOTES = re.compile(
+    r"^(my|your|user|member)?(vote|voto|(ab)?stimme|votación)(cast|value)?$|^(投票|表决|표결)$"
+)
+"""Pattern of names of columns of votes, as `plain` returns them."""
+_FOR = "yes yea aye for favor pro ja oui sí sim sì да 赞成 同意 zustimmung pour a_favor"
+_AGAINST = (
+    "no nay against oppose opposed contra nein non não нет 反对 ablehnung contre en_contra contro"
+)
+_NEITHER = (
+    "present abstain abstained abstention not_voting absent enthaltung abstención abstenção "
+    "astenuto 弃权"
+)
+_VOTED = {
+    word.replace("_", " "): kind
+    for kind, words in (("like", _FOR), ("dislike", _AGAINST), ("impression", _NEITHER))
+    for word in words.split()
+} | {"in favor": "like"}
+"""Words of a column of votes, in which a no is an answer, too."""
 _SWIPED = {"like": "like", "love": "superlike", "pass": "dislike", "nope": "dislike"}
 """Words of a column with a `pass` or `nope` beside a `like`, where a pass is no success."""
 _FEELINGS = re.compile(r"mood|feeling|emotion|weather|心情|情绪|天气")
@@ -47,12 +65,14 @@ def is_opinion(column: pl.Series) -> bool:
     if column.dtype != pl.Utf8 and not column.dtype.is_integer():
         return False
     words = set(_thoughts(column).drop_nulls().unique())
-    meanings = _meanings(words)
+    meanings = _meanings(words, column.name)
     return words <= {*meanings} and {"like", "dislike"} <= {meanings[word] for word in words}
 
 
-def _meanings(words: Collection[str]) -> Mapping[str, str]:
+def _meanings(words: Collection[str], column: str) -> Mapping[str, str]:
     """Return opinion -> kind for a column of these words."""
+    if _VOTES.search(plain(column)) is not None:
+        return {**_ALL, **_VOTED}
     is_swiped = "like" in words and not {"pass", "nope"}.isdisjoint(words)
     return {**_ALL, **_SWIPED} if is_swiped else _ALL
 
@@ -70,7 +90,7 @@ def _thoughts(column: pl.Series) -> pl.Series:
 def by_opinion(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:
     """Set the kinds of events by a column of opinions, and return a finding."""
     words = _thoughts(frame[column])
-    meanings = _meanings(words.drop_nulls().unique().to_list())
+    meanings = _meanings(words.drop_nulls().unique().to_list(), column)
     kind = words.replace_strict(meanings, default=IMPRESSION, return_dtype=pl.Utf8)
     no = next(word for word in words.drop_nulls() if meanings[word] == "dislike")
     why = f"column {column!r} of {place} was read as what users thought: {no!r} says no"

@@ -43,7 +43,20 @@ def pieces_of(folder: Path, files: Sequence[Path]) -> list[Path]:
 
 
 def _without_numbers(name: str) -> str:
-    return re.sub(r"\d+", "*", name)
+    """Return a file's name without numbers and names of months."""
+    return re.sub(r"\d+", "*", _MONTH.sub("*", name))
+
+
+_MONTH = re.compile(
+    r"(?<![^\W\d_])(jan(uary|uar|eiro)?|janvier|enero|gennaio|feb(ruary|ruar|rero|braio)?|fevereiro"
+    r"|f[ée]vrier|mar(ch|s|zo|ço)?|märz|maerz|apr(il|ile)?|avril|abril|may|mai|mayo|maio|maggio"
+    r"|june?|juni|juin|junio|junho|giugno|july?|juli|juillet|julio|julho|luglio"
+    r"|aug(ust)?|ao[uû]t|agosto|sept?(ember|embre|iembre)?|setembro|settembre"
+    r"|o[ck]t(ober|obre|ubre)?|outubro|ottobre|nov(ember|embre|iembre|embro)?"
+    r"|de[cz](ember|embre|embro)?|d[ée]cembre|diciembre|dicembre)(?![^\W\d_])",
+    re.IGNORECASE,
+)
+"""Pattern of a name of a month that no letter precedes or follows."""
 
 
 def values_of(folder: Path, path: Path) -> dict[str, str | None]:

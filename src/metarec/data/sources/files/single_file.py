@@ -227,6 +227,7 @@ def _by_key(document: dict[str, Any], place: str) -> list[dict[str, Any]] | None
     """
     if len(document) < 2 or {plain(key) for key in document} & _NAMES:
         return None
+    document = _without_one_name(document)
     if all(isinstance(v, dict) and v for v in document.values()):
         names = list(dict.fromkeys(name for row in document.values() for name in row))
         if key_of(names, "user_id") is not None and key_of(names, "item_id") is not None:
@@ -251,15 +252,27 @@ def _by_key(document: dict[str, Any], place: str) -> list[dict[str, Any]] | None
     return None
 
 
+def _without_one_name(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the only member of each of its objects in the place of that object,
+    where all have the same: `{"u1": {"ratings": {...}}, ...}`; others unchanged.
+    """
+    inner = [v for v in document.values() if isinstance(v, dict) and len(v) == 1]
+    names = {name for v in inner for name in v}
+    if len(inner) < len(document) or len(names) != 1:
+        return document
+    (name,) = names
+    is_list = all(isinstance(v[name], dict | list) for v in inner)
+    return {key: v[name] for key, v in document.items()} if is_list else document
+
+
 def _is_flat(cell: object) -> bool:
     """Whether a cell is a value or a list of values."""
     cells = cell if isinstance(cell, list) else [cell]
     return not any(isinstance(c, dict | list) for c in cells)
 
 
-_NAMES = {plain(name) for names in SYNONYMS.values() for name in names} | {
-    plain(name) for name in SYNONYMS
-}
+_NAMES = {plain(n) for name, names in SYNONYMS.items() for n in (name, *names)}
+_NAMES -= {name for name in _NAMES if name[-1].isdigit()}  # `user2` is rather a user than a friend
 """Known names of columns, by which an object of lists is a table of columns."""
 
 

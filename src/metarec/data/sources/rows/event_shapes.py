@@ -1,5 +1,5 @@
 """Turn tables of other shapes into one row per event: lists of items within an order, cells that
-hold for the rows below, and one column per item.
+hold for the rows below, and one column per item (`matrices`).
 """
 
 from __future__ import annotations
@@ -10,39 +10,24 @@ from dataclasses import replace
 
 import polars as pl
 
-from metarec.data.cells.parsing import as_numbers, is_stated, nothing
+from metarec.data.cells.parsing import is_stated, nothing
 from metarec.data.events.rows import Place, RawTable
 from metarec.data.findings import Finding
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_matching import key_of
-from metarec.data.names.column_names import ITEM_NOUNS, MATRIX, SYNONYMS, plain
+from metarec.data.names.column_names import ITEM_NOUNS, SYNONYMS, plain
 from metarec.data.sources.acts.outcomes import NAMES
 from metarec.data.sources.rows.id_lists import with_written_lists
 from metarec.data.sources.rows.impressions import of_impressions, of_shown
 from metarec.data.sources.rows.lists_of_acts import of_act_lists
 from metarec.data.sources.rows.log_envelopes import LINES
+from metarec.data.sources.rows.matrices import from_matrix
 from metarec.data.sources.rows.survey_questions import of_questions, with_questions
 from metarec.data.sources.values.cell_types import flat
 
 MAX_DEPTH = 4
 """Maximum number of nested lists."""
-MAX_MARKS, MIN_GAPS = 21, 0.2
-"""Maximum number of distinct numbers in a matrix of users and items, and minimum share of cells
-that are missing or 0. Other tables of numbers describe users.
-"""
 _ORDER = re.compile(r"(order|invoice|receipt|basket|transaction|ticket|订单|单据|发票|小票)")
-_PERIOD = re.compile(
-    r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
-    r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
-)
-"""Pattern of names of months, weeks and days."""
-_TRAIT = re.compile(
-    r"(is|has|owns?|was|can|likes|wants)[_\W]"
-    r"|(smoker|married|single|divorced|male|female|student|retired|unemployed|employed|pregnant|"
-    r"veteran|parent|diabetic|disabled|homeowner|vegan|vegetarian|insured|churned)$",
-    re.IGNORECASE,
-)
-"""Pattern of names of attributes of users with yes or no in a table."""
 _PAGES = {"url", "pageurl", "page"}
 _TITLES = {noun + end for noun in ITEM_NOUNS for end in ("name", "title")}
 _KINDS = {plain(n) for n in ("kind", *SYNONYMS["kind"])}
@@ -77,7 +62,7 @@ def one_row_an_event(
     item = mapped.get("item_id") or key_of(frame.columns, "item_id", synonyms)
     if item is None and not findings:
         answers = of_questions(frame, place, user)
-        answers = answers if answers[2] else _from_matrix(frame, place, user)
+        answers = answers if answers[2] else from_matrix(frame, place, user, mapped)
         return answers[0], answers[1], [*survey_findings, *answers[2]]
     if item in frame.columns and not frame.schema[item].is_nested():
         frame, place, beside = _with_lists_beside(frame, str(item), place, synonyms)
@@ -95,9 +80,11 @@ def _without_lists(
     """Return one row per item of lists, while no column identifies items; places and findings."""
     findings = list[Finding]()
     for _ in range(MAX_DEPTH):
-        if "item_id" in mapped or key_of(frame.columns, "item_id", synonyms) is not None:
+        given = mapped.get("item_id")
+        if given in frame.columns or (not given and key_of(frame.columns, "item_id", synonyms)):
             break
-        column = _list_of_items(frame, synonyms) or _list_of_pages(frame)
+        column = _list_with(frame, given) if given else _list_of_items(frame, synonyms)
+        column = column or (None if given else _list_of_pages(frame))
         if column is None:
             break
         before = {*frame.columns}
@@ -125,6 +112,30 @@ def _list_of_items(frame: pl.DataFrame, synonyms: Synonyms) -> str | None:
     lines = [c for c in columns if plain(c) == "lineitems"]
     columns = lines or columns
     return columns[0] if len(columns) == 1 else None
+
+
+def _list_with(frame: pl.DataFrame, field: str) -> str | None:
+    """Return the only column of lists of objects with a field; else None."""
+    columns = [c for c, t in frame.schema.items() if field in _fields_in(t)]
+    return columns[0] if len(columns) == 1 else None
+
+
+def _fields_in(dtype: object) -> list[str]:
+    """Return the names of the fields of the objects in lists; empty for other types."""
+    inner = dtype.inner if isinstance(dtype, pl.List) else None
+    return [field.name for field in inner.fields] if isinstance(inner, pl.Struct) else []
+
+
+def fields_of_lists(frame: pl.DataFrame) -> str:
+    """Return advice on lists of objects, one field of which may hold the items; else empty."""
+    fields = {c: names for c, t in frame.schema.items() if (names := _fields_in(t))}
+    if len(fields) != 1:
+        return ""
+    ((column, names),) = fields.items()
+    return (
+        f"{column!r} holds lists of objects with {', '.join(map(repr, names[:8]))}; if one of "
+        f"these is the item, say so in a TOML file (columns = {{ item_id = {names[0]!r} }})"
+    )
 
 
 def _list_of_pages(frame: pl.DataFrame) -> str | None:
@@ -289,6 +300,7 @@ def _filled_states(
     """
     states = [c for c in frame.columns if NAMES.search(plain(c))]
     numbers = [c for c in frame.columns if _ORDER.search(plain(c)) or plain(c) == "name"]
+    numbers = [c for c in numbers if c != user]
     if not states or not (numbers := [c for c in numbers if c not in states]):
         return frame, []
     numbers = [c for c in numbers if _is_of_one_user(frame, c, user)]
@@ -315,57 +327,3 @@ def _is_of_one_user(frame: pl.DataFrame, column: str, user: str) -> bool:
 def _repeats_above(column: pl.Series, blank: pl.Series) -> bool:
     """Whether each row with a blank repeats the cell of the row above."""
     return bool((column == column.shift(1)).filter(blank).fill_null(False).all())
-
-
-def _from_matrix(frame: pl.DataFrame, place: Place, user: str | None) -> RawTable:
-    """Return one row per stated cell of a matrix whose columns are items and whose cells are
-    ratings, or 1 and 0; their places and a finding. Other tables stay unchanged.
-    """
-    user = user or (frame.columns[0] if frame.width and frame.columns[0] == "" else None)
-    event_columns = [c for c in frame.columns if c in ("kind", "timestamp")]
-    others = [c for c in frame.columns if c not in (user, *event_columns)]
-    if user is None or len(others) < MATRIX or any(t.is_nested() for t in frame.schema.values()):
-        return frame, place, []
-    numbers = frame.select(as_numbers(frame[c]).alias(c) for c in others)
-    gaps = [nothing(frame[c]).null_count() for c in others]
-    marks = {x for c in others for x in numbers[c].drop_nulls().unique().to_list()}
-    are_marks = [numbers[c].null_count() for c in others] == gaps and 0 < len(marks) <= MAX_MARKS
-    empty = sum(gaps) + sum(int((numbers[c] == 0).sum()) for c in others)
-    is_sparse = empty >= MIN_GAPS * frame.height * len(others)
-    if not are_marks or not is_sparse or not _are_items(numbers):
-        return frame, place, []
-    rows = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
-    beside = [frame[user].alias("user_id"), rows.alias("__row"), *(frame[c] for c in event_columns)]
-    wide, index = numbers.with_columns(beside), ["user_id", "__row", *event_columns]
-    cells = wide.unpivot(index=index, variable_name="item_id", value_name="value")
-    cells = cells.drop_nulls("value").sort("__row", maintain_order=True)
-    if not sum(gaps) or marks <= {0.0, 1.0}:  # 0 is then a missing cell
-        cells = cells.filter(pl.col("value") != 0)
-    if marks <= {0.0, 1.0}:
-        cells = cells.drop("value")
-    has_zeros = cells.height < wide.height * len(others) - sum(gaps)
-    why = f"{place.name} was read as a matrix of users and items of {len(others):,} columns: " + (
-        "each number but 0 is an event" if has_zeros else "each number is an event"
-    )
-    finding = Finding(rule="matrix", rows=cells.height, action="changed", why=why)
-    return cells.drop("__row"), replace(place, rows=cells["__row"]), [finding]
-
-
-def _are_items(numbers: pl.DataFrame) -> bool:
-    """Whether columns of numbers may be items: no column exceeds all others, as an age beside
-    ratings does, or is their sum, and they are neither periods nor attributes of users.
-    """
-    if all(_PERIOD.match(name.lower()) for name in numbers.columns):
-        return False
-    if any(_TRAIT.match(name) for name in numbers.columns):
-        return False
-    tops = sorted(float(str(top)) for top in numbers.max().row(0) if top is not None)
-    rows = numbers.sum_horizontal()
-    for column in numbers:
-        stated = column.drop_nulls()
-        if (column.fill_null(0) * 2 == rows).all() and stated.n_unique() > 1:
-            return False
-        others = tops[-2] if column.max() == tops[-1] and len(tops) > 1 else tops[-1]
-        if stated.n_unique() > 1 and float(str(stated.min())) > others:
-            return False
-    return True

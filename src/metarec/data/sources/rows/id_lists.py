@@ -18,6 +18,8 @@ from metarec.data.names.column_names import STAND_IN_COLUMNS, plain
 MARKS = {"|": r"\|", ",": ",", ";": ";", " ": " "}
 MIN_LISTS = 0.5
 """Minimum share of ids with a separator for a column that may hold lists."""
+MIN_PAIRS = 2
+"""Minimum number of cells with an id and its name."""
 MAX_COUNT = 1000
 """Maximum number of users in a session."""
 
@@ -32,9 +34,10 @@ def one_row_each(frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table
     frame = frame.with_columns(
         pl.col(n).arr.to_list() for n, t in frame.schema.items() if isinstance(t, pl.Array)
     )
+    frame, pairs = _with_ids_of_pairs(frame, place, keys, table)
     key = next((k for k in keys if isinstance(frame.schema.get(k), pl.List)), None)
     if key is None:
-        return _checked(frame, place, keys), place, []
+        return _checked(frame, place, keys), place, pairs
     lengths = frame[key].list.len()
     beside = [
         n
@@ -46,7 +49,38 @@ def one_row_each(frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table
     place = replace(place, rows=spread["__row"])
     why = f"{key} of {place.name} holds lists: each id in them is a row of its own"
     finding = Finding(rule="lists", rows=frame.height, action="changed", why=why, table=table)
-    return _checked(spread.drop("__row"), place, keys), place, [finding]
+    return _checked(spread.drop("__row"), place, keys), place, [*pairs, finding]
+
+
+def _with_ids_of_pairs(
+    frame: pl.DataFrame, place: Place, keys: tuple[str, ...], table: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Return the table with the id alone where cells hold an id and its name, as Odoo writes them
+    (`[7, "Desk"]`); the name is the title of an item without one. Also return findings.
+    """
+    findings = list[Finding]()
+    for key in keys:
+        dtype = frame.schema.get(key)
+        if not isinstance(dtype, pl.List) or dtype.inner.is_nested():
+            continue
+        stated = frame[key].drop_nulls()
+        if len(stated) < MIN_PAIRS or (stated.list.len() != 2).any():
+            continue
+        pairs = pl.DataFrame(
+            {n: frame[key].list.get(at).cast(pl.Utf8) for at, n in enumerate(("id", "name"))}
+        )
+        distinct, ids = pairs.drop_nulls().unique(), pairs["id"].drop_nulls().n_unique()
+        are_ids = pairs["id"].drop_nulls().str.contains(r"^\d+$").all()
+        are_names = not pairs["name"].drop_nulls().str.contains(r"^\d+$").any()
+        if not are_ids or not are_names or distinct.height != ids or ids == len(stated):
+            continue
+        frame = frame.with_columns(pairs["id"].alias(key))
+        if key == "item_id" and "title" not in frame.columns:
+            frame = frame.with_columns(pairs["name"].alias("title"))
+        example = ", ".join(map(repr, distinct.sort("id").row(0)))
+        why = f"{key} of {place.name} holds an id and its name ({example}): the id alone is read"
+        findings.append(Finding(rule="lists", rows=0, action="noted", why=why, table=table))
+    return frame, findings
 
 
 def with_written_lists(frame: pl.DataFrame, keys: Collection[str]) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from metarec.data.cells.parsing import as_numbers, nothing
 
 DAY = (
     r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(\d\d)?|\d{8}|"
-    r"\d{4}年\d+月\d+日)$"
+    r"\d{4}年\d+月\d+日|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4}|\d{1,2}[- ][A-Z][a-z]{2,8}[- ]\d{4})$"
 )
 """Pattern of a date without a time of day."""
 SECONDS = (946_684_800.0, 2_524_608_000.0)
