@@ -14,6 +14,7 @@ from metarec.models.rating.choice import ChoicePrior, chance_of, counting
 from metarec.models.rating.head import RatingHead
 from metarec.models.rating.kernel import RatingConfig, factors_of
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
+from metarec.models.rating.rehearsal import _least_absolute, _spread
 from metarec.models.ridge_rows import ridge_of_few, ridge_rows
 from metarec.models.support_ridge.model import SupportRidge, SupportRidgeConfig
 from world import evidence_of, popular_first
@@ -165,6 +166,42 @@ def test_no_support_predicts_the_item_mean_and_more_support_is_surer(behavior: B
     np.testing.assert_array_equal(mean, 0.0)
     assert (after <= before + 1e-5).all()
     assert after.mean() < before.mean()
+
+
+@pytest.mark.parametrize(
+    ("max_events", "lengths"),
+    [
+        (13, [10, 3, 0]),
+        (12, [9, 3, 0]),
+        (8, [5, 3, 0]),
+        (7, [4, 3, 0]),
+        (5, [2, 2, 0]),
+        (1, [1] * 2),
+    ],
+)
+def test_of_too_many_ratings_users_with_the_most_give_equally_many(
+    max_events: int, lengths: list[int]
+) -> None:
+    histories = Histories.of_indexes([np.arange(10), np.arange(3), np.arange(0)])
+
+    assert _spread(histories, max_events).lengths.tolist()[: len(lengths)] == lengths
+    assert _spread(histories, 7).items.tolist() == [2, 4, 7, 9, 0, 1, 2]  # of all times
+
+
+def test_no_other_coefficients_have_a_smaller_absolute_error() -> None:
+    rng = np.random.default_rng(0)
+    columns = np.column_stack([np.ones(4000), rng.normal(size=(4000, 2))])
+    targets = columns @ [0.4, 0.2, 0.9] + rng.exponential(1.0, 4000)
+    weights = rng.random(4000)
+
+    fitted = _least_absolute(columns, targets, weights)
+
+    def error(shares: np.ndarray) -> float:
+        return float(np.average(np.abs(targets - columns @ shares), weights=weights))
+
+    np.testing.assert_allclose(fitted, [0.4 + np.log(2), 0.2, 0.9], atol=0.06)
+    for near in fitted + 0.05 * np.vstack([np.eye(3), -np.eye(3)]):
+        assert error(near) > error(fitted)
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(0.25, 0.0), (0.7, 0.0), (2.5, -2.5), (1000.0, 7.0)])

@@ -21,7 +21,7 @@ import numpy as np
 
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
-from metarec.models.rating.choice import CLEAR, ChoicePrior, moments_of, vectors_of
+from metarec.models.rating.choice import ChoicePrior
 from metarec.models.rating.columns import (
     START,
     columns_of,
@@ -39,6 +39,7 @@ from metarec.models.rating.kernel import (
     started_by_content,
     unit_of,
 )
+from metarec.models.rating.priors import PriorTraining, Pulls
 from metarec.models.rating.process import adapted, weighted
 from metarec.models.rating.profile import ProfileEquations, ProfilePrior
 from metarec.models.rating.rehearsal import HeldOutErrors, Rehearsal
@@ -47,14 +48,6 @@ from metarec.runtime.old_names import ARRAYS, with_current_names
 
 NUMBERS_AT_ONCE = 2_000_000
 """Array entries of the users adapted at a time: bounds memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pulls:
-    """Ridge penalties of the profile prior and of the choice prior; None: it is not used."""
-
-    profile: float | None
-    choices: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,15 +110,22 @@ class RatingHead:
         folds = folds_of(behavior, rng, config)
         damping = choose_damping(behavior, folds, config)
         heads = [cls._kernel(behavior, training, damping, rng, config) for training, _ in folds]
-        pulls = heads[0].choose_pulls(behavior.users(folds[0][0]))
+        training = [
+            head.prior_training(behavior.users(users))
+            for head, (users, _) in zip(heads, folds, strict=True)
+        ]
+        pulls = training[0].best_pulls()
         heads = [
-            head.with_priors(behavior.users(training), pulls)
-            for head, (training, _) in zip(heads, folds, strict=True)
+            head.with_priors(users, pulls) for head, users in zip(heads, training, strict=True)
         ]
         rows = min(
             (
                 Rehearsal.of(
-                    behavior, folds, [replace(h, offset_variance=offset) for h in heads], offset
+                    behavior,
+                    folds,
+                    [replace(h, offset_variance=offset) for h in heads],
+                    offset,
+                    config.held_out_ratings,
                 )
                 for offset in config.offset_variance
             ),
@@ -135,7 +135,7 @@ class RatingHead:
         everyone = np.arange(len(behavior.histories))
         fitted = cls._kernel(behavior, everyone, damping, rng, config)
         points = np.array(behavior.horizon.support_sizes, np.int64)
-        fitted = fitted.with_priors(behavior, pulls)
+        fitted = fitted.with_priors(fitted.prior_training(behavior), pulls)
         fitted = replace(fitted, offset_variance=rows.offset_variance)
         fitted = replace(fitted, points=points, shares=learned.shares, noise=learned.noise)
         return replace(fitted, curves=learned.curves), rows.errors()
@@ -186,51 +186,10 @@ class RatingHead:
             fame=log_popularity(histories.items, behavior.n_items),
         )
 
-    def choose_pulls(self, behavior: Behavior) -> Pulls:
-        """Choose the ridge penalties of the profile prior and of the choice prior by cross-fitting
-        between halves of these training users; None where nothing is clearly gained, or where
-        nobody has a profile.
-        """
-        config, equations = self.config, self._profile_equations(behavior)
-        pull = None
-        if behavior.profiles.any():
-            pull = equations.best_pull(config.profile_regularization)
-        with_profile = self.with_priors(behavior, Pulls(profile=pull, choices=None))
-        equations = equations.beside(
-            with_profile.prior.of(behavior.profiles, len(behavior.histories))
-        )
-        equations = equations.along(moments_of(self._choices(behavior), behavior))
-        choices = equations.best_pull(config.choice_regularization, CLEAR)
-        return Pulls(profile=pull, choices=choices)
-
-    def with_priors(self, behavior: Behavior, pulls: Pulls) -> RatingHead:
-        """Return the same head with profile and choice priors fitted on these training users."""
-        if pulls.profile is None and pulls.choices is None:
-            return self
-        equations, prior = self._profile_equations(behavior), self.prior
-        if pulls.profile is not None:
-            prior = ProfilePrior.fit(equations, pulls.profile)
-        with_profile = replace(self, prior=prior)
-        if pulls.choices is None:
-            return with_profile
-        vectors = self._choices(behavior)
-        equations = equations.beside(prior.of(behavior.profiles, len(behavior.histories)))
-        choices = ChoicePrior.fit(
-            equations.along(moments_of(vectors, behavior)),
-            vectors,
-            behavior.histories,
-            behavior.horizon.support_sizes,
-            pulls.choices,
-        )
-        return replace(with_profile, choices=choices)
-
-    def _choices(self, behavior: Behavior) -> np.ndarray:
-        rng = np.random.default_rng(0)  # the decomposition converges, whatever the seed
-        return vectors_of(behavior.histories, self.item_bias, self.config.choice_directions, rng)
-
-    def _profile_equations(self, behavior: Behavior) -> ProfileEquations:
+    def prior_training(self, behavior: Behavior) -> PriorTraining:
+        """Return what the priors of this head are fitted to, on these training users."""
         histories = behavior.histories
-        return ProfileEquations.of(
+        equations = ProfileEquations.of(
             histories,
             (histories.values - self.mean) / self.unit - self.item_bias[histories.items],
             behavior.profiles,
@@ -240,6 +199,14 @@ class RatingHead:
             weights=behavior.weights_of(np.arange(len(histories))),
             max_directions=self.config.profile_directions,
         )
+        return PriorTraining(
+            behavior=behavior, equations=equations, item_bias=self.item_bias, config=self.config
+        )
+
+    def with_priors(self, training: PriorTraining, pulls: Pulls) -> RatingHead:
+        """Return the same head with profile and choice priors fitted with these penalties."""
+        prior, choices = training.fitted(pulls)
+        return replace(self, prior=prior, choices=choices)
 
     def process(
         self, support: Histories, query: Histories, profiles: np.ndarray | None = None

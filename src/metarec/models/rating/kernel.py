@@ -60,6 +60,10 @@ class RatingConfig(ModelConfig):
     """Newest support events that the process uses (1 or more): bounds the solve."""
     held_out: int = setting(1500, at_least=1)
     """Maximum of users held out above `few_events` (1 or more)."""
+    held_out_ratings: int = setting(100_000, at_least=1)
+    """Maximum number of ratings to which coefficients and curves are fitted (1 or more): users
+    count alike, so that those with the most ratings give equally many.
+    """
     folds: int = setting(5, at_least=2)
     """Cross-fitting folds of the users (2 or more), up to `few_events`."""
     few_events: int = setting(100_000, at_least=0)

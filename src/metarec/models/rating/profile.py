@@ -12,7 +12,7 @@ from scipy.linalg import solve
 from metarec.features.histories import Histories
 
 USERS_AT_ONCE = 2048
-"""Users whose events are summed at a time: bounds memory."""
+"""Users whose matrices are inverted at a time: bounds memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,23 +187,16 @@ def _of_users(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `certainty` and `posterior_mean` of `ProfileEquations` for each user."""
     n_users, dim = len(histories), features.shape[1]
-    certainty, evidence = np.zeros((n_users, dim, dim)), np.zeros((n_users, dim))
+    certainty = np.empty((n_users, dim, dim))
+    for column in range(dim):  # one at a time: all products would be as large as the catalog
+        certainty[:, column] = histories.sums_of(features * features[:, column : column + 1])
+    evidence = histories.sums_of(features, residuals)[..., None] / noise
     for start in range(0, n_users, USERS_AT_ONCE):
-        users = np.arange(start, min(start + USERS_AT_ONCE, n_users))
-        first, last = histories.offsets[users[0]], histories.offsets[users[-1] + 1]
-        rows = features[histories.items[first:last]]
-        cuts = histories.offsets[users] - first
-        filled = histories.lengths[users] > 0
-        grams, sums = np.zeros((len(users), dim, dim)), np.zeros((len(users), dim))
-        if filled.any():
-            for column in range(dim):
-                products = rows * rows[:, column : column + 1]
-                grams[filled, column] = np.add.reduceat(products, cuts[filled]) / noise
-            sums[filled] = np.add.reduceat(rows * residuals[first:last, None], cuts[filled]) / noise
+        users = slice(start, start + USERS_AT_ONCE)
+        grams = certainty[users] / noise
         inverse = np.linalg.inv(np.eye(dim) + grams)
-        certainty[users] = inverse @ grams
-        evidence[users] = np.einsum("ufg,ug->uf", inverse, sums)
-    return certainty, evidence
+        certainty[users], evidence[users] = inverse @ grams, inverse @ evidence[users]
+    return certainty, evidence[..., 0]
 
 
 def _equations(
