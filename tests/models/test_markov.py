@@ -102,6 +102,18 @@ def test_constants_are_chosen_by_held_out_users() -> None:
     assert (short.recency, long.recency) == (0.6, 0.9)
 
 
+def test_constants_that_are_settled_are_not_chosen_again() -> None:
+    """Each fold is fitted with what was chosen once: holding users out again would tell nothing."""
+    behavior, rng = behavior_of(rings(600), 40), np.random.default_rng(1)
+    settled = Markov.chosen_config(behavior, np.random.default_rng(0))
+    before = rng.bit_generator.state
+
+    chain = choose_chain(behavior, rng, settled)
+
+    assert chain == Chain.of(settled)
+    assert rng.bit_generator.state == before  # nobody was drawn
+
+
 def test_fits_on_parts_of_the_users_take_the_constants_chosen_among_all() -> None:
     """Users who do not agree: of all users the newest event tells, of this part all events do."""
     rng = np.random.default_rng(0)

@@ -153,7 +153,10 @@ def choose_chain(
     Args:
         near: neighbors of items by text, None without.
     """
-    tasks, best = [*_held_out(behavior, rng, config)], Chain.of(config)
+    best = Chain.of(config)
+    if all(len(values) == 1 for values in constants(config).values()):
+        return best
+    tasks = [*_held_out(behavior, rng, config)]
     if not tasks:
         return best
     held_out = np.unique(np.concatenate([users for users, _, _ in tasks]))
