@@ -13,9 +13,9 @@ MAX_SOLVED = 2000
 """Bound: tasks whose equations are solved directly, which is cubic in their number; more are solved
 by conjugate gradients.
 """
-TOLERANCE, MAX_STEPS = 1e-7, 500
-"""Stopping rule of the conjugate gradients: residual as a share of the targets, far below the
-precision of float32, and the largest number of steps.
+TOLERANCE, MAX_STEPS = 1e-5, 500
+"""Stopping rule of the conjugate gradients: residual as a share of the targets, which changes
+evidence by less than 1e-5 of its largest value, and the largest number of steps.
 """
 OVERSAMPLED, POWER_ITERATIONS = 10, 3
 """Extra random directions, and power iterations, of the randomized decomposition: they set its

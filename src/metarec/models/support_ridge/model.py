@@ -243,7 +243,8 @@ class SupportRidge:
             place=np.pad(self.place, (0, more), constant_values=-1),
         )
         if is_large:  # caches over target items stay valid
-            vars(grown).update({n: vars(self)[n] for n in ("_asked", "_rows") if n in vars(self)})
+            cached = ("_target_items", "_rows")
+            vars(grown).update({n: vars(self)[n] for n in cached if n in vars(self)})
         return grown
 
     def arrays(self) -> Mapping[str, np.ndarray]:
