@@ -202,6 +202,28 @@ def test_ranking_steps_ask_the_best_candidates_alone_and_learn_the_same() -> Non
     np.testing.assert_allclose(by_near.popularity_weight, by_all.popularity_weight, atol=0.02)
 
 
+def test_a_user_who_likes_most_of_the_catalog_does_not_widen_the_tasks_of_all() -> None:
+    rng = torch.Generator().manual_seed(0)
+    is_relevant = torch.zeros(3, 20, dtype=torch.bool)
+    is_relevant[0, :18] = True  # likes nearly all
+    is_relevant[1, 19] = True  # likes what ranks last
+    scores = -torch.arange(20.0).repeat(3, 1)
+    tasks = GateTasks(
+        shares=torch.rand(3, 20, 1, generator=rng),
+        popularity=torch.arange(1, 21.0).repeat(3, 1),
+        item_statistics=torch.zeros(3, 20, 1),
+        log_weight=torch.zeros(3, 20),
+        is_real=torch.ones(3, 20, dtype=torch.bool),
+        is_relevant=is_relevant,
+    )
+
+    best = tasks.best(scores, 6)
+
+    kept = [sorted(int(place) - 1 for place in row) for row in best.popularity.tolist()]
+    assert kept == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 19], [0, 1, 2, 3, 4, 5]]
+    assert best.is_relevant.sum(1).tolist() == [6, 1, 0]
+
+
 def test_the_first_candidates_are_the_best_in_order() -> None:
     scores = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
 

@@ -12,6 +12,8 @@ import pytest
 from metarec.data.cold_users import LONG, SHORT
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
+from metarec.recommendation.ensemble.gate_config import GateConfig
+from metarec.recommendation.ensemble.gate_tasks import candidates
 from metarec.recommendation.ensemble.held_out_tasks import (
     GateTasks,
     as_longer,
@@ -80,6 +82,23 @@ def test_tasks_show_ten_events_and_ask_for_what_came_after() -> None:
     assert as_longer(behavior).targets.users(np.array([0])).items.tolist() == (
         behavior.histories.users(np.array([0])).items[10:].tolist()
     )
+
+
+def test_of_a_user_who_likes_hundreds_some_are_asked_and_the_rest_are_no_candidates() -> None:
+    behavior = behavior_of([40, 16])
+    output = (
+        np.zeros((1, 2, ITEMS), np.float32),
+        np.full(ITEMS, 1 / ITEMS, np.float32),
+        np.zeros((ITEMS, 1), np.float32),
+    )
+    after = behavior.targets.lengths
+
+    few = candidates(
+        behavior, np.arange(2), output, np.random.default_rng(0), config=GateConfig(relevant=20)
+    )
+
+    assert few.is_relevant.sum(1).tolist() == [20, after[1]]
+    assert few.is_real.sum(1).tolist() == [ITEMS - 40 + 20, ITEMS - 16 + after[1]]
 
 
 def test_the_gate_has_them_between_the_pool_and_users_known_for_long() -> None:

@@ -31,6 +31,10 @@ class GateConfig(ModelConfig):
     """Further candidates, drawn at random, each weighted by the number of items it stands for (1 or
     more).
     """
+    relevant: int = setting(100, at_least=1)
+    """Maximum number of relevant items of a task (1 or more): a single user with a thousand would
+    make the padded tasks of all users as wide.
+    """
     revealed: float = setting(0.5, above=0, at_most=1)
     """Probability that a task reveals the input of a model that reads context, where there are
     several such inputs (above 0, 1 at most).
@@ -58,8 +62,8 @@ class GateConfig(ModelConfig):
     more).
     """
     near: int = setting(300, at_least=2)
-    """Candidates kept for the ranking steps: all relevant ones and the best others after the
-    likelihood steps (2 or more).
+    """Candidates kept for the ranking steps (2 or more): the best after the likelihood steps, and
+    relevant ones before others, up to half of these.
     """
     ndcg_places: int = setting(10, at_least=1)
     """Cutoff k of the NDCG@k that is maximized (1 or more)."""

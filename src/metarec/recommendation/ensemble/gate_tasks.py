@@ -95,13 +95,14 @@ class GateTasks:
         return self._each(some)
 
     def best(self, scores: Tensor, n_candidates: int) -> GateTasks:
-        """Return the tasks with all relevant candidates and the best others by `scores` [T, C]:
-        `n_candidates` in all, or as many as the task with the most relevant candidates has.
+        """Return the tasks with `n_candidates` candidates: the best relevant ones by `scores`
+        [T, C], up to half of them, and of all others the best.
         """
-        n_candidates = max(n_candidates, int(self.is_relevant.sum(1).max()))
         if n_candidates >= self.popularity.shape[1]:
             return self
-        first = scores.masked_fill(self.is_relevant, torch.inf)
+        relevant = scores.masked_fill(~self.is_relevant, -torch.inf)
+        best = relevant.topk(n_candidates // 2, 1, sorted=False).indices
+        first = scores.scatter(1, best, torch.inf).where(self.is_relevant, scores)
         return self.at(first.topk(n_candidates, 1, sorted=False).indices)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> GateTasks:
@@ -151,8 +152,9 @@ def candidates(
     config: GateConfig | None = None,
 ) -> GateTasks:
     """Build tasks with candidates of the whole catalog: the best of each scorer, the most popular
-    items, all relevant items, and a weighted random sample of the rest; without support items and
-    without items `hidden` from each user.
+    items, the relevant items, and a weighted random sample of the rest; without support items and
+    without items `hidden` from each user. Of more than `GateConfig.relevant` relevant items, as
+    many are drawn, and the others are no candidates.
     """
     config, n_items = config or GateConfig(), behavior.n_items
     pools = behavior.pools[users]
@@ -161,6 +163,9 @@ def candidates(
     if hidden is not None:
         allowed[hidden.owners, hidden.items] = False
         is_relevant &= allowed
+    some = _at_most(config.relevant, is_relevant, rng)
+    allowed &= some | ~is_relevant
+    is_relevant = some
     is_relevant_now = is_relevant & _taken_then(behavior, users)
     chosen = (is_relevant | _best(output, config.top)) & allowed
     drawn = np.zeros(n_items, bool)
