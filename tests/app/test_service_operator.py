@@ -9,9 +9,11 @@ import logging
 import os
 import shutil
 import time
+import warnings
 from contextlib import closing
 from functools import partial
 
+import polars as pl
 import pytest
 
 pytest.importorskip("fastapi")
@@ -21,12 +23,15 @@ pytest.importorskip("httpx")
 
 from metarec.app.importing import import_data  # noqa: E402
 from metarec.app.jobs import BATCH, IMPORT, KEPT, RETRAINING, jobs_of, recorded  # noqa: E402
+from metarec.app.reports import DATA, keep_report  # noqa: E402
 from metarec.app.service.monitoring import monitor  # noqa: E402
 from metarec.app.service.monitoring.alerts import Alerts, slow_end  # noqa: E402
 from metarec.app.service.monitoring.metrics import Counted, Metrics  # noqa: E402
 from metarec.app.service.scoring.live_model import LiveModel  # noqa: E402
 from metarec.app.service.settings import ServiceSettings, without_password  # noqa: E402
-from metarec.data.errors import BadInput, NothingToDo  # noqa: E402
+from metarec.data.cleaning import clean  # noqa: E402
+from metarec.data.dataset import Dataset  # noqa: E402
+from metarec.data.errors import BadInput, DataWarning, NothingToDo  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
@@ -203,6 +208,26 @@ def test_a_job_whose_process_has_gone_is_lost_and_files_that_are_none_are_passed
     (tmp_path / "jobs" / "3.json").write_text('{"kind": "import", "lines": 3}')
     [job] = jobs_of(tmp_path)
     assert (job.job_id, job.state) == ("1", "lost")
+
+
+def test_a_report_kept_with_a_model_names_no_kind_of_few_users(tmp_path):
+    """A kind that one user alone did stayed in the report after that user was forgotten."""
+    rows = [(f"u{n}", f"i{n % 4}", kind) for n in range(6) for kind in ("view", "buy")]
+    rows += [(f"u{n}", "i1", "puchase") for n in range(4)] + [("u9", "i0", "kiss_of_ann")]
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "kind"], orient="row")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the two kinds are not known
+        report = clean(Dataset(interactions=frame))[1]
+    found = [{"rule": "kinds", "why": f"kind {kind!r} is not known"} for kind in ("puchase", "buy")]
+    content = report.to_dict() | {"findings": found}
+    kept = keep_report(tmp_path, DATA, content, by="metarec fit").read_text("utf-8")
+    assert "kiss_of_ann" not in kept and "puchase" not in kept
+    told = json.loads(kept)
+    assert told["findings"] == found[1:]
+    assert told["facts"]["kinds"] == {"buy": 6, "view": 6}
+    assert [use["users"] for use in told["facts"]["kind_use"]] == [6, 6]
+    [kinds] = [line["sentence"] for line in told["in_words"] if line["about"] == "kinds"]
+    assert kinds == "buy 6, view 6"
 
 
 def test_only_the_latest_jobs_stay(tmp_path):

@@ -23,6 +23,7 @@ from metarec.app.service.settings import ServiceSettings  # noqa: E402
 from metarec.data.dataset import Dataset  # noqa: E402  # after importorskip
 from metarec.data.relations import Relations  # noqa: E402  # after importorskip
 from metarec.feedback import open_store  # noqa: E402  # after importorskip
+from metarec.feedback.events import StoreUnavailable  # noqa: E402  # after importorskip
 from metarec.feedback.retention import remove_old  # noqa: E402  # after importorskip
 from served_model import fitted_model, saved_model  # noqa: E402
 
@@ -149,6 +150,30 @@ def test_the_same_settings_start_everything(model, run, tmp_path, monkeypatch):
     user = fitted_model().training.interactions.frame["user_id"][0]
     assert run("forget", "--user", user)["rows_deleted"]["events"] > 0
     assert run("import")["events"] == 0
+
+
+def test_an_import_onto_a_full_disk_says_what_stays(tmp_path, monkeypatch):
+    """It said that nothing was stored, after thousands of events had been."""
+    monkeypatch.setattr("metarec.app.importing.AT_ONCE", 10)
+    data, vocabulary = fitted_model().training_data(), fitted_model().vocabulary
+    with closing(open_store(str(tmp_path / "e.db"))) as store:
+
+        def limited(more):
+            def limit(connection):
+                pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+                connection.exec_driver_sql(f"PRAGMA max_page_count={pages + more}")
+
+            store.call(limit).result(10)
+
+        limited(4)
+        told = "disk is full.; what was imported before stays: run it again, which stores nothing"
+        with pytest.raises(StoreUnavailable, match=told) as full:
+            import_data(store, data, vocabulary)
+        assert "nothing of this request" not in str(full.value)
+        before = store.counts()["events"]
+        assert before > 0
+        limited(100_000)
+        assert import_data(store, data, vocabulary).events == len(data.interactions) - before
 
 
 def test_what_has_no_time_is_imported_as_the_oldest_and_said(model, run, tmp_path):

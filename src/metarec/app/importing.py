@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,12 +19,13 @@ import polars as pl
 from metarec.data.dataset import Dataset
 from metarec.data.schema import EARLIEST_MOMENT, Vocabulary
 from metarec.feedback.copies import without_copies, without_known
-from metarec.feedback.events import Event
+from metarec.feedback.events import Event, StoreUnavailable
 from metarec.feedback.forgetting import without_forgotten
 from metarec.feedback.forgotten_rows import edges_without_forgotten
 from metarec.feedback.merging import with_merges
 from metarec.feedback.retention import note_untimed
 from metarec.feedback.store.event_store import Store
+from metarec.feedback.store.writer import NOTHING_STORED
 from metarec.runtime.progress import Progress, silent
 
 T = TypeVar("T")
@@ -81,7 +83,23 @@ def import_data(
         StoreUnavailable: if the store cannot write; the import can be run again and stores nothing
             twice.
     """
-    data = with_merges(store, data)
+    with _told_as_an_import():
+        return _imported(store, with_merges(store, data), vocabulary, progress)
+
+
+@contextmanager
+def _told_as_an_import() -> Iterator[None]:
+    """Say of a store that cannot write that earlier batches of the import stay."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        why = str(error).removesuffix(NOTHING_STORED)
+        raise StoreUnavailable(
+            f"{why}; what was imported before stays: run it again, which stores nothing twice"
+        ) from error
+
+
+def _imported(store: Store, data: Dataset, vocabulary: Vocabulary, progress: Progress) -> Imported:
     events_frame = data.interactions.frame
     living = without_forgotten(store, events_frame)
     fresh = without_known(without_copies(living), store.as_frame())

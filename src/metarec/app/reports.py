@@ -21,14 +21,14 @@ name replaces the older.
 """
 _PERSONAL = ("new_users", "examples")
 NAMED_FROM = 5
-"""Number of users from which a report kept with a model names a group: the value of an attribute
-that fewer have may tell who they are.
+"""Number of users from which a report kept with a model names a group or a kind of events: what
+fewer have or do may tell who they are.
 """
 
 
 def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: str) -> Path:
     """Write a report beside a model, completely or not at all. Numbers that are not finite become
-    null; examples of users, and groups of fewer than `NAMED_FROM` users, are left out.
+    null; examples of users, and groups and kinds of fewer than `NAMED_FROM` users, are left out.
 
     Args:
         model: folder of the model.
@@ -43,7 +43,7 @@ def keep_report(model: str | Path, name: str, content: dict[str, Any], *, by: st
             json.dumps(content, default=_plain, ensure_ascii=False), parse_constant=lambda _: None
         )
     )
-    plain = _without_few(plain)
+    plain = _without_few_kinds(_without_few(plain))
     write_text(
         place,
         json.dumps(
@@ -102,6 +102,42 @@ def _without_few(audit: dict[str, Any]) -> dict[str, Any]:
         ]
     kept = [row for row in rows if row["users"] >= NAMED_FROM]
     return {**audit, "groups": kept, "warnings": warnings}
+
+
+def _without_few_kinds(data: dict[str, Any]) -> dict[str, Any]:
+    """Remove the kinds of few users from a report on data, and the sentences that name them; other
+    reports have none.
+    """
+    facts = data.get("facts")
+    if not isinstance(facts, dict) or "kind_use" not in facts:
+        return data
+    few = {use["kind"]: use["rows"] for use in facts["kind_use"] if use["users"] < NAMED_FROM}
+    if not few:
+        return data
+    kept = {
+        "kinds": {kind: rows for kind, rows in facts["kinds"].items() if kind not in few},
+        "kind_use": [use for use in facts["kind_use"] if use["kind"] not in few],
+    }
+    counted = {f"{kind} {rows:,}" for kind, rows in few.items()}
+    in_words = [
+        {
+            **line,
+            "sentence": ", ".join(
+                part for part in line["sentence"].split(", ") if part not in counted
+            ),
+        }
+        for line in data["in_words"]
+    ]
+    named = re.compile("|".join(rf"(?<!\w){re.escape(kind)}(?!\w)" for kind in few))
+    return {
+        **data,
+        "facts": {**facts, **kept},
+        "in_words": in_words,
+        "findings": [
+            one for one in data["findings"] if not named.search(json.dumps(one, ensure_ascii=False))
+        ],
+        "advice": [line for line in data["advice"] if not named.search(line)],
+    }
 
 
 def _plain(value: Any) -> Any:

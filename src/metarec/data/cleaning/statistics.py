@@ -172,9 +172,10 @@ def _counts(
 
 
 def _kinds(data: Dataset) -> pl.DataFrame:
-    acts = data.interactions.acts().with_columns(data.interactions.frame["kind"])
+    acts = data.interactions.acts().with_columns(data.interactions.frame["kind", "user_id"])
     return acts.group_by("kind").agg(
         pl.len(),
+        pl.col("user_id").n_unique().alias("users"),
         pl.col("rating").count().alias("rated"),
         (pl.col("sign") < 0).sum().alias("refused"),
     )

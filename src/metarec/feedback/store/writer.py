@@ -45,6 +45,8 @@ raised at once.
 
 _LOCK_PAUSE, _AWAY_PAUSE = 0.002, 0.25
 """Seconds between retries: a lock is held for milliseconds, a server is away for seconds."""
+NOTHING_STORED = "; nothing of this request was stored"
+"""Last words of the message on a store that cannot write; writers of many requests replace them."""
 
 
 @dataclass(kw_only=True)
