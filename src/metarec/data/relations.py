@@ -61,6 +61,8 @@ def active_searches(
             being shown something.
         last: number of later acts after which a search is left out (1 or more).
     """
+    if not searches:
+        return []
     times = np.asarray(acts, np.float64)
     followed = len(times) - np.searchsorted(times, np.array([at for _, at in searches]))
     kept = [query for (query, _), n in zip(searches, followed, strict=True) if n < last]
