@@ -679,6 +679,7 @@ def test_a_killed_fit_goes_on_at_the_next_same_words(
     code, _, said = run(*words)
     assert code == 0
     assert "finished steps of a fit that was killed" in said
+    assert "where data and settings are the same" in said  # those of another fit are ignored
     assert [path.name for path in model.parent.iterdir()] == ["one"]
 
 

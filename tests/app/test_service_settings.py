@@ -4,10 +4,11 @@ import os
 
 import pytest
 
-from metarec.app.service.run import serve
+from metarec.app.service.run import listening_at, serve
 from metarec.app.service.settings import ServiceSettings
 from metarec.app.service.settings_sources import load_settings
 from metarec.data.schema import BadInput
+from served_model import saved_model
 
 
 def test_flags_win_over_environment_over_file_over_defaults(tmp_path):
@@ -144,6 +145,25 @@ def test_a_digest_can_come_from_the_environment():
     digest = "sha256:" + "ab" * 32
     read = load_settings(None, {"METAREC_KEYS": f"{digest}:admin"}, model="m")
     assert read.keys == {digest: "admin"}
+
+
+def test_port_0_is_a_free_port_that_is_told(tmp_path):
+    """It was told as port 0, where nothing listens."""
+    told = []
+
+    def checked(*port):
+        told.extend(port)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        serve(str(saved_model()), str(tmp_path / "events.db"), port=0, checked=checked)
+    assert told and told[0] > 0
+    every = [*listening_at("127.0.0.1", told[0]), *listening_at("", 0)]  # the first is free again
+    ports = [one.getsockname()[1] for one in every]
+    for one in every:
+        one.close()
+    assert ports[0] == told[0]
+    assert len(set(ports[1:])) == 1
 
 
 def test_a_variable_that_is_nearly_a_setting_s_is_refused():

@@ -297,7 +297,10 @@ class Fit:
 
         steps = steps_folder(out) if self.resume else None
         if steps is not None and steps.is_dir():
-            note(f"finished steps of a fit that was killed are taken from {steps}")
+            note(
+                f"finished steps of a fit that was killed are taken from {steps} where data and "
+                f"settings are the same"
+            )
         with on_terminal(show=not self.as_json) as progress:
             tuned = _tuned(data, fit_on, settings, self.tune, progress)
             added = {name: data.models.get(name, {}) for name in self.added or ()}

@@ -92,8 +92,8 @@ class Serve:
         file = None if self.settings is None else str(self.settings)
         run(where.model, settings_file=file, checked=partial(self._say, where), **flags)
 
-    def _say(self, where: ServiceSettings) -> None:
-        url = f"http://{where.host}:{where.port}"
+    def _say(self, where: ServiceSettings, port: int) -> None:
+        url = f"http://{where.host}:{port}"
         show(
             {"url": url, "docs": f"{url}/docs", "store": where.store_url},
             f"{url}       the page\n{url}/docs  the HTTP interface\nCtrl-C stops it",

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from metarec.app.service.monitoring.metrics_folder import metrics_folder
@@ -36,7 +37,7 @@ def serve(
     port: int | None = None,
     workers: int | None = None,
     settings_file: str | None = None,
-    checked: Callable[[], None] = lambda: None,
+    checked: Callable[[int], None] = lambda _port: None,
     **more: Any,
 ) -> None:
     """Serve a saved model over HTTP until stopped by SIGTERM or Ctrl-C; running requests may
@@ -47,8 +48,8 @@ def serve(
         store: event store; `events.db` in the model's folder unless given.
         settings_file: TOML with fields of `ServiceSettings`; arguments win over the environment,
             and the environment over the file.
-        checked: called before the first worker starts, once model and store are known to be
-            readable and the port is bound.
+        checked: called with the port before the first worker starts, once model and store are known
+            to be readable and the port is bound; port 0 of the settings takes a free one.
         more: further fields of `ServiceSettings`.
 
     Raises:
@@ -71,10 +72,11 @@ def serve(
             require("prometheus_client", "serve")
             check_can_serve(settings)
             sockets = listening_at(settings.host, settings.port)
-            checked()
-            os.environ[HANDED_DOWN] = settings.to_json()
-            _set_up(settings)
+            settings = replace(settings, port=sockets[0].getsockname()[1])
             try:
+                checked(settings.port)
+                os.environ[HANDED_DOWN] = settings.to_json()
+                _set_up(settings)
                 with _retraining(settings):
                     if settings.backend == RAY:
                         _run_on_ray(settings, sockets)
@@ -125,11 +127,13 @@ def listening_at(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     absent: OSError | None = None
     try:
-        for place in dict.fromkeys(
+        for family, kind, protocol, _, address in dict.fromkeys(
             socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         ):
             try:
-                sockets.append(_bound(*place))
+                # Port 0 takes a free one, which is the same at all addresses
+                sockets.append(_bound(family, kind, protocol, (address[0], port, *address[2:])))
+                port = sockets[0].getsockname()[1]
             except OSError as error:
                 if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     raise
@@ -151,7 +155,7 @@ def listening_at(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _bound(family: int, kind: int, protocol: int, _name: str, address: Any) -> socket.socket:
+def _bound(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
     # With its protocol: asyncio sends small answers without delay only where it knows it.
     one = socket.socket(family, kind, protocol)
     try:
