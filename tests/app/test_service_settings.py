@@ -147,6 +147,15 @@ def test_a_digest_can_come_from_the_environment():
     assert read.keys == {digest: "admin"}
 
 
+def test_a_filter_that_no_item_passes_is_told_at_the_start(clients, tmp_path, caplog):
+    for n, (only, told) in enumerate([('title = "none"', 1), ('not (title = "none")', 0)]):
+        caplog.clear()
+        client = clients(model=str(saved_model()), store=str(tmp_path / f"{n}.db"), filter=only)
+        assert client.get("/readyz").status_code == 200
+        said = [one for one in caplog.records if "no item passes the filter" in one.message]
+        assert len(said) == told
+
+
 def test_port_0_is_a_free_port_that_is_told(tmp_path):
     """It was told as port 0, where nothing listens."""
     told = []

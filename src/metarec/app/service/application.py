@@ -160,6 +160,11 @@ async def _lifespan(service: Service, _app: FastAPI, *, owned: bool) -> AsyncIte
         "ready",
         extra={"model": live.served.model.version, "items": len(live.served.model.vocabulary)},
     )
+    if live.served.only and not live.served.passes.any():
+        log.warning(
+            "no item passes the filter of the service; all slates are empty",
+            extra={"filter": live.served.only},
+        )
     yield
     live.warming.cancel()
     for task in aside:
