@@ -15,6 +15,15 @@ from metarec.data.names.languages import language_of
 pytestmark = pytest.mark.filterwarnings("ignore::metarec.data.schema.DataWarning")
 
 KINDS = Kinds.default()
+NOES = """
+주문취소 반품신청 관심없음 注文キャンセル 订单取消 屏蔽商家
+减少此类推荐 no_me_interesa kein_Interesse Не_интересно Скрыть
+غير_مهتم حظر إلغاء_الطلب Product_Rated_Down ADD_TO_BLOCKLIST pas_interesse
+""".split()
+YESES = """
+장바구니담기 カートに入れる 상품조회 عرض_المنتج
+Просмотр_карточки in_den_Warenkorb_gelegt Song_liked
+""".split()
 
 
 @pytest.mark.parametrize(
@@ -22,7 +31,8 @@ KINDS = Kinds.default()
     [
         *("card-declined-by-user", "rec_dismissed", "trip_cancelled_by_rider", "swipe rejected"),
         *("do not recommend", "Never recommended", "Don't like", "song_was_disliked_by_me"),
-        *("Bestellung wurde storniert", "annulé par le client", "заказ отменён клиентом"),
+        *("Bestellung wurde storniert", "annulé par le client"),
+        "заказ отменён клиентом",
         *("compra cancelada por el cliente", "order refunded to card"),
     ],
 )
@@ -34,7 +44,8 @@ def test_a_refusal_among_other_words_says_no(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("not disliked", "order_not_cancelled", "nicht storniert", "не отменён", "non annulé"),
+        *("not disliked", "order_not_cancelled", "nicht storniert", "non annulé"),
+        "не отменён",
         *("cancel_dialog_shown", "refund policy", "skip_intro", "hide_controls", "report_made"),
         *("liked then disliked", "Cancelled Subscription Reactivated", "dislikes_count"),
         *("recommended", "would recommend", "interested", "page_close"),
@@ -58,18 +69,8 @@ def test_names_of_the_table_are_not_told_as_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sign"),
     [
-        *(
-            (n, "negative")
-            for n in ("주문취소", "반품신청", "관심없음", "注文キャンセル", "订单取消")
-        ),
-        *(
-            (n, "negative")
-            for n in ("屏蔽商家", "减少此类推荐", "no me interesa", "kein Interesse")
-        ),
-        *((n, "negative") for n in ("Не интересно", "Скрыть", "غير مهتم", "حظر", "إلغاء الطلب")),
-        *((n, "negative") for n in ("Product Rated Down", "ADD_TO_BLOCKLIST", "pas interesse")),
-        *((n, "positive") for n in ("장바구니담기", "カートに入れる", "상품조회", "عرض المنتج")),
-        *((n, "positive") for n in ("Просмотр карточки", "in den Warenkorb gelegt", "Song liked")),
+        *((name, "negative") for name in NOES),
+        *((name, "positive") for name in YESES),
         ("결제실패", "neutral"),
     ],
 )

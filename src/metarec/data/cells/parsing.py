@@ -162,6 +162,9 @@ def _signed(text: pl.Series) -> pl.Series:
     amounts such as `249,-` as `249,00`.
     """
     text = in_our_digits(text).str.replace(r"(\d),[-–—]$", "$1,00")
+    stated = text.drop_nulls()
+    if len(stated) and bool(stated.str.contains(r"^\((1[89]|20)\d\d\)$").all()):
+        return text.str.strip_chars("()")  # years, as beside a title
     return text.str.replace(r"^\(([\d.,]+)\)$", "-$1").str.replace(r"^([\d.,]*\d[\d.,]*)-$", "-$1")
 
 

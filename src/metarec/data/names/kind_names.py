@@ -66,7 +66,8 @@ _OBJECTS = frozenset(
     "der die das den dem zum zur in im auf aus le la les un une du de des au aux el los las una al "
     "del il lo o os em من العميل الطلب المنتج "
     "realizada realizado efectuada efectuado durchgeführt getätigt gelegt effectué effectuée "
-    "карточки карточка товара страницы заказ заказа".split()
+    "карточки карточка товара "
+    "страницы заказ заказа".split()
 )
 """Words for the object or the actor of an event, not for its kind."""
 _UNDONE = re.compile(r"un(?!rat|scor|review|collect|recommend)\w{4}")

@@ -26,8 +26,9 @@ _NEGATIONS = frozenset(
 _OPENING = frozenset(
     "view viewed show shown shows open opened search list page screen dialog modal popup button "
     "request requested pending policy reason form settings if can could may might "
-    "요청 신청 대기 申請 依頼 待ち 申请 等待 angefragt beantragt demandé demandée demande "
-    "solicitado solicitada pendiente pendente richiesto richiesta запрошен запрошена ожидает "
+    "요청 신청 대기 申請 依頼 待ち 申请 等待 "
+    "angefragt beantragt demandé demandée demande solicitado solicitada pendiente pendente "
+    "richiesto richiesta запрошен запрошена ожидает "
     "запрос طلب count total reactivated restored reinstated reversed undone lifted".split()
 )
 """Words beside a refusal that leave open whether it was done."""

@@ -103,6 +103,8 @@ def _end(
     kind = _taken_back(words, kinds) or _failed(words)
     if kind is not None and (truth := as_yes_no(frame[column])) is not None:
         return kind, truth.fill_null(False)
+    if (reason := _reason(frame, column, kinds, named)) is not None:
+        return reason
     dated = [words[:-1]] * (words[-1:] != [] and words[-1] in TIME_WORDS)
     dated += [words[1:]] * (words[:1] == ["date"])
     bare = _DATED.sub("", column.strip())
@@ -157,6 +159,45 @@ def _taken_back(words: Sequence[str], kinds: Kinds) -> str | None:
     name = "_".join(words[1:] if words[:1] and words[0] in _ASKING else words)
     kind = act_of().get(plain(name)) or kinds.key(name)
     return kind if kind in _AWAY or (kinds.known(kind) and kinds.of(kind).sign == "undo") else None
+
+
+def _reason(
+    frame: pl.DataFrame, column: str, kinds: Kinds, named: Sequence[str]
+) -> tuple[str, pl.Series] | None:
+    """Return the kind for events that were ended for a reason or by someone, where the column says
+    so in some rows only (`cancellation_reason`, `cancelled_by`), and their mask; or None.
+    """
+    words, bare = words_of(column), _WHY.sub("", column.strip())
+    is_agent = words[-1:] == ["by"]
+    name = "_".join(words[:-1]) if is_agent or bare == column.strip() else bare
+    is_named = is_agent or bare != column.strip()
+    if not is_named or frame.schema[column] != pl.Utf8 or not name or not kinds.known(name):
+        return None
+    kind = kinds.key(name)
+    act = act_of().get(plain(kind)) or kind
+    if kinds.of(kind).sign != "negative" or (is_agent and act not in _BY_SOMEONE):
+        return None
+    if act in _RETURNS and any(_OF_LOANS.search(name) for name in named):
+        return None
+    cells = frame[column].str.to_lowercase().str.strip_chars()
+    stated = is_stated(frame[column]) & ~cells.is_in(_NO_REASON).fill_null(False)
+    is_text = stated.any() and not stated.all() and not is_dated(frame[column])
+    return (kind, stated) if is_text else None
+
+
+_WHY = re.compile(
+    r"([ _]?(reasons?|reason[ _]code|cause)|原因|理由|사유|s?grund)$"
+    r"|^(motivo|motif|raison|causa|причина)[ _]*(de[ _]l[ao]?[ _]|d[eou][ _]|d['’])?",
+    re.IGNORECASE,
+)
+"""Pattern of words around an end in names of columns that say why: `Motif d'annulation`."""
+_BY_SOMEONE = frozenset(
+    "cancel cancelled canceled decline declined reject rejected delete deleted remove "
+    "removed".split()
+)
+"""Kinds beside `by` in names of columns that say who ended an event; `sold_by` names a seller."""
+_NO_REASON = ("none", "no", "false", "0", "not cancelled", "not returned")
+"""Cells of such columns that state no reason."""
 
 
 def _failed(words: Sequence[str]) -> str | None:

@@ -23,6 +23,7 @@ from metarec.data.sources.acts.ambiguous_acts import (
     unread_answers,
 )
 from metarec.data.sources.acts.ended_acts import with_ended_kinds, with_ends
+from metarec.data.sources.acts.flag_names import A_FLAG, IN_OTHER_WORDS
 from metarec.data.sources.acts.open_flags import open_flags
 from metarec.data.sources.acts.opinions import (
     by_opinion,
@@ -64,7 +65,7 @@ DONE = frozenset(
 """Further kinds that name columns of yes and no, in forms that state a finished event (`booked`,
 `did_visit`, `已报名`). `delivered` is not among them: it states the progress of an order.
 """
-UNDONE = frozenset("block dismiss drop ignore withdraw retract".split())
+UNDONE = frozenset("block blacklist blocklist dismiss drop ignore optout withdraw retract".split())
 """The same for negative kinds."""
 _DONE = re.compile(
     r"(ed|wn)$|^read$|^(show|showed|turned)[ _]?up$|^(did|has)[^a-z]|^(did|has)[A-Z]|^(是否|已)"
@@ -75,27 +76,6 @@ LABELS = frozenset("label labels target y response groundtruth ispositive".split
 """Names of columns of 1 and 0 that state whether an impression led to an event, as `plain` returns
 them.
 """
-IN_OTHER_WORDS = {
-    **dict.fromkeys(("hidden", "已隐藏"), "hide"),
-    **dict.fromkeys(("interested", "isinterested", "感兴趣", "是否感兴趣"), "like"),
-    **dict.fromkeys("taken wastaken istaken consumed".split(), "complete"),
-    **dict.fromkeys("已服用 是否服用 已服药".split(), "complete"),
-    **dict.fromkeys("showup showedup turnedup".split(), "attend"),
-    **dict.fromkeys("paid ispaid haspaid".split(), "pay"),
-    **dict.fromkeys("已付款 是否付款 是否支付 已支付".split(), "pay"),
-    **dict.fromkeys(
-        "recommended recommend isrecommended "
-        "wouldrecommend votedup 推荐 是否推荐 wasthishelpful "
-        "wasthisarticlehelpful wasthispagehelpful wasithelpful didthishelp didyoulikeit "
-        "didyouenjoyit wouldbuyagain wouldyoubuyagain wouldorderagain".split(),
-        "recommend",
-    ),
-    **dict.fromkeys("void voided reversal reversed annulled".split(), "cancel"),
-    **dict.fromkeys("storno 作废 已作废".split(), "cancel"),
-}
-"""Other names of columns of yes and no, as `plain` returns them -> kind."""
-_FLAG = re.compile(r"(?<=\w)[_\s-]?(ind|indicator|flag|yn|y/n)$", re.IGNORECASE)
-"""Ending of names of columns of yes and no: `cancel_flag`."""
 REFUSALS = frozenset(
     "return refund cancel reject decline churn uninstall unsubscribe chargeback noshow dropout "
     "退货 退款 取消 取消订单 拒绝 退课 拒收".split()
@@ -310,7 +290,7 @@ def _act_named(
 ) -> str | None:
     """Return the kind that a column of yes and no has the name of; None for other names."""
     called = {**IN_OTHER_WORDS, **act_of()}
-    name = plain_kind(_FLAG.sub("", column.strip(" ?？")))
+    name = plain_kind(A_FLAG.sub("", column.strip(" ?？")))
     for start in ("is", "has", "did", "was", "是否"):
         name = name.removeprefix(start) if not kinds.known(name) else name
     key = called.get(plain(column)) or called.get(name) or kinds.key(name)

@@ -34,7 +34,8 @@ _BESIDE = {
 """Other words that such a column may hold, and their kinds."""
 _ALL = {**THOUGHT, **_BESIDE}
 _VOTES = re.compile(
-    r"^(my|your|user|member)?(vote|voto|(ab)?stimme|votación)(cast|value)?$|^(投票|表决|표결)$"
+    r"^(my|your|user|member)?(vote|voto|(ab)?stimme|votación)(cast|value)?$"
+    r"|^(投票|表决|표결)$"
 )
 """Pattern of names of columns of votes, as `plain` returns them."""
 _FOR = "yes yea aye for favor pro ja oui sí sim sì да 赞成 同意 zustimmung pour a_favor"

@@ -26,6 +26,10 @@ _UNSURE = (
 """Answers between yes and no, in lower case."""
 
 
+_LETTERS = (("s", "n"), ("j", "n"), ("o", "n"), ("e", "h"), ("v", "f"), ("д", "н"), ("t", "n"))
+"""First letters of words for yes and no in further languages."""
+
+
 def as_yes_no(column: pl.Series) -> pl.Series | None:
     """Parse a column of yes and no to booleans; None where a column holds anything else. A blank is
     False beside one mark for yes, which may be the column's own name, and null beside yes and no,
@@ -38,7 +42,10 @@ def as_yes_no(column: pl.Series) -> pl.Series | None:
     text = nothing(column.cast(pl.Utf8, strict=False)).str.to_lowercase()
     if (ticks := as_ticks(text)) is not None:
         return ticks
-    words = text.drop_nulls().unique().head(2).to_list()
+    words = text.drop_nulls().unique().head(3).to_list()
+    letters = next((pair for pair in _LETTERS if {*pair} == {*words}), None)
+    if letters is not None:
+        return text == letters[0]
     is_one = len(words) == 1
     if is_one and text.null_count() and plain(words[0]) == plain(column.name):
         return text.is_not_null()

@@ -104,7 +104,56 @@ def with_returns(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Fi
         if in_part.any():
             why += f"; in {int(in_part.sum()):,} rows it is less than {sold}, and they say yes"
         findings.append(Finding(rule="amounts", rows=int(back.sum()), action="noted", why=why))
+    frame, of_sums = _with_refunds(frame, place)
+    return frame, [*findings, *of_sums]
+
+
+def _with_refunds(frame: pl.DataFrame, place: str) -> tuple[pl.DataFrame, list[Finding]]:
+    """Set the kind of purchases whose whole price was refunded by a column such as `refund_amount`;
+    without a column of prices, or where less was refunded, such rows are told and say yes.
+    """
+    column = next((c for c in frame.columns if _REFUNDED.search(plain(c))), None)
+    refunded = None if column is None else as_numbers(frame[column])
+    if column is None or refunded is None or "value" in frame.columns:
+        return frame, []
+    back = (refunded != 0).fill_null(False)
+    if not back.any() or back.all():
+        return frame, []
+    sums = [c for c in frame.columns if c != column and (is_sum(c) or _PAID.search(plain(c)))]
+    paid = [as_numbers(frame[c]) for c in sums]
+    whole = pl.Series([False] * frame.height)
+    for price in paid:
+        whole |= (back & (refunded.abs() >= WHOLE * price) & (price > 0)).fill_null(False)
+    stated = frame["kind"] if "kind" in frame.columns else pl.Series(["purchase"] * frame.height)
+    kept = pl.Series("kind", ["refund"]).zip_with(whole, stated.cast(pl.Utf8))
+    findings = list[Finding]()
+    if whole.any():
+        why = f"{column} of {place} is the whole price there: such purchases came back and say no"
+        findings.append(Finding(rule="amounts", rows=int(whole.sum()), action="noted", why=why))
+        frame = frame.drop(column).with_columns(kept.alias("kind"))
+    if rest := int((back & ~whole).sum()):
+        why = (
+            f"{column} of {place} is above 0 there, and it is not known whether that is the whole "
+            f"price: such rows say yes; if they were given back, say so in a column kind ('refund')"
+        )
+        findings.append(Finding(rule="amounts", rows=rest, action="noted", why=why))
     return frame, findings
+
+
+_REFUNDED = re.compile(
+    r"^(total)?(refund|refunded|chargeback)(ed)?(amount|total|sum|value|price)$"
+    r"|^(amount|total|sum)(refund|refunded|chargedback)$|^(实际)?退款(总)?金额$"
+    r"|^(erstattungsbetrag|erstatteterbetrag|montant(rembourse|remboursé)|importereembolsado)$"
+)
+"""Pattern of names of refunded sums, as `plain` returns them."""
+_PAID = re.compile(
+    r"^(line|item|order|unit|sale|sales|gross|net|paid)?(price|total|amount|paid)(paid)?$"
+    r"|^(买家)?(应付|实际)?(实付|支付|付款|订单)?(总)?金额$"
+    r"|^(preis|prix|precio|preço|preco|prezzo)$"
+)
+"""Pattern of names of prices, as `plain` returns them."""
+WHOLE = 0.99
+"""Minimum share of a price for its refund to be a whole one."""
 
 
 def without_emptied(
