@@ -20,7 +20,7 @@ from metarec.models.registry import ADAPTIVE_DECODERS, MODELS, USER_TEXT, config
 
 OTHERWISE = {
     *(USER_TEXT, "bert_two_tower", "repeat", "transferred"),
-    *("friends", "location", "local_knn", "search"),
+    *("friends", "location", "local_knn", "local_mixture", "search"),
 }
 """Models that read users as text, which have tests of their own, or nothing of these events."""
 OF_EVENTS = [name for name, model in MODELS.items() if name not in OTHERWISE]

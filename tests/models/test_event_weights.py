@@ -65,7 +65,7 @@ def _who_know_each_other() -> Behavior:
     return replace(behavior, context=context_at(places, friends))
 
 
-@pytest.mark.parametrize("name", ["friends", "local_knn"])
+@pytest.mark.parametrize("name", ["friends", "local_knn", "local_mixture"])
 def test_what_others_took_counts_by_these_weights_too(name: str) -> None:
     behavior = _who_know_each_other()
     plain, liked = (
@@ -76,7 +76,8 @@ def test_what_others_took_counts_by_these_weights_too(name: str) -> None:
 
 
 def test_models_that_sum_over_events_share_these_settings() -> None:
-    named = {name: config_of(name) for name in (*OF_EVENTS, "friends", "local_knn")}
+    others = "friends", "local_knn", "local_mixture"
+    named = {name: config_of(name) for name in (*OF_EVENTS, *others)}
     for config in (*named.values(), BESIDE["trend"]):
         assert isinstance(config, EventsConfig)
     assert MarkovConfig().ndcg_places == TrendConfig().ndcg_places == 10

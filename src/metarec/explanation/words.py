@@ -108,6 +108,7 @@ PARTS = {
     "friends": "users you know, or users like them, took it",
     "location": "it is near",
     "local_knn": "users who go where you go chose it",
+    "local_mixture": "users likely to go to all your places chose it",
     "context": "it is often chosen in these circumstances",
     "search": "it is what those who searched for this took",
     "acceptance": "those who took it kept it",
@@ -135,6 +136,7 @@ AGAINST = {
     "friends": "few users you know, or users like them, took it",
     "location": "it is far away",
     "local_knn": "users who go where you go seldom chose it",
+    "local_mixture": "users likely to go to all your places seldom chose it",
     "context": "it is seldom chosen in these circumstances",
     "search": "those who searched for this seldom took it",
     "cold_items": "other new items suit you better",
@@ -155,6 +157,7 @@ BY_THEMSELVES = {
     "friends",
     "location",
     "local_knn",
+    "local_mixture",
     "context",
     "search",
 }

@@ -25,6 +25,7 @@ from metarec.models.few_shot.scorer import learned
 from metarec.models.friends import Friends
 from metarec.models.item_knn import ItemKnn
 from metarec.models.location.local_knn import LocalKnn
+from metarec.models.location.mixture import LocalMixture
 from metarec.models.location.model import Location
 from metarec.models.markov.model import Markov
 from metarec.models.names import RENAMED
@@ -49,14 +50,15 @@ from metarec.models.transformer.scorer import (
 from metarec.models.user_text import UserText
 
 USER_TEXT, REPEAT = "user_text", "repeat"
-FRIENDS, LOCATION, LOCAL_KNN, CONTEXT, SEARCH = (
+FRIENDS, LOCATION, LOCAL_KNN, LOCAL_MIXTURE, CONTEXT, SEARCH = (
     "friends",
     "location",
     "local_knn",
+    "local_mixture",
     "context",
     "search",
 )
-READ_CONTEXT = (FRIENDS, LOCATION, LOCAL_KNN, CONTEXT, SEARCH)
+READ_CONTEXT = (FRIENDS, LOCATION, LOCAL_KNN, LOCAL_MIXTURE, CONTEXT, SEARCH)
 """Models that read what is known of a user beside history and profile. They take part where the
 data has it, and the gate weighs them by parameters of their own.
 """
@@ -74,6 +76,7 @@ MODELS: dict[str, type[Model]] = {
     FRIENDS: Friends,
     LOCATION: Location,
     LOCAL_KNN: LocalKnn,
+    LOCAL_MIXTURE: LocalMixture,
     CONTEXT: Context,
     SEARCH: Search,
     "support_ridge": SupportRidge,
@@ -201,6 +204,7 @@ def models_for_inputs(
         FRIENDS: friends,
         LOCATION: places,
         LOCAL_KNN: places,
+        LOCAL_MIXTURE: places,
         CONTEXT: circumstances,
         SEARCH: searches,
     }

@@ -5,9 +5,9 @@ likelihood by which a decay with distance is chosen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -98,6 +98,10 @@ class PlaceModel:
         is_known = is_placed(users.context.location)
         is_known[users.support.owners[self._is_placed[users.support.items]]] = True
         return is_known
+
+    def with_places(self, places: np.ndarray) -> Self:
+        """Return the model for a catalog with items at `places` [N', 2]."""
+        return replace(self, places=places)
 
     @cached_property
     def _is_placed(self) -> np.ndarray:

@@ -146,10 +146,6 @@ class Location(PlaceModel):
         """[3, N] places of the items on the unit sphere."""
         return np.ascontiguousarray(points_on_sphere(self.places).T)
 
-    def with_places(self, places: np.ndarray) -> Location:
-        """Return the model for a catalog with items at `places` [N', 2]."""
-        return replace(self, places=places)
-
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
     ) -> Location:

@@ -25,8 +25,7 @@ from metarec.models.base import (
 )
 from metarec.models.bert_two_tower import BertTwoTower
 from metarec.models.config import ModelConfig
-from metarec.models.location.local_knn import LocalKnn
-from metarec.models.location.model import Location
+from metarec.models.location.known_places import PlaceModel
 from metarec.models.registry import READ_CONTEXT, REPEAT, weighed
 from metarec.models.ridge import with_one
 from metarec.models.search import Search
@@ -283,7 +282,7 @@ class Ensemble:
         """
         scorers = dict(self.scorers)
         for name, model in scorers.items():
-            if isinstance(model, Location | LocalKnn):
+            if isinstance(model, PlaceModel):
                 scorers[name] = model.with_places(places)
             elif isinstance(model, Search):
                 scorers[name] = model.with_texts(items, texts)
