@@ -43,11 +43,11 @@ class GateConfig(ModelConfig):
     """Maximum number of users whose location is revealed (1 or more): distances to all items are
     most of the cost of a task, and more users did not improve the gate (docs/experiments).
     """
-    likelihood_steps: int = setting(60, at_least=0)
+    likelihood_steps: int = setting(40, at_least=0)
     """Training steps that maximize the likelihood of liked items (0 or more)."""
     ranking_steps: int = setting(120, at_least=1)
     """Training steps that then maximize NDCG and Recall (1 or more)."""
-    batch: int = setting(128, at_least=1)
+    batch: int = setting(64, at_least=1)
     """Tasks of each support size in a training step (1 or more)."""
     lr: float = setting(0.05, above=0)
     """Initial learning rate (above 0); it falls linearly to a tenth."""
@@ -74,8 +74,8 @@ class GateConfig(ModelConfig):
     gate.
     """
     context_batch: int = setting(64, at_least=1)
-    """Tasks of each support size in such a step (1 or more); raised, up to `batch`, where each task
-    would otherwise be drawn fewer than ten times.
+    """Tasks of each support size in such a step (1 or more); raised, up to twice as many, where
+    each task would otherwise be drawn fewer than ten times.
     """
     min_revealed: int = setting(20, at_least=1)
     """Minimum number of tasks at a support size to learn the weights of context (1 or more)."""
@@ -97,7 +97,7 @@ class GivenConfig(ModelConfig):
 
     likelihood_steps: int = setting(15, at_least=0)
     """Training steps that maximize the likelihood of liked items (0 or more): these gates start
-    from that of the whole catalog, so a seventh of its work is enough.
+    from that of the whole catalog, so a third of its work is enough.
     """
     ranking_steps: int = setting(35, at_least=1)
     """Training steps that then maximize NDCG and Recall (1 or more)."""

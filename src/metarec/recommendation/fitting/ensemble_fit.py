@@ -284,7 +284,7 @@ def _context_gate(
             config,
             likelihood_steps=0,
             ranking_steps=config.context_steps,
-            batch=min(max(config.context_batch, several), max(config.batch, config.context_batch)),
+            batch=min(max(config.context_batch, several), 2 * config.context_batch),
         ),
     )
     return tuned(trained, tasks, len(gate.names), config)
