@@ -29,6 +29,7 @@ from metarec.models.item_knn import ItemKnnConfig
 from metarec.models.markov.alike import MAX_COMPARED
 from metarec.models.markov.counts import MarkovConfig, window_of
 from metarec.models.markov.model import choosing
+from metarec.models.rating.kernel import RatingConfig
 from metarec.models.registry import models_for_inputs
 from metarec.models.support_ridge.model import SupportRidgeConfig
 from metarec.recommendation.configs import config_in
@@ -50,9 +51,9 @@ training keeps of it temporarily.
 """
 START_SECONDS, EVENT_SECONDS = 4.4, 2.6e-6
 """Seconds to import libraries, assemble the model and save it; to read an event."""
-PAIR_SECONDS, ITEM_SECONDS = 2.5e-8, 3e-5
+PAIR_SECONDS, ITEM_SECONDS = 1.2e-8, 5e-5
 """Seconds to compare a pair of events; to select an item's neighbors."""
-FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 3e-7, 2.3e-8, 5e-4
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 7e-8, 8e-9, 6e-3
 """Seconds to count a pair of events that follow each other; to compare the texts of two items; to
 score a held-out user for choosing the constants of the Markov chain.
 """
@@ -62,7 +63,7 @@ ENTRY_BYTES, REGRESSED_BYTES = 12.0, 20.0
 """Memory per entry of the matrix from which neighbors are selected; per pair of items that EASE
 regresses on each other, while the model is assembled.
 """
-SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 2e-8, 1.5e-4, 0.24
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.4e-8, 3.5e-4, 0.14
 """Seconds per score while the gate learns; per task of the support ridge; for training the gate,
 per cube root of its users' events: the number of steps is the same for few and many users, and
 candidate lists grow more slowly than the number of users.
@@ -71,9 +72,9 @@ GIVEN_SECONDS, GIVEN_TASK_SECONDS = 0.12, 3e-3
 """Seconds to train the gates for given candidates, per support size; per user whose ratings are
 predicted.
 """
-RATING_SECONDS, PROFILED = 2.1e-5, 3.0
-"""Seconds per rating to calibrate the rating head; the factor by which that grows where users have
-profiles.
+RATING_SECONDS, REHEARSED_SECONDS, PROFILED = 1.5e-6, 1.5e-5, 2.0
+"""Seconds per rating to fit the rating head once; per held-out rating to calibrate it; the factor
+by which both grow where users have profiles.
 """
 SAMPLED = 1000
 """Number of items that are checked for texts."""
@@ -143,7 +144,7 @@ def plan_fit(data: Dataset, settings: Settings, processes: int = 1) -> FitPlan:
         events=work.events,
         users=len(work.lengths),
         items=work.n_items,
-        seconds=_seconds(work, _ratings(data), has_time=data.interactions.has_time),
+        seconds=_seconds(work, _ratings(data, settings), has_time=data.interactions.has_time),
         texts=settings.encoder != "none" and _has_text(data, settings),
         uncounted=[n for n in (*settings.scorers, *_joining(data)) if n not in COUNTED],
         processes=processes,
@@ -274,13 +275,14 @@ def _has_text(data: Dataset, settings: Settings) -> bool:
     return any(item_text(some, settings.item_template))
 
 
-def _ratings(data: Dataset) -> float:
-    """Number of ratings for calibrating the rating head, multiplied by `PROFILED` where users have
-    profiles.
-    """
-    is_profiled = data.users.frame.width > 1
+def _ratings(data: Dataset, settings: Settings) -> float:
+    """CPU seconds of the rating head, 0 without ratings."""
     rated = len(data.interactions) if data.interactions.has_values else 0
-    return rated * (PROFILED if is_profiled else 1.0)
+    config = config_in(settings.models, RatingConfig)
+    fits = 2 if rated > config.few_events else 1 + config.folds
+    seconds = RATING_SECONDS * rated * fits
+    seconds += REHEARSED_SECONDS * min(rated, config.held_out_ratings)
+    return seconds * (PROFILED if data.users.frame.width > 1 else 1.0)
 
 
 def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]:
@@ -306,7 +308,7 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
     seconds["gate"] = SCORE_SECONDS * scores + GATE_SECONDS * taught ** (1 / 3)
     seconds["given"] = GIVEN_SECONDS * work.sizes + GIVEN_TASK_SECONDS * teachers * (ratings > 0)
     if ratings:
-        seconds["ratings"] = RATING_SECONDS * ratings
+        seconds["ratings"] = ratings
     if has_time:
         seconds["trend"] = TREND_EVENT_SECONDS * work.events + TREND_SECONDS
     return {name: round(cpu, 1) for name, cpu in seconds.items()}
