@@ -248,6 +248,7 @@ export const chinese = {
   "What users you know, or users like them, took": "你认识的用户或与他们相似的用户选了什么",
   "How near it is": "它有多近",
   "Users who go where you go": "与你去同样地方的用户",
+  "Users likely to go to all your places": "很可能去你所有地方的用户",
   "What is chosen in these circumstances": "此情此境下的选择",
   "What others took who searched for this": "搜索过同样内容的人选了什么",
   "What you took before": "你以前选过的",

@@ -32,6 +32,7 @@ const PARTS = {
   friends: t`What users you know, or users like them, took`,
   location: t`How near it is`,
   local_knn: t`Users who go where you go`,
+  local_mixture: t`Users likely to go to all your places`,
   context: t`What is chosen in these circumstances`,
   search: t`What others took who searched for this`,
   repeat: t`What you took before`,
