@@ -34,6 +34,8 @@ ROWS_AT_ONCE = 64
 """Bound: users scored at a time."""
 ENTRIES_AT_ONCE = 4_000_000
 """Bound: pairs of an item and an event compared at a time."""
+MAX_KEPT = 8_000_000
+"""Bound: likelihoods kept for further requests, or those of a single one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,11 +147,31 @@ class LocalMixture(PlaceModel):
         training user takes the `items` [S] at `degrees` [S, 2]; -1 for a place alone.
         """
         likelihoods = np.empty((len(items), self.taken.shape[0]), np.float32)
+        kept = [self._kept.get(item) for item in items.tolist()]
+        for row, likely in enumerate(kept):
+            if likely is not None:
+                likelihoods[row] = likely
+        asked = np.array([row for row, likely in enumerate(kept) if likely is None], np.int64)
         at_once = max(1, ENTRIES_AT_ONCE // len(self.places))
-        for start in range(0, len(items), at_once):
-            some = slice(start, start + at_once)
+        for start in range(0, len(asked), at_once):
+            some = asked[start : start + at_once]
             likelihoods[some] = (self._profiles @ self._ratios(items[some], degrees[some]).T).T
+            self._keep(items[some], likelihoods[some])
         return np.asarray(np.log(likelihoods + np.float32(self.config.floor)))
+
+    def _keep(self, items: np.ndarray, likelihoods: np.ndarray) -> None:
+        """Keep the likelihoods of `items` for further requests: they depend on nothing else, and a
+        few items are in most of them. Those of places alone are not kept.
+        """
+        if likelihoods.size + len(self._kept) * likelihoods.shape[1] > MAX_KEPT:
+            self._kept.clear()
+        pairs = zip(items.tolist(), likelihoods, strict=True)
+        self._kept.update({item: likely.copy() for item, likely in pairs if item >= 0})
+
+    @cached_property
+    def _kept(self) -> dict[int, np.ndarray]:
+        """Item -> [V] likelihood of each training user, of items asked for lately."""
+        return {}
 
     def _ratios(self, items: np.ndarray, degrees: np.ndarray) -> np.ndarray:
         """[S, N] float32 P(s | i) / P(s) for each s of `items` and each item i of the catalog."""
