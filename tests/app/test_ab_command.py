@@ -65,10 +65,10 @@ def test_it_speaks_chinese(ab, monkeypatch):
     assert started.startswith("front 正在运行：control 50% (")
     assert ab("metarec ab stop MODEL front")[1] == "front 已停止：由命令行要求\n"
     ab("metarec ab start MODEL more --arm a=0.3 --arm b=0.3 --arm c=0.3")
-    assert (
-        ab("metarec ab stop MODEL more --arm b")[1] == "more 继续运行，不再有分组 b：由命令行要求\n"
-    )
-    said = "由命令行要求（分组 'c' 已停止；对照组以外已没有别的分组，实验随之结束）"
+    goes_on = "more 继续运行，不再有分组 b：由命令行要求\n"
+    assert ab("metarec ab stop MODEL more --arm b")[1] == goes_on
+    ended = "对照组以外已没有别的分组，实验随之结束"
+    said = f"由命令行要求（分组 'c' 已停止；{ended}）"
     assert ab("metarec ab stop MODEL more --arm c")[1] == f"more 已停止：{said}\n"
 
 

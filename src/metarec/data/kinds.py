@@ -160,7 +160,8 @@ _DEFAULTS: dict[Sign, dict[float, tuple[str, str]]] = {
             "👎 😠 😡 🤬 🤮 🤢 💩 💔 🙁 😞 "
             "踩 不喜欢 讨厌 负反馈 反对 没有帮助 没帮助 没用 "
             "discontinue discontinued side_effect adverse_event allergy allergy_intolerance 过敏 "
-            "减少推荐 减少此类推荐 减少类似推荐 不再推荐 不要推荐 不看此类 屏蔽商家 "
+            "减少推荐 减少此类推荐 减少类似推荐 不再推荐 "
+            "不要推荐 不看此类 屏蔽商家 "
             "不感兴趣 没兴趣 不想看 不想要 不想买 点踩 停药 副作用 弃课 "
             "隐藏 屏蔽 拉黑 举报 退货 退款 拒绝 拒收 拒签 拒单 投诉 差评 卸载",
             "",

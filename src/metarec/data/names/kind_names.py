@@ -93,10 +93,13 @@ _STEPS = frozenset(
 _REVOKING = _TAKING_BACK | {"withdrawn", "rescind", "rescinded", "void", "voided"}
 _PAID = frozenset("payment pay charge checkout purchase transaction".split())
 _FAILING = frozenset("fail failed failure error declined".split())
-_BEFORE = with_traditional("已 用户 商品 主动 申请 发起 立即 确认 马上 一键 订单".split())
+_BEFORE = with_traditional("已 用户 商品 主动 申请 发起 立即 确认".split())
+_BEFORE += with_traditional("马上 一键 订单".split())
 _BEFORE += tuple("注文 商品 予約 購入 주문 상품 구매 예약 결제".split())
-_AFTER = with_traditional("了 过 商品 行为 操作 成功 申请 商家 作者 店铺 用户 订单".split())
-_AFTER += tuple("済み 済 した する 投稿 ボタン に入れる に追加 함 하기 됨 담기 담음".split())
+_AFTER = with_traditional("了 过 商品 行为 操作 成功 申请".split())
+_AFTER += with_traditional("商家 作者 店铺 用户 订单".split())
+_AFTER += tuple("済み 済 した する 投稿 ボタン に入れる に追加".split())
+_AFTER += tuple("함 하기 됨 담기 담음".split())
 """Affixes that may precede (`_BEFORE`) and follow (`_AFTER`) a verb in Chinese, Japanese, Korean.
 """
 

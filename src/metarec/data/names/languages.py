@@ -66,7 +66,7 @@ def _bare(word: str) -> tuple[str, ...]:
     )
 
 
-_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "ß": "ss", "œ": "oe", "æ": "ae", "đ": "d"})
+_LETTERS = str.maketrans("ıłøđ", "ilod") | str.maketrans({"ß": "ss", "œ": "oe", "æ": "ae"})
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 

@@ -16,11 +16,11 @@ from metarec.data.sources.acts.yes_no_columns import as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 _ASKING = re.compile(r"^(is|has|was)(?=\w{4})|^是否")
-_WELL = frozenset(
-    "success successful succeeded valid approved confirmed fulfilled 成功 有效 通过 确认".split()
-)
+_WELL = frozenset("success successful succeeded valid approved confirmed fulfilled".split())
+_WELL |= frozenset("成功 有效 通过 确认".split())
 """Names of columns in which a no leaves the event open, as `plain` returns them."""
-_ILL = frozenset("test invalid spam internal suspicious flagged optedout 测试 无效 异常".split())
+_ILL = frozenset("test invalid spam internal suspicious flagged optedout".split())
+_ILL |= frozenset("测试 无效 异常".split())
 """Names of columns in which a yes does."""
 
 

@@ -39,9 +39,10 @@ _VOTES = re.compile(
 )
 """Pattern of names of columns of votes, as `plain` returns them."""
 _FOR = "yes yea aye for favor pro ja oui sí sim sì да 赞成 同意 zustimmung pour a_favor"
-_AGAINST = (
-    "no nay against oppose opposed contra nein non não нет 反对 ablehnung contre en_contra contro"
-)
+_AGAINST = """
+no nay against oppose opposed contra nein non não нет 反对
+ablehnung contre en_contra contro
+"""
 _NEITHER = (
     "present abstain abstained abstention not_voting absent enthaltung abstención abstenção "
     "astenuto 弃权"

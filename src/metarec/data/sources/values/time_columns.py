@@ -73,7 +73,8 @@ _BEGINNINGS = ("start", "starts", "begin", "from", "开始", "起始")
 """Words in the name of a time of day that belongs to the only date."""
 _OF_DAYS = re.compile(
     r"(datum|tag|uhrzeit|zeit|jour|heure|dia|día|fecha|hora|data|giorno|ora|tarih|saat|дата|время|"
-    r"日付|時刻|時間|日|날짜|시간|시각|일자|일시)$|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
+    r"日付|時刻|時間|日|날짜|시간|시각|일자|일시)$"
+    r"|^(date|heure|fecha|hora|data|ora)(?=d[eu']?)"
 )
 """Pattern of names of dates and times of day in other languages, as `plain` returns them."""
 _HOURS = ("hour", "hours", "hr", "dayhour", "datehour", "ymdh", "小时")
