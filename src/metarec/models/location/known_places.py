@@ -17,6 +17,7 @@ from metarec.features.behavior import Behavior
 from metarec.features.distance import Decay, decayed_sums, on_sphere
 from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
+from metarec.models.base import EventsConfig, training_weights
 
 SHORT = 3
 """Number of events shown of a training user when a decay is chosen."""
@@ -107,6 +108,17 @@ class PlaceModel:
     def _is_placed(self) -> np.ndarray:
         """[N] whether the place of each item is known."""
         return is_placed(self.places)
+
+
+def taken_by_some(
+    behavior: Behavior, max_users: int, rng: np.random.Generator, config: EventsConfig
+) -> tuple[np.ndarray, sp.csr_matrix]:
+    """Return indexes [V] of at most `max_users` training users, drawn at random and sorted, and the
+    weights of their events [V, N].
+    """
+    kept = np.sort(rng.permutation(len(behavior.whole))[:max_users])
+    weights = training_weights(behavior, config)
+    return kept, behavior.whole.matrix(behavior.n_items, weights)[kept]
 
 
 def users_of_short_support(behavior: Behavior, users: np.ndarray) -> tuple[UserBatch, Histories]:

@@ -33,12 +33,13 @@ from metarec.features.distance import (
 )
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
-from metarec.models.base import EventsConfig, training_weights
+from metarec.models.base import EventsConfig
 from metarec.models.config import setting
 from metarec.models.location.known_places import (
     KnownPlaces,
     PlaceModel,
     log_likelihood,
+    taken_by_some,
     users_of_short_support,
 )
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
@@ -109,9 +110,8 @@ class LocalKnn(PlaceModel):
         """
         assert behavior.context is not None, "fitted only where items have places"
         config = config or cls.config
-        places, histories = behavior.context.places, behavior.whole
-        kept = np.sort(rng.permutation(len(histories))[: config.max_users])
-        taken = histories.matrix(behavior.n_items, training_weights(behavior, config))[kept]
+        places = behavior.context.places
+        kept, taken = taken_by_some(behavior, config.max_users, rng, config)
         start = cls(
             places=places,
             taken=taken,
@@ -122,7 +122,7 @@ class LocalKnn(PlaceModel):
             location=config.locations[0],
             config=config,
         )
-        sample = _sample(histories, start._is_placed, config.sampled, rng)
+        sample = _sample(behavior.whole, start._is_placed, config.sampled, rng)
         return _likeliest(start, behavior, kept, sample, rng)
 
     @classmethod

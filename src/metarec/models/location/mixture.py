@@ -25,9 +25,9 @@ from metarec.data.places import is_placed
 from metarec.features.behavior import Behavior
 from metarec.features.distance import decay, decayed_sums, km_table, on_sphere, points_on_sphere
 from metarec.features.users import UserBatch
-from metarec.models.base import EventsConfig, training_weights
+from metarec.models.base import EventsConfig
 from metarec.models.config import setting
-from metarec.models.location.known_places import PlaceModel
+from metarec.models.location.known_places import PlaceModel, taken_by_some
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
 ROWS_AT_ONCE = 64
@@ -85,10 +85,9 @@ class LocalMixture(PlaceModel):
         """Store what training users took, and how much stands around each item."""
         assert behavior.context is not None, "fitted only where items have places"
         config, places = config or cls.config, behavior.context.places
-        histories = behavior.whole
-        kept = np.sort(rng.permutation(len(histories))[: config.max_users])
-        taken = histories.matrix(behavior.n_items, training_weights(behavior, config))[kept]
-        events = histories.items[is_placed(places)[histories.items]]
+        _, taken = taken_by_some(behavior, config.max_users, rng, config)
+        items = behavior.whole.items
+        events = items[is_placed(places)[items]]
         sample = rng.permutation(events)[: config.sampled]
         return cls(
             places=places,
