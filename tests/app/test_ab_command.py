@@ -72,6 +72,16 @@ def test_it_speaks_chinese(ab, monkeypatch):
     assert ab("metarec ab stop MODEL more --arm c")[1] == f"more 已停止：{said}\n"
 
 
+def test_the_list_speaks_chinese_but_for_names(ab, monkeypatch):
+    monkeypatch.setenv("METAREC_LANG", "zh")
+    ab("metarec ab start MODEL stopped --arm control=0.5 --arm new=0.5,explore=1")
+    assert ab("metarec ab list MODEL")[1].splitlines()[1].split()[:2] == ["stopped", "正在运行"]
+    ab("metarec ab stop MODEL stopped")
+    head, row = (line.split() for line in ab("metarec ab list MODEL")[1].splitlines())
+    assert head[:2] == ["名称", "状态"]
+    assert row[:2] == ["stopped", "已停止"]
+
+
 def test_the_arm_that_ends_an_experiment_is_told(ab):
     ab("metarec ab start MODEL more --arm a=0.3 --arm b=0.3 --arm c=0.3")
     said = "more runs on without arm b: slow\n"

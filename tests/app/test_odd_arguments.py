@@ -219,11 +219,29 @@ def test_explanations_tell_what_was_ignored_as_slates_do(run: Run, place: Path) 
 
 def test_nobody_is_forgotten_without_an_id(run: Run, place: Path) -> None:
     before = files(place)
-    blank, empty = "blank; give the id of the user to forget", "empty; give a value"
+    blank, empty = "blank; give a value", "empty; give a value"
     assert run("forget", "model", "--user", " ") == (2, "", f"metarec: --user is {blank}\n")
     assert run("forget", "model", "--user", "") == (2, "", f"metarec: --user is {empty}\n")
     said = "metarec: an argument is empty; is a variable of the shell not set?\n"
     assert run("audit", "model", "") == (2, "", said)
+    assert files(place) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recommend", "model", "--filter", " "),
+        ("recommend", "model", "--wish=\t"),
+        ("serve", "model", "--store", " "),
+        ("fit", "data", "--out", "  "),
+    ],
+)
+def test_a_blank_value_of_an_option_is_refused(run: Run, place: Path, words: list[str]) -> None:
+    """A blank filter filtered nothing, without a word."""
+    before = files(place)
+    name = next(word.partition("=")[0] for word in words if word.startswith("--"))
+    said = f"metarec: {name} is blank; give a value, or leave the option out\n"
+    assert run(*words) == (2, "", said)
     assert files(place) == before
 
 

@@ -33,6 +33,7 @@ from metarec.data.cleaning import clean  # noqa: E402
 from metarec.data.dataset import Dataset  # noqa: E402
 from metarec.data.errors import BadInput, DataWarning, NothingToDo  # noqa: E402
 from metarec.feedback import open_store  # noqa: E402
+from metarec.feedback.events import Event  # noqa: E402
 from metarec.feedback.registry import Registry  # noqa: E402
 from metarec.recommender import Recommender  # noqa: E402
 from served_model import saved_model  # noqa: E402
@@ -141,6 +142,42 @@ def test_events_that_ceased_are_told_and_a_new_service_is_left_in_peace(start):
     assert raised(client)["no_events"]["sentence"] == "no event came in the last 24 hours"
     answer(client.post("/v1/events", json={"events": [old]}))
     assert raised(client) == {}
+
+
+def test_an_import_is_events_that_came_however_old_they_are(folder, tmp_path):
+    """A store filled minutes ago alerted at once, for its events were of last year."""
+    now, hour = time.time(), 3_600.0
+    data = Recommender.load(folder).training_data()
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        import_data(store, data, Recommender.load(folder).vocabulary)
+        alerts = Alerts(
+            ServiceSettings(model=str(folder)),
+            store,
+            LiveModel(Registry(folder), store),
+            Metrics(),
+        )
+        assert alerts.look(None, now + 60.0) == []
+        assert [one.name for one in alerts.look(None, now + 25 * hour)] == ["no_events"]
+        import_data(store, data, Recommender.load(folder).vocabulary)  # nothing new came
+        assert [one.name for one in alerts.look(None, now + 25 * hour)] == ["no_events"]
+
+
+def test_an_event_of_a_clock_that_was_ahead_hides_no_silence(folder, tmp_path):
+    """One event of the year 2100 kept the alert away until then."""
+    now, year = time.time(), 365 * 86_400.0
+    events = [
+        Event(event_id=str(n), user_id="ann", item_id="s01", timestamp=at)
+        for n, at in enumerate((now - 2 * 86_400.0, now + 70 * year))
+    ]
+    with closing(open_store(str(tmp_path / "events.db"))) as store:
+        store.append(events).result()
+        alerts = Alerts(
+            ServiceSettings(model=str(folder)),
+            store,
+            LiveModel(Registry(folder), store),
+            Metrics(),
+        )
+        assert [one.name for one in alerts.look(None, now)] == ["no_events"]
 
 
 def test_drift_is_told_beyond_the_marks_of_the_settings_and_advises(start):

@@ -119,6 +119,10 @@ def test_an_honest_challenger_is_promoted_with_its_table(model, url, fitted):
     done = retrain(model, url, fit=tiny, rails=RAILS)
     assert done.promoted, done.decision.reason
     assert done.test_users >= 5
+    assert (done.events_new + done.events_of_holdout, done.events_left_out) == (60 * 12, 0)
+    assert done.events_of_holdout % 12 == 0 < done.events_of_holdout
+    further = "further new events are of users kept out of training to evaluate on"
+    assert f"\n{done.events_of_holdout} {further}\n" in _retrained(done)
     registry = Registry(model)
     assert registry.current() == done.challenger != done.champion
     assert {e.version: e.decision for e in registry.entries()}[
@@ -304,6 +308,8 @@ def test_new_events_are_cleaned_as_the_old_ones_were(model, url, fitted):
     ).result()
     store.close()
     done = retrain(model, url, fit=tiny, rails=RAILS)
+    assert done.events_left_out == 1
+    assert "\n1 further new events were left out by the cleaning\n" in _retrained(done)
     folder = Registry(model).place_of(done.challenger)
     assert "nonesuch" not in Recommender.load(folder).vocabulary
     text = (folder / "reports" / "data.json").read_text()

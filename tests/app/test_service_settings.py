@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -83,6 +84,28 @@ def test_text_of_the_environment_is_read_as_its_type():
 def test_bad_settings_are_said(flags, says):
     with pytest.raises(BadInput, match=says):
         load_settings(None, {}, **flags)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", " , "])
+def test_a_blank_setting_is_refused_wherever_it_stands(tmp_path, blank):
+    """`METAREC_FILTER=" "` served every item, without a word."""
+    file = tmp_path / "service.toml"
+    for name in ("filter", "store", "hosts", "keys", "mcp", "data"):
+        said = f"^setting METAREC_{name.upper()} is blank; give a value, or leave it out$"
+        with pytest.raises(BadInput, match=said):
+            load_settings(None, {f"METAREC_{name.upper()}": blank}, model="m")
+        file.write_text(f"[service]\n{name} = {json.dumps(blank)}\n", encoding="utf-8")
+        with pytest.raises(BadInput, match=f"^setting {name} of .*service.toml' is blank; give a"):
+            load_settings(file, {}, model="m")
+    file.write_text(f'hosts = ["a", {json.dumps(blank)}]\n', encoding="utf-8")
+    with pytest.raises(BadInput, match="setting hosts of"):
+        load_settings(file, {}, model="m")
+
+
+def test_an_empty_variable_of_every_command_is_one_that_is_not_set():
+    """`METAREC_LANG= metarec fit` and `METAREC_LANG= metarec serve` mean the same."""
+    settings = load_settings(None, {"METAREC_LANG": "", "METAREC_DEVICE": ""}, model="m")
+    assert (settings.lang, settings.device) == ("en", "cpu")
 
 
 def test_a_key_that_cannot_be_read_is_not_shown():

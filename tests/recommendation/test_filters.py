@@ -62,6 +62,7 @@ def test_what_is_allowed(expression: str, allowed: str) -> None:
         ("(year > 1990", r"expected `\)`, found the end"),
         ("year ~ 3", r"cannot read '~ 3' at character 6"),
         ("year 3", "expected a comparison"),
+        ("  ", "filter '  ': expected a column, found the end"),
         ("and", "expected a column, found 'and'"),
         ("tags > 3", "holds lists of tags"),
         ("year = Heat", "text in quotes"),

@@ -1,6 +1,6 @@
-"""Words of a command line that cannot be heeded: an empty value, which is mostly a variable of the
-shell that is not set, a second value of an option that takes one, and a value that is no number,
-which typer refuses without naming it.
+"""Words of a command line that cannot be heeded: an empty or blank value, which is mostly a
+variable of the shell that is not set, a second value of an option that takes one, and a value that
+is no number, which typer refuses without naming it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def check_words(command: Any, words: Sequence[str]) -> None:
         words: the command line, without the program.
 
     Raises:
-        BadInput: naming the option that is empty, no number or given twice; of two values typer
-            would take the last, and forget one of two users, say.
+        BadInput: naming the option that is empty or blank, no number or given twice; of two values
+            typer would take the last, and forget one of two users, say.
     """
     names = list(words)
     while names and names[0] in getattr(command, "commands", {}):
@@ -42,15 +42,28 @@ def check_words(command: Any, words: Sequence[str]) -> None:
         if option is None or option.is_flag:
             continue
         given = value if sign else next(left, None)
-        if given == "":
-            if option.required:
-                raise BadInput(f"{name} is empty; give a value")
-            raise BadInput(f"{name} is empty; give a value, or leave the option out")
+        if given is not None and not given.strip():
+            _refuse_blank(name, given, is_required=option.required)
         if option.name in seen and not option.multiple:
             raise BadInput(f"{name} is given twice; it takes one value")
         seen.add(option.name)
         if given is not None:
             _check_number(name, given, _type_of(option))
+
+
+def _refuse_blank(name: str, text: str, *, is_required: bool) -> None:
+    """Refuse an empty or blank value of an option: it would, say, filter nothing.
+
+    Raises:
+        BadInput: naming the option.
+    """
+    if is_required:
+        raise BadInput(
+            f"{name} is blank; give a value" if text else f"{name} is empty; give a value"
+        )
+    if text:
+        raise BadInput(f"{name} is blank; give a value, or leave the option out")
+    raise BadInput(f"{name} is empty; give a value, or leave the option out")
 
 
 def _type_of(option: Any) -> Any:

@@ -23,7 +23,7 @@ from metarec.feedback.events import Event, StoreUnavailable
 from metarec.feedback.forgetting import without_forgotten
 from metarec.feedback.forgotten_rows import edges_without_forgotten
 from metarec.feedback.merging import with_merges
-from metarec.feedback.retention import note_untimed
+from metarec.feedback.retention import note_import, note_untimed
 from metarec.feedback.store.event_store import Store
 from metarec.feedback.store.writer import NOTHING_STORED
 from metarec.runtime.progress import Progress, silent
@@ -108,6 +108,8 @@ def _imported(store: Store, data: Dataset, vocabulary: Vocabulary, progress: Pro
     first = data.interactions.first_time
     events = (_event(row) for row in fresh.iter_rows(named=True))
     stored = _stored(store, events, lambda number: progress("events", number / fresh.height))
+    if stored:
+        note_import(store, time.time())
     progress("attributes, friends and searches", 0.0)
     return Imported(
         events=stored,

@@ -22,6 +22,7 @@ AT_ONCE = 2_000
 """Rows deleted in one transaction; bounds how long writes of events wait."""
 _SINCE = "slates_whole_since"
 _UNTIMED = "untimed_imported_at"
+_IMPORTED = "events_imported_at"
 _EVENTS = sa.text(
     "DELETE FROM events WHERE sequence IN "
     "(SELECT sequence FROM events WHERE timestamp < :before AND timestamp >= :since LIMIT :most)"
@@ -80,6 +81,23 @@ def note_untimed(store: Store, at: float) -> None:
         StoreUnavailable: if the store cannot write now.
     """
     store.call(lambda connection: _raise_fact(connection, _UNTIMED, at)).result()
+
+
+def note_import(store: Store, at: float) -> None:
+    """Record that an import stored events at `at` (seconds since 1970), however old they are.
+
+    Raises:
+        StoreUnavailable: if the store cannot write now.
+    """
+    store.call(lambda connection: _raise_fact(connection, _IMPORTED, at)).result()
+
+
+def imported_at(store: Store) -> float | None:
+    """Return the time (seconds since 1970) of the last import that stored events, by the clock of
+    its machine; None if there is none.
+    """
+    with store.reading() as connection:
+        return _fact(connection, _IMPORTED)
 
 
 def _delete_events(connection: sa.Connection, before: float | None) -> int:

@@ -104,7 +104,7 @@ def comparisons(expression: str) -> int:
 
 
 def _condition(expression: str, items: pl.DataFrame) -> pl.Expr:
-    if not expression.strip():
+    if not expression:
         return pl.lit(value=True)
     if len(expression) > LONGEST:
         raise BadInput(f"a filter may have {LONGEST} characters, this one has {len(expression)}")

@@ -17,6 +17,7 @@ from metarec.app.commands.ab_options import arm_of, guardrails_of
 from metarec.app.commands.options import (
     Json,
     Model,
+    command_language,
     command_of,
     note,
     show,
@@ -141,10 +142,13 @@ def every(
 ) -> None:
     """List all experiments, the newest first."""
     from metarec.feedback.experiments.experiment import experiments
+    from metarec.runtime.language import WORDS, translated
 
     with _opened(model, store, settings) as (opened, _):
         listed = experiments(opened)
-    rows = [[one.name, one.status, _date(one.started_at), one.reason] for one in listed]
+    # Here, not as a cell of the table: an experiment may be called `stopped`
+    status = {one.status: translated(one.status, command_language(), WORDS) for one in listed}
+    rows = [[one.name, status[one.status], _date(one.started_at), one.reason] for one in listed]
     text = table(["name", "status", "started", "why it ended"], rows) if rows else "none yet"
     show({"experiments": [one.as_dict() for one in listed]}, text, as_json=as_json)
 

@@ -189,13 +189,10 @@ def forget(
     from dataclasses import asdict
 
     from metarec.app.service.settings_sources import load_settings
-    from metarec.data.errors import BadInput
     from metarec.feedback import open_store
     from metarec.feedback.forgetting import forget as forget_user
     from metarec.feedback.registry import Registry
 
-    if not user.strip():
-        raise BadInput("--user is blank; give the id of the user to forget")
     where = load_settings(settings, model=_named(model), store=store, data=data)
     models = Registry(where.model)
     # Not created: the receipt of an empty store would say that the user is forgotten.
@@ -272,6 +269,20 @@ def _retrained(done: Retrained) -> str:
             f"{done.decision.reason}",
             f"champion {done.champion}, challenger {done.challenger}, {done.events_new:,} new "
             f"events, {done.test_users:,} users to evaluate on",
+            *_not_learned(done),
             *checks,
         ]
     )
+
+
+def _not_learned(done: Retrained) -> list[str]:
+    """Return lines on the new events that the challenger was not trained on."""
+    lines = []
+    if done.events_of_holdout:
+        lines.append(
+            f"{done.events_of_holdout:,} further new events are of users kept out of training to "
+            f"evaluate on"
+        )
+    if done.events_left_out:
+        lines.append(f"{done.events_left_out:,} further new events were left out by the cleaning")
+    return lines

@@ -56,6 +56,10 @@ class Retrained:
     decision: Decision
     events_new: int
     """Stored events that the challenger was trained on, beside the old data."""
+    events_of_holdout: int
+    """New stored events kept out of training, of users on whom both models were evaluated."""
+    events_left_out: int
+    """New stored events left out by the cleaning, or of users who asked to be forgotten."""
     test_users: int
     """Number of users on whom both models were evaluated."""
 
@@ -157,6 +161,7 @@ class Round:
             raise NothingToDo(
                 f"not retrained: {refused}, or promote whatever comes of it with --force"
             )
+        log.info("new events split", extra=asdict(data_of_round.new))
         challenger = self._trained(data_of_round, fit)
         comparisons = [
             *compare(self.champion, challenger, test_users, data_of_round.train, self.seed),
@@ -176,7 +181,9 @@ class Round:
             challenger=challenger.version,
             promoted=promoted,
             decision=decision,
-            events_new=data_of_round.events_new,
+            events_new=data_of_round.new.learned,
+            events_of_holdout=data_of_round.new.of_holdout,
+            events_left_out=data_of_round.new.left_out,
             test_users=len(test_users.cold_users),
         )
         log.info(

@@ -47,6 +47,23 @@ histories set the horizon. See `teaching_weights`.
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewEvents:
+    """What became of the stored events that the old data do not have: numbers of events."""
+
+    learned: int
+    """Trained on."""
+    of_holdout: int
+    """Kept out of training, of users on whom both models are evaluated."""
+    left_out: int
+    """Left out by the cleaning, or of users who asked to be forgotten."""
+
+    @property
+    def read(self) -> int:
+        """All of them."""
+        return self.learned + self.of_holdout + self.left_out
+
+
+@dataclass(frozen=True, kw_only=True)
 class RoundData:
     """Data of one round, read when it began."""
 
@@ -56,8 +73,7 @@ class RoundData:
     test_users: HoldoutUsers
     """Users on whom neither model is trained."""
     profiles: dict[str, dict[str, object]]
-    events_new: int
-    """Number of events in `train` that the old data do not have."""
+    new: NewEvents
     report: DataReport
     """Report of the cleaning."""
 
@@ -107,8 +123,19 @@ def gather(
         train=cleaned.with_interactions(learning.cast({"value": pl.Float32})),
         test_users=test_users,
         profiles=profiles,
-        events_new=learning.join(new, on=["user_id", "item_id", "timestamp"], how="semi").height,
+        new=_became(new, judging=judging, learning=learning),
         report=report,
+    )
+
+
+def _became(new: pl.DataFrame, *, judging: pl.DataFrame, learning: pl.DataFrame) -> NewEvents:
+    """Count what became of new events once the cleaned data are split."""
+    not_learned = without_known(new, learning)
+    left_out = without_known(not_learned, judging).height
+    return NewEvents(
+        learned=new.height - not_learned.height,
+        of_holdout=not_learned.height - left_out,
+        left_out=left_out,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ PREFIX = "METAREC_"
 OF_ALL_COMMANDS = ("service", "home", "online", "traceback")
 """Variables that are not settings of the service: those of every command, and the one by which
 `serve` hands settings to its workers.
+"""
+EMPTY_IS_UNSET = ("device", "lang")
+"""Settings whose variables every command reads, which takes an empty one for one that is not set.
 """
 NEAR = 0.75
 """Similarity from which the name of a variable is taken for a misspelled setting."""
@@ -35,8 +38,8 @@ def load_settings(
         environment: variables by name; `os.environ` unless given.
 
     Raises:
-        BadInput: if a field is unknown, a value cannot be read, or the settings contradict each
-            other.
+        BadInput: if a field is unknown, a value is blank or cannot be read, or the settings
+            contradict each other.
     """
     fields_by_name = {f.name: f for f in fields(ServiceSettings)}
     values: dict[str, Any] = {}
@@ -46,12 +49,13 @@ def load_settings(
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or error
             raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
-        values |= document.get("service", document)
+        in_file = document.get("service", document)
+        for name, value in in_file.items():
+            _refuse_blank(f"{name} of {str(file)!r}", value)
+        values |= in_file
     env = os.environ if environment is None else environment
     refuse_misspelled(env)
-    values |= {
-        name: env[PREFIX + name.upper()] for name in fields_by_name if PREFIX + name.upper() in env
-    }
+    values |= _of_environment(env, fields_by_name)
     values |= {name: value for name, value in flags.items() if value is not None}
     for name in values:
         if name not in fields_by_name:
@@ -66,6 +70,31 @@ def load_settings(
             for name, value in values.items()
         }
     )
+
+
+def _of_environment(env: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the settings that the environment states, by name.
+
+    Raises:
+        BadInput: if one is blank.
+    """
+    values = {name: env[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in env}
+    values = {name: v for name, v in values.items() if v or name not in EMPTY_IS_UNSET}
+    for name, value in values.items():
+        _refuse_blank(PREFIX + name.upper(), value)
+    return values
+
+
+def _refuse_blank(where: str, value: Any) -> None:
+    """Refuse a text of blanks and commas, also within a list: it comes of a variable that was not
+    filled in, and would, say, serve without the filter.
+
+    Raises:
+        BadInput: naming the setting.
+    """
+    for one in value if isinstance(value, list) else (value,):
+        if isinstance(one, str) and not one.replace(",", " ").strip():
+            raise BadInput(f"setting {where} is blank; give a value, or leave it out")
 
 
 def refuse_misspelled(env: Mapping[str, str]) -> None:
@@ -93,7 +122,7 @@ def _read(name: str, kind: str, value: Any) -> Any:
 
 
 def _yes_or_no(value: Any) -> bool:
-    return value if isinstance(value, bool) else (ANSWERS | {"": False})[str(value).lower()]
+    return value if isinstance(value, bool) else ANSWERS[str(value).lower()]
 
 
 def _integer(value: Any) -> int:

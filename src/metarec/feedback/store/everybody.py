@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import polars as pl
@@ -116,11 +117,13 @@ class TableReads(Connections):
         names = {"sequence": pl.Int64, "item_id": pl.Utf8, "kind": pl.Utf8}
         return self.frame(query, {**names, "timestamp": pl.Float64}).reverse()
 
-    def count(self, table: sa.Table, since: float) -> int:
-        """Return the number of rows of `tables.events` or `tables.slates` with a time of `since`
-        (seconds since 1970) or later.
+    def count(self, table: sa.Table, since: float, until: float = math.inf) -> int:
+        """Return the number of rows of `tables.events` or `tables.slates` with a time from `since`
+        to `until`, both included (seconds since 1970).
         """
         query = sa.select(sa.func.count()).select_from(table).where(table.c.timestamp >= since)
+        if until < math.inf:
+            query = query.where(table.c.timestamp <= until)
         with self.reading() as connection:
             return int(connection.execute(query).scalar_one())
 

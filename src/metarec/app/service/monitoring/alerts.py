@@ -12,6 +12,7 @@ from metarec.app.service.monitoring.metrics import Counted, Metrics
 from metarec.app.service.scoring.live_model import LiveModel
 from metarec.app.service.settings import ServiceSettings
 from metarec.feedback.drift import Drift, RetrainRule, crossed_marks
+from metarec.feedback.retention import imported_at
 from metarec.feedback.store import tables
 from metarec.feedback.store.event_store import Store
 
@@ -126,11 +127,20 @@ class Alerts:
             message = f"{rows:,} rows wait to be written (mark {mark:,})"
             yield Alert(name="rows_waiting", sentence=message, value=rows, mark=mark)
         hours = self._settings.alert_quiet_hours
-        if hours and not self._store.count(tables.events, now - hours * HOUR):
-            if not self._store.count(tables.events, 0.0):
-                return  # no event was ever sent
+        if hours and self._is_quiet(now - hours * HOUR, now + self._settings.future_seconds):
             message = f"no event came in the last {hours:g} hours"
             yield Alert(name="no_events", sentence=message, value=hours, mark=hours)
+
+    def _is_quiet(self, since: float, until: float) -> bool:
+        """Return whether no event of this time is stored and none was imported in it, though there
+        are others. Events from after `until` are of a clock that was ahead, and say nothing.
+        """
+        if self._store.count(tables.events, since, until):
+            return False
+        imported = imported_at(self._store)
+        if imported is not None and since <= imported <= until:
+            return False
+        return self._store.count(tables.events, 0.0) > 0
 
     def _of_model(self, now: float) -> Iterator[Alert]:
         days, mark = (now - self._live.made_at) / DAY, self._settings.alert_model_days
