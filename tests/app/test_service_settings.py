@@ -102,6 +102,13 @@ def test_a_blank_setting_is_refused_wherever_it_stands(tmp_path, blank):
         load_settings(file, {}, model="m")
 
 
+def test_a_service_that_is_no_table_is_refused(tmp_path):
+    file = tmp_path / "service.toml"
+    file.write_text("service = 5\n")
+    with pytest.raises(BadInput, match=r"^service in .* must be a table, \[service\], got 5$"):
+        load_settings(file, {}, model="m")
+
+
 def test_an_empty_variable_of_every_command_is_one_that_is_not_set():
     """`METAREC_LANG= metarec fit` and `METAREC_LANG= metarec serve` mean the same."""
     settings = load_settings(None, {"METAREC_LANG": "", "METAREC_DEVICE": ""}, model="m")

@@ -161,7 +161,6 @@ class Round:
             raise NothingToDo(
                 f"not retrained: {refused}, or promote whatever comes of it with --force"
             )
-        log.info("new events split", extra=asdict(data_of_round.new))
         challenger = self._trained(data_of_round, fit)
         comparisons = [
             *compare(self.champion, challenger, test_users, data_of_round.train, self.seed),
@@ -173,8 +172,7 @@ class Round:
         ]
         decision = decide(comparisons, cold_users=len(test_users.cold_users), rails=self.rails)
         self.registry.note_decision(challenger.version, decision.as_dict())
-        promoted = decision.promote or self.force
-        if promoted:
+        if promoted := decision.promote or self.force:
             self._promote(challenger.version, decision)
         done = Retrained(
             champion=self.champion.version,

@@ -5,7 +5,7 @@ holdout users.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
@@ -56,11 +56,6 @@ class NewEvents:
     """Kept out of training, of users on whom both models are evaluated."""
     left_out: int
     """Left out by the cleaning, or of users who asked to be forgotten."""
-
-    @property
-    def read(self) -> int:
-        """All of them."""
-        return self.learned + self.of_holdout + self.left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +124,16 @@ def gather(
 
 
 def _became(new: pl.DataFrame, *, judging: pl.DataFrame, learning: pl.DataFrame) -> NewEvents:
-    """Count what became of new events once the cleaned data are split."""
+    """Count, and log, what became of new events once the cleaned data are split."""
     not_learned = without_known(new, learning)
     left_out = without_known(not_learned, judging).height
-    return NewEvents(
+    became = NewEvents(
         learned=new.height - not_learned.height,
         of_holdout=not_learned.height - left_out,
         left_out=left_out,
     )
+    log.info("new events split", extra=asdict(became))
+    return became
 
 
 def tells_more(data: Dataset, trained: Dataset, catalog: Catalog) -> bool:

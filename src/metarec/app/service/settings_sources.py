@@ -44,15 +44,7 @@ def load_settings(
     fields_by_name = {f.name: f for f in fields(ServiceSettings)}
     values: dict[str, Any] = {}
     if file is not None:
-        try:
-            document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
-        in_file = document.get("service", document)
-        for name, value in in_file.items():
-            _refuse_blank(f"{name} of {str(file)!r}", value)
-        values |= in_file
+        values |= _of_file(file)
     env = os.environ if environment is None else environment
     refuse_misspelled(env)
     values |= _of_environment(env, fields_by_name)
@@ -70,6 +62,25 @@ def load_settings(
             for name, value in values.items()
         }
     )
+
+
+def _of_file(file: str | Path) -> dict[str, Any]:
+    """Return the settings that a TOML file states, by name.
+
+    Raises:
+        BadInput: if it cannot be read, or one is blank.
+    """
+    try:
+        document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadInput(f"cannot read the settings {str(file)!r}: {why}") from error
+    values = document.get("service", document)
+    if not isinstance(values, dict):
+        raise BadInput(f"service in {str(file)!r} must be a table, [service], got {values!r}")
+    for name, value in values.items():
+        _refuse_blank(f"{name} of {str(file)!r}", value)
+    return values
 
 
 def _of_environment(env: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
