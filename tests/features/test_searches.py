@@ -82,7 +82,7 @@ def test_half_of_the_searchers_are_asked_about_what_they_took_just_then() -> Non
     everything = Histories.of_indexes(
         [np.unique(context.acts.items[context.acts.owners == user]) for user in range(72)]
     )
-    acts = context.context_events(everything)
+    acts = context.context_events(context.acts_on(everything))
     newest = np.array([context.acts.times[context.acts.owners == u].max() for u in range(72)])
     share = float((context.acts.times[acts] == newest).mean())
 

@@ -27,8 +27,9 @@ def test_what_was_taken_then_is_counted_for_the_users_asked_alone() -> None:
     asked = Histories.of_indexes(
         [np.unique(context.acts.items[context.acts.owners == user])[:5] for user in range(len(ids))]
     )
-    acts, users = context.context_events(asked), np.array([7, 3, 40])
-    found = context.taken_then(users, asked, acts)
+    rows, users = context.acts_on(asked), np.array([7, 3, 40])
+    acts = context.context_events(rows)
+    found = context.taken_then(users, rows, acts)
     for row, user in enumerate(users):
         own = np.flatnonzero(context.acts.owners == user)
         wanted = asked.items[asked.owners == user]

@@ -17,7 +17,7 @@ from metarec.models.item_knn import ItemKnn
 from metarec.models.sparse_rows import strongest
 from metarec.models.support_ridge import dual as dual_ridge
 from metarec.models.support_ridge import model as support_ridge
-from metarec.models.support_ridge.model import SupportRidge, SupportRidgeConfig
+from metarec.models.support_ridge.model import SupportRidge
 
 USERS, ITEMS = 60, 40
 
@@ -128,22 +128,13 @@ def test_the_ridge_solved_by_steps_without_a_dense_table_is_the_ridge_solved_at_
     monkeypatch.setattr(dual_ridge, "MAX_SOLVED", 0)
     steps = SupportRidge.fit(behavior, np.random.default_rng(0))
     np.testing.assert_allclose(steps.weights, whole.weights, atol=1e-5)
-    monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
-    config = SupportRidgeConfig(rank=3)
-    sparse = SupportRidge.fit(behavior, np.random.default_rng(0), config)
-    monkeypatch.setattr(dual_ridge, "MAX_DENSE", 10**9)
-    dense = SupportRidge.fit(behavior, np.random.default_rng(0), config)
-    np.testing.assert_allclose(
-        sparse.weights[-1] @ sparse.directions, dense.weights[-1] @ dense.directions, atol=2e-3
-    )
 
 
-def test_sparse_targets_heed_the_weights_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sparse_targets_heed_the_weights_of_users() -> None:
     rng = np.random.default_rng(0)
     targets = sp.random(30, 50, density=0.2, random_state=0, format="csr", dtype=np.float32)
     roots = np.sqrt(rng.uniform(0.5, 2.0, 30))
     mean = support_ridge._mean(targets, roots)
-    monkeypatch.setattr(dual_ridge, "MAX_DENSE", 0)
     left, strength, right = dual_ridge.leading(targets, mean, roots, 40, 0)
     centered = roots[:, None] * (targets.toarray() - mean)
     assert np.linalg.norm(left * strength @ right - centered) < 0.05 * np.linalg.norm(centered)

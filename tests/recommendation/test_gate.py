@@ -14,6 +14,7 @@ from metarec.recommendation.ensemble.gate import Gate, log_scores
 from metarec.recommendation.ensemble.gate_config import GateConfig
 from metarec.recommendation.ensemble.gate_tasks import GateTasks
 from metarec.recommendation.ensemble.gate_training import (
+    _descend,
     _first,
     _high_ranked,
     _ranking_loss,
@@ -222,6 +223,27 @@ def test_a_user_who_likes_most_of_the_catalog_does_not_widen_the_tasks_of_all() 
     kept = [sorted(int(place) - 1 for place in row) for row in best.popularity.tolist()]
     assert kept == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 19], [0, 1, 2, 3, 4, 5]]
     assert best.is_relevant.sum(1).tolist() == [6, 1, 0]
+
+
+def test_the_steps_are_those_of_torch_s_adam() -> None:
+    config, found = GateConfig(lr=0.1), []
+    start = {"a": torch.tensor([3.0, -2.0]), "b": torch.tensor(0.5)}
+    for own in (True, False):
+        raw = {name: tensor.clone().requires_grad_() for name, tensor in start.items()}
+
+        def loss(rows: object, raw: dict[str, torch.Tensor] = raw) -> torch.Tensor:
+            return ((raw["a"] - 1.0) ** 2 * torch.tensor([1.0, 30.0])).sum() + raw["b"].exp()
+
+        if own:
+            _descend(raw, loss, lambda: torch.tensor(0.0), list, 25, config)
+        optimizer = torch.optim.Adam(raw.values(), lr=config.lr)
+        for step in range(0 if own else 25):
+            optimizer.param_groups[0]["lr"] = config.lr * (1 - 0.9 * step / 25)
+            optimizer.zero_grad()
+            loss(None).backward()
+            optimizer.step()
+        found.append(torch.cat([tensor.detach().reshape(-1) for tensor in raw.values()]))
+    torch.testing.assert_close(*found)
 
 
 def test_the_first_candidates_are_the_best_in_order() -> None:

@@ -170,12 +170,18 @@ class Behavior:
         return self.histories.first(self.pools)
 
     @cached_property
+    def acts_on_targets(self) -> np.ndarray:
+        """Indexes of the events of context that are on target items, ascending."""
+        assert self.context is not None
+        return self.context.acts_on(self.targets)
+
+    @cached_property
     def context_events(self) -> np.ndarray:
         """[U] index of the event on a target item that gives each user's task its circumstances; -1
         for none.
         """
         assert self.context is not None
-        return self.context.context_events(self.targets)
+        return self.context.context_events(self.acts_on_targets)
 
     @cached_property
     def targets(self) -> Histories:

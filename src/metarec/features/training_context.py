@@ -161,11 +161,11 @@ class TrainingContext:
         cuts = np.searchsorted(self.acts.owners[order], np.arange(1, len(self.members)))
         return np.split(self.acts.times[order], cuts)
 
-    def context_events(self, targets: Histories) -> np.ndarray:
-        """Return [U] for each user the index of one random event on an item of `targets`, -1 where
-        there is none. For half of the users it is one that follows a search, if there is any.
+    def context_events(self, rows: np.ndarray) -> np.ndarray:
+        """Return [U] for each user one random index of their events among `rows`, which `acts_on`
+        gave, -1 where there is none. For half of the users it is one that follows a search, if
+        there is any.
         """
-        rows = self._acts_on(targets, np.arange(len(self.members)))
         rng = np.random.default_rng(0)
         event_of_user = np.full(len(self.members), -1)
         shuffled = rng.permutation(rows)
@@ -200,11 +200,13 @@ class TrainingContext:
         taken = np.where(acts >= 0, self.acts.items[acts], -1)
         return informative_length(queries, taken, counts / counts.sum())
 
-    def taken_then(self, users: np.ndarray, targets: Histories, acts: np.ndarray) -> np.ndarray:
-        """Return a mask [B, N] of the items of `targets` (U users) that each of `users` took in the
-        same circumstances as their event in `acts` [U].
+    def taken_then(self, users: np.ndarray, rows: np.ndarray, acts: np.ndarray) -> np.ndarray:
+        """Return a mask [B, N] of the items that each of `users` took, by their events among
+        `rows`, in the same circumstances as their event in `acts` [U].
         """
-        rows = self._acts_on(targets, users)
+        is_one = np.zeros(len(self.members), bool)
+        is_one[users] = True
+        rows = rows[is_one[self.acts.owners[rows]]]
         rows = rows[(self.acts.codes[rows] == self.acts.codes[acts[self.acts.owners[rows]]]).all(1)]
         place = np.full(len(self.members), -1)
         place[users] = np.arange(len(users))
@@ -218,15 +220,14 @@ class TrainingContext:
         values_at[acts >= 0] = values[acts[acts >= 0]]
         return values_at
 
-    def _acts_on(self, targets: Histories, users: np.ndarray) -> np.ndarray:
-        """Return the indexes of these users' events on their items of `targets` (U users)."""
-        is_one = np.zeros(len(self.members), bool)
-        is_one[users] = True
-        rows = np.flatnonzero(is_one[self.acts.owners])
-        theirs, n_items = is_one[targets.owners], len(self.places)
-        pairs = self.acts.owners[rows] * n_items + self.acts.items[rows]
-        target_pairs = targets.owners[theirs] * n_items + targets.items[theirs]
-        return rows[np.isin(pairs, target_pairs)]
+    def acts_on(self, targets: Histories) -> np.ndarray:
+        """Return the indexes, ascending, of the events of all users on their items of `targets` (U
+        users).
+        """
+        n_items = len(self.places)
+        pairs = self.acts.owners * n_items + self.acts.items
+        wanted = np.sort(targets.owners * n_items + targets.items)
+        return np.flatnonzero(np.append(wanted, -1)[np.searchsorted(wanted, pairs)] == pairs)
 
     @cached_property
     def n_members(self) -> int:

@@ -21,6 +21,7 @@ from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.features.users_in_words import UsersInWords
 from metarec.models.config import ModelConfig, setting
+from metarec.runtime.decomposition import truncated_svd
 from metarec.runtime.old_names import ARRAYS, with_current_names
 
 NO_ENCODER = "none"
@@ -179,8 +180,6 @@ class UserTextTower:
             BadInput: if the numbers of rows differ.
             NobodyToRead: if fewer than two tasks have a text and a target.
         """
-        from sklearn.utils.extmath import randomized_svd
-
         config = config or UserTextConfig()
         usable = _usable(vectors, targets)
         counted = np.ones(len(usable)) if weights is None else weights[usable]
@@ -189,9 +188,8 @@ class UserTextTower:
         center = np.average(vectors[usable], axis=0, weights=counted).astype(np.float32)
         root = np.sqrt(counted / counted.mean()).astype(np.float32)[:, None]
         dense = root * (liked.toarray() - mean)
-        left, strength, directions = randomized_svd(
-            dense, min(config.rank, min(dense.shape) - 1) or 1, random_state=seed, n_iter=3
-        )
+        rank = min(config.rank, min(dense.shape) - 1) or 1
+        left, strength, directions = truncated_svd(dense, rank, seed)
         read = root * (vectors[usable] - center)
         weights_of_text, ridge = _ridge(read, left * strength, config.regularizations)
         return cls(

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from jaxtyping import Float
 
 from metarec.features.behavior import Behavior
@@ -214,24 +215,9 @@ def _ndcg(chain: Chain, counts: Counts, support: Histories, targets: Histories) 
     n_items, places = len(counts.total), counts.config.ndcg_places
     newest = support.where(ages_of(support) < counts.config.window)
     pasts = newest.matrix(n_items, chain.recency ** ages_of(newest))
-    scores = counts.after(pasts, chain)
-    shown = np.zeros(scores.shape, bool)
-    shown[support.owners, support.items] = True
-    scores.data[
-        shown[np.repeat(np.arange(len(support)), np.diff(scores.indptr)), scores.indices]
-    ] = 0
-    scores.eliminate_zeros()
-    top = strongest(scores, places).tocoo()
-    order = np.lexsort((top.col, -top.data, top.row))
-    row, keys = top.row[order], (top.row.astype(np.int64) * n_items + top.col)[order]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(support)))])
-    place = np.arange(len(row)) - starts[row]
-    is_hit = (place < places) & np.isin(keys, _keys(targets, n_items))
-    hits = np.zeros((len(support), places), bool)
-    hits[row[is_hit], place[is_hit]] = True
+    scores, wanted = counts.after(pasts, chain), np.zeros((len(support), n_items), bool)
+    scores[support.owners, support.items] = 0.0
+    wanted[targets.owners, targets.items] = True
+    best, at = torch.from_numpy(scores).topk(min(places, n_items), 1)  # faster than NumPy's
+    hits = np.take_along_axis(wanted, at.numpy(), axis=1) & (best.numpy() > 0)
     return ndcg_of_hits(hits, targets.lengths)
-
-
-def _keys(histories: Histories, n_items: int) -> np.ndarray:
-    """[E] one number for each (user, item)."""
-    return np.asarray(histories.owners * n_items + histories.items)

@@ -19,6 +19,7 @@ from scipy.sparse import diags
 from metarec.features.behavior import Behavior
 from metarec.features.histories import Histories
 from metarec.models.rating.profile import ProfileEquations
+from metarec.runtime.decomposition import truncated_svd
 from metarec.runtime.interpolation import Interpolation
 
 CLEAR = 3.0
@@ -153,15 +154,12 @@ def vectors_of(
     """Return item vectors [N, dim + 2]: singular vectors of the normalized user-item matrix, the
     log count of ratings, and the item bias, each centered over all ratings.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     events = histories.matrix(len(item_bias))
     counts = np.bincount(histories.items, minlength=len(item_bias))
     users, items = (np.maximum(count, 1) ** -0.5 for count in (histories.lengths, counts))
     dim = max(min(dim, min(events.shape) - 1), 1)
-    _, sizes, directions = randomized_svd(
-        diags(users) @ events @ diags(items), dim, n_iter=3, random_state=int(rng.integers(2**31))
-    )
+    normalized = diags(users) @ events @ diags(items)
+    _, sizes, directions = truncated_svd(normalized, dim, int(rng.integers(2**31)))
     spectral = directions.T * sizes * len(histories) ** 0.5
     vectors = np.column_stack([spectral, np.log1p(counts), item_bias])
     middle = counts @ vectors / max(counts.sum(), 1)

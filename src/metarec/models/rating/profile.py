@@ -205,12 +205,13 @@ def _equations(
     """Return Gram matrix [D (F + 1), D (F + 1)] and target [D (F + 1)] of the coefficients."""
     n_columns, dim = columns.shape[1], evidence.shape[1]
     gram = np.zeros((n_columns, dim, n_columns, dim))
-    weighted = columns * weights[:, None]
+    weighted = np.ascontiguousarray(columns.T) * weights
+    of_pairs = np.ascontiguousarray(certainty.transpose(1, 2, 0))  # each pair's users in a row
     for one in range(dim):
         for other in range(one, dim):
-            block = (weighted * certainty[:, one, other, None]).T @ columns
+            block = (weighted * of_pairs[one, other]) @ columns
             gram[:, one, :, other] = gram[:, other, :, one] = block
-    return gram.reshape(n_columns * dim, n_columns * dim), (weighted.T @ evidence).ravel()
+    return gram.reshape(n_columns * dim, n_columns * dim), (weighted @ evidence).ravel()
 
 
 def _solved(gram: np.ndarray, target: np.ndarray, pull: float) -> np.ndarray:

@@ -7,8 +7,8 @@ import scipy.linalg
 import scipy.sparse as sp
 from jaxtyping import Float
 
-MAX_DENSE = 30_000_000
-"""Bound: numbers of a table of tasks by items that is held dense; a larger one stays sparse."""
+from metarec.runtime.decomposition import truncated_svd
+
 MAX_SOLVED = 2000
 """Bound: tasks whose equations are solved directly, which is cubic in their number; more are solved
 by conjugate gradients.
@@ -17,49 +17,27 @@ TOLERANCE, MAX_STEPS = 1e-5, 500
 """Stopping rule of the conjugate gradients: residual as a share of the targets, and the largest
 number of steps. Evidence is within 3e-5 of its largest value of that after far more steps.
 """
-OVERSAMPLED, POWER_ITERATIONS = 10, 3
-"""Extra random directions, and power iterations, of the randomized decomposition: they set its
-accuracy.
-"""
 
 
 def leading(
     targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, max_rank: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Leading left singular vectors [T, R], singular values [R] and directions [R, N] of the
-    targets minus their mean, with rows scaled by the `roots` of the tasks' weights.
+    targets minus their mean, with rows scaled by the `roots` of the tasks' weights. The targets
+    stay sparse.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     rank = max(1, min(max_rank, min(targets.shape) - 1))
-    if targets.shape[0] * targets.shape[1] > MAX_DENSE:
-        return _leading_sparse(targets, mean, roots, rank, seed)
-    centered = np.asarray(targets.toarray() - mean)
+    scale = np.ones(targets.shape[0], np.float32)
     if roots is not None:
-        centered = np.asarray(roots[:, None] * centered)
-    left, strength, directions = randomized_svd(centered, rank, random_state=seed, n_iter=3)
+        scale = roots.astype(np.float32)
+        targets = sp.csr_matrix(sp.diags_array(scale) @ targets)
+    filled = np.flatnonzero(np.bincount(targets.indices, minlength=targets.shape[1]))
+    left, strength, among = truncated_svd(
+        targets[:, filled].astype(np.float32), rank, seed, less=(scale, mean[filled])
+    )
+    directions = np.zeros((len(among), len(mean)), np.float32)
+    directions[:, filled] = among  # all other columns are empty
     return left, strength, directions
-
-
-def _leading_sparse(
-    targets: sp.csr_matrix, mean: np.ndarray, roots: np.ndarray | None, rank: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`leading` without the dense matrix: (targets - 1 mean') V = targets V - 1 (mean' V) (Halko,
-    Martinsson and Tropp 2011, "Finding structure with randomness", algorithm 4.4).
-    """
-    scale = np.ones(targets.shape[0]) if roots is None else np.asarray(roots, np.float64)
-    filled = np.flatnonzero(np.diff(targets.tocsc().indptr))  # all other columns are empty
-    rows = sp.csr_matrix(sp.diags_array(scale) @ targets[:, filled]).astype(np.float32)
-    middle, scale = mean[filled], scale.astype(np.float32)
-    drawn = np.random.default_rng(seed).normal(size=(len(filled), rank + OVERSAMPLED))
-    basis = drawn.astype(np.float32)
-    for _ in range(1 + POWER_ITERATIONS):
-        left = np.linalg.qr(rows @ basis - np.outer(scale, middle @ basis))[0]
-        basis = rows.T @ left - np.outer(middle, scale @ left)
-    along, strength, small = np.linalg.svd(basis.T, full_matrices=False)
-    directions = np.zeros((rank, len(mean)), np.float32)
-    directions[:, filled] = small[:rank]
-    return (left @ along)[:, :rank], strength[:rank], directions
 
 
 def dual_ridge(
@@ -89,21 +67,29 @@ def _solved_by_steps(
     dense: np.ndarray, items: sp.csr_matrix, targets: np.ndarray, ridge: float
 ) -> Float[np.ndarray, "tasks columns"]:
     """(X X' + lambda I)^-1 Y by conjugate gradients for all columns of Y at once: X is so sparse
-    that a step costs a thousandth of the matrix X X', which is never formed.
+    that a step costs a thousandth of the matrix X X', which is never formed. The inverse for the
+    dense block alone is the preconditioner, since it has the largest eigenvalues: a quarter of the
+    steps are enough.
     """
     full, sparse = dense.astype(np.float32), items.astype(np.float32)
-    transposed = sparse.T.tocsr()
-    residual = along = targets.astype(np.float32)
-    solved = np.zeros_like(residual)
-    size = (residual**2).sum(0)
-    enough = TOLERANCE**2 * np.maximum(size, 1e-30)
+    transposed, penalty = sparse.T.tocsr(), np.float32(ridge)
+    # By Woodbury's identity, of the size of the block's columns
+    inner = np.linalg.inv(full.T @ full + penalty * np.eye(full.shape[1], dtype=np.float32))
+
+    def nearly_solved(residual: np.ndarray) -> np.ndarray:
+        return np.asarray((residual - full @ (inner @ (full.T @ residual))) / penalty)
+
+    residual = targets.astype(np.float32)
+    solved, along = np.zeros_like(residual), nearly_solved(residual)
+    size, enough = (residual * along).sum(0), TOLERANCE**2 * np.maximum((residual**2).sum(0), 1e-30)
     for _ in range(MAX_STEPS):
-        image = full @ (full.T @ along) + sparse @ (transposed @ along) + np.float32(ridge) * along
+        image = full @ (full.T @ along) + sparse @ (transposed @ along) + penalty * along
         step = size / np.maximum((along * image).sum(0), 1e-30)
         solved = solved + step * along
         residual = residual - step * image
-        before, size = size, (residual**2).sum(0)
-        if (size <= enough).all():
+        if ((residual**2).sum(0) <= enough).all():
             break
-        along = residual + size / np.maximum(before, 1e-30) * along
+        direction = nearly_solved(residual)
+        before, size = size, (residual * direction).sum(0)
+        along = direction + size / np.maximum(before, 1e-30) * along
     return solved

@@ -25,6 +25,7 @@ from metarec.features.users import UserBatch
 from metarec.models.base import LARGE
 from metarec.models.config import ModelConfig, setting
 from metarec.models.support_ridge.dual import dual_ridge, leading
+from metarec.runtime.decomposition import truncated_svd
 from metarec.runtime.old_names import ARRAYS, with_current_names
 from metarec.runtime.scratch import column_pieces, cut_at_zero
 
@@ -289,8 +290,6 @@ def _feature_items(
     """[N] index of each item among the feature items, -1 for others, and their factors [M, D] from
     a popularity-damped SVD of liked events, scaled to unit mean square.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     liked = behavior.histories.where(behavior.is_liked(behavior.histories)).matrix(behavior.n_items)
     counts = np.asarray(liked.sum(0)).ravel()
     chosen = np.sort(np.argsort(-counts, kind="stable")[: config.max_items])
@@ -298,7 +297,7 @@ def _feature_items(
     place[chosen] = np.arange(len(chosen))
     damped = liked[:, chosen].multiply(1.0 / np.sqrt(counts[chosen] + 20.0)).tocsr()
     dim = max(1, min(config.factors, min(damped.shape) - 1))
-    _, _, right = randomized_svd(damped, dim, random_state=int(rng.integers(2**31)), n_iter=3)
+    _, _, right = truncated_svd(damped, dim, int(rng.integers(2**31)))
     tastes = right.T / np.sqrt((right.T**2).sum(1).mean())
     return place, tastes.astype(np.float32)
 

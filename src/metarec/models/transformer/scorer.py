@@ -331,7 +331,7 @@ def _taken_then(behavior: Behavior, users: np.ndarray, targets: sp.csr_matrix) -
     acts, rows = behavior.context_events, []
     for start in range(0, len(users), AT_ONCE):
         some = users[start : start + AT_ONCE]
-        then = behavior.context.taken_then(some, behavior.targets, acts)
+        then = behavior.context.taken_then(some, behavior.acts_on_targets, acts)
         rows.append(targets[start : start + AT_ONCE].multiply(then).tocsr())
     return sp.vstack(rows, format="csr") if rows else targets
 

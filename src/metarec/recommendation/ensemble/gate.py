@@ -249,7 +249,9 @@ def log_scores(
         shares: [T, C, M]; `popularity` [T, C]; `item_statistics` [T, C, S].
     """
     # log(1 + x / s) = log(x + s) - log s, and log s is the same for all candidates: half the time.
-    lift = torch.log(shares / popularity[..., None] + smoothing) @ weight
+    # Each model's ratios side by side in memory: half the time again.
+    ratios = (shares.permute(2, 0, 1).contiguous() / popularity).flatten(1)
+    lift = (weight @ torch.log(ratios + smoothing[:, None])).view_as(popularity)
     base = popularity_weight * popularity.log() + item_statistics @ statistics_weight
     return base + (lift - smoothing.log() @ weight)
 

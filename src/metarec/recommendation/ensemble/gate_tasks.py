@@ -304,7 +304,7 @@ def _taken_then(behavior: Behavior, users: np.ndarray) -> np.ndarray:
     context = behavior.context
     if context is None or not context.has_circumstances:
         return np.ones((1, 1), bool)
-    return context.taken_then(users, behavior.targets, behavior.context_events)
+    return context.taken_then(users, behavior.acts_on_targets, behavior.context_events)
 
 
 def _compressed(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,8 @@ POPULARITY_WEIGHT, WEIGHT, SMOOTHING = 1.0, -0.7, -1.0
 """Initial values: the popularity weight, and a weight of .4 and a smoothing of .37, given before
 softplus and exp.
 """
+DECAY, SQUARES_DECAY = 0.9, 0.999
+"""Decay of Adam's running means of gradients and of their squares."""
 Raw: TypeAlias = "dict[str, Tensor]"
 """Unconstrained parameters of the gate by name, one row for each support size."""
 Score: TypeAlias = "Callable[[GateTasks], Tensor]"
@@ -116,16 +118,21 @@ def _descend(
     steps: int,
     config: GateConfig,
 ) -> None:
-    """Minimize one loss with Adam; the learning rate falls linearly, at the end to a tenth."""
-    optimizer = torch.optim.Adam(raw.values(), lr=config.lr)
+    """Minimize one loss with Adam; the learning rate falls linearly, at the end to a tenth.
+
+    `torch.optim` would import all of torch's compiler, which takes longer than these steps.
+    """
+    tensors = list(raw.values())
+    means, squares = ([torch.zeros_like(tensor) for tensor in tensors] for _ in range(2))
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * (1 - 0.9 * step / steps)
-        rows = draw()
-        optimizer.zero_grad()
-        total = loss(rows) + penalty()
-        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
+        gradients = torch.autograd.grad(loss(draw()) + penalty(), tensors)
+        lr = config.lr * (1 - 0.9 * step / steps)
+        with torch.no_grad():
+            for tensor, grad, mean, square in zip(tensors, gradients, means, squares, strict=True):
+                mean.lerp_(grad, 1 - DECAY)
+                square.lerp_(grad**2, 1 - SQUARES_DECAY)
+                size = (square / (1 - SQUARES_DECAY ** (step + 1))).sqrt() + 1e-8
+                tensor -= lr / (1 - DECAY ** (step + 1)) * mean / size
 
 
 def _distance(raw: Raw, anchor: Raw) -> Tensor:
@@ -223,11 +230,20 @@ def _ranking_loss(score: Score, tasks: GateTasks, config: GateConfig) -> Tensor:
     near = tasks.at(index)
     top, gain, stands_for = score(near), near.is_relevant, near.log_weight.exp()
     worth = _worth(stands_for.cumsum(1) - stands_for, tasks.is_relevant.sum(1), config)
-    # Only pairs of a relevant and a non-relevant candidate count: one row per relevant candidate.
+    others = torch.where(gain, 0.0, stands_for)
+
+    def swapped(task: Tensor, at: Tensor, width: int) -> Tensor:
+        """Summed cost of pairs of a relevant candidate and another one before `width`."""
+        swap = (worth[task, at, None] - worth[task, :width]).abs()
+        wrong = functional.softplus(top[task, :width] - top[task, at, None])
+        return (swap * others[task, :width] * wrong).sum()
+
+    # Behind both cutoffs, positions are worth nothing, and so is a swap between two of them.
+    cutoff = max(config.ndcg_places, config.recall_places)
     task, at = gain.nonzero(as_tuple=True)
-    swap = (worth[task, at, None] - worth[task]).abs()
-    pairs = torch.where(gain, 0.0, stands_for)[task]
-    return (swap * pairs * functional.softplus(top[task] - top[task, at, None])).sum() / len(gain)
+    first = at < cutoff
+    cost = swapped(task[first], at[first], reach) + swapped(task[~first], at[~first], cutoff)
+    return cost / len(gain)
 
 
 def _first(scores: Tensor, reach: int) -> Tensor:

@@ -20,6 +20,7 @@ import numpy as np
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, Targets, unit_rows
 from metarec.features.encoders.text.counts import UNSPACED
+from metarec.runtime.decomposition import truncated_svd
 from metarec.runtime.device import device, in_memory, on_device
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.training import Watch, train, weights_of
@@ -288,7 +289,6 @@ def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targe
         number of users.
     """
     from sklearn.preprocessing import normalize
-    from sklearn.utils.extmath import randomized_svd
 
     taken = (matrix > 0).astype(np.float32)
     takers = np.asarray(taken.sum(axis=0)).ravel()
@@ -296,7 +296,7 @@ def collaborative_targets(matrix: Any, dim: int = 64, *, seed: int = 0) -> Targe
         normalize(taken).multiply(1 / np.sqrt(np.maximum(takers, 1.0))).tocsr()
     )  # so that popular items and active users do not dominate
     size = min(dim, *evened.shape)
-    _, strength, directions = randomized_svd(evened, n_components=size, n_iter=4, random_state=seed)
+    _, strength, directions = truncated_svd(evened, size, seed, power_iterations=4)
     vectors = directions.T * np.sqrt(strength)
     popular = np.sqrt(
         takers / max(takers.sum(), 1.0)
