@@ -14,6 +14,7 @@ from metarec.data.places import km_between
 from metarec.features.histories import Histories
 from metarec.features.request_context import RequestContext
 from metarec.features.users import UserBatch
+from metarec.models.location import known_places
 from metarec.models.location.local_knn import LocalKnn, LocalKnnConfig
 from metarec.recommendation.fitting.fit import behavior_of
 from metarec.recommendation.fitting.held_out_users import revealed_to
@@ -199,3 +200,32 @@ def test_where_no_item_has_a_place_nothing_is_said(model: LocalKnn) -> None:
     )[0]
     assert nowhere.norms.dtype == np.float32 and np.isfinite(nowhere.norms).all()
     assert not nowhere.rarity.any()
+
+
+def test_users_are_scored_alike_alone_and_among_others(model: LocalKnn) -> None:
+    """Items 0 and 5 stand at one point and say more or less: whoever stands there hears the same,
+    whatever others took.
+    """
+    rarity = np.array([1.0, 0.5, 1.0, 1.0, 0.0, 0.2], np.float32)
+    uneven = replace(model, rarity=rarity)
+    mine, others = _users([2], HERE), _users([5, 1], FAR)
+    together = UserBatch(
+        support=Histories.of_indexes([np.array([2]), np.array([5, 1])]),
+        profiles=np.zeros((2, 0), np.float32),
+        context=replace(RequestContext.unknown(2), location=np.array([HERE, FAR])),
+    )
+
+    alone = np.concatenate([uneven.evidence(mine), uneven.evidence(others)])
+
+    np.testing.assert_allclose(uneven.evidence(together), alone, rtol=1e-6)
+
+
+def test_long_histories_are_near_the_same_items(
+    model: LocalKnn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = _users([0, 2, 4, 1], CLOSE)
+    expected = model.evidence(users)
+
+    monkeypatch.setattr(known_places, "MAX_KEPT", 6 * 3)  # rows of three of the four items
+
+    np.testing.assert_allclose(replace(model).evidence(users), expected, rtol=1e-6)

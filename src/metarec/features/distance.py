@@ -87,18 +87,38 @@ def decayed_sums(
     for piece in column_pieces(len(rows), columns.shape[1]) if len(rows) else ():
         here = columns[:, piece]
         km, step = _SCRATCH.array("far", (2, len(rows), here.shape[1]))
-        for axis in range(3):
-            far = step if axis else km
-            np.subtract(rows[:, axis, None], here[axis], out=far)
-            far *= far
-            if axis:
-                km += step
-        np.sqrt(km, out=km)
+        _chords(rows, here, km, step)
         for place, (scale, power) in enumerate(decays):
             np.multiply(km, np.float32(EARTH_KM / scale), out=step)
             _decay_in_place(step, power)
             sums[place, :, piece] = summing @ step
     return sums
+
+
+def decayed_rows(rows: np.ndarray, columns: np.ndarray, scale: float, power: float) -> np.ndarray:
+    """Return [E, N] float32 decays of the distances between the points of `rows` [E, 3] and those
+    of `columns` [3, N], computed for chunks of columns as in `decayed_sums`.
+    """
+    far = np.empty((len(rows), columns.shape[1]), np.float32)
+    for piece in column_pieces(len(rows), columns.shape[1]):
+        here, chord = columns[:, piece], far[:, piece]
+        _chords(rows, here, chord, _SCRATCH.array("far", chord.shape))
+        chord *= np.float32(EARTH_KM / scale)
+        _decay_in_place(chord, power)
+    return far
+
+
+def _chords(rows: np.ndarray, columns: np.ndarray, out: np.ndarray, step: np.ndarray) -> None:
+    """Write the lengths of the chords between points [E, 3] and [3, N] into `out`; `step` is
+    another array of its shape.
+    """
+    for axis in range(3):
+        far = step if axis else out
+        np.subtract(rows[:, axis, None], columns[axis], out=far)
+        far *= far
+        if axis:
+            out += step
+    np.sqrt(out, out=out)
 
 
 def _at_one_point(summing: sp.csr_matrix, rows: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:

@@ -42,7 +42,7 @@ OPTIONAL = {
 """Optional arrays of `Histories`, with their types and defaults."""
 PER_EVENT = ("items", "values", *OPTIONAL)
 """Arrays of `Histories` with one entry per event."""
-FEW_NUMBERS = 100_000
+FEW_NUMBERS = 10_000
 """Array entries up to which gathering and summing is faster than a sparse product."""
 
 
@@ -206,6 +206,9 @@ class Histories:
         """Return [B, W] the sum over each user's events of the row of `table` [N, W] of the item,
         times `weights` [E] float32 (default 1).
         """
+        if len(self) == 1:  # a tenth of the time of the other ways
+            own = np.ones(len(self.items), np.float32) if weights is None else weights
+            return np.asarray(own[None] @ table[self.items])
         if len(self.items) * table.shape[1] > FEW_NUMBERS:
             return np.asarray(self.matrix(len(table), weights) @ table)
         rows = table[self.items]

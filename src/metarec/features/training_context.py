@@ -239,7 +239,7 @@ def current_location(homes: np.ndarray, places: np.ndarray, support: Histories) 
     """Return the assumed location [B, 2] of users: their home, else that of the newest located item
     of their support.
     """
-    somewhere = is_placed(places)[support.items]
+    somewhere = is_placed(places[support.items])
     if not somewhere.any():
         return homes
     located = support.where(somewhere)

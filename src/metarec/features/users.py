@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,3 +73,12 @@ class UserBatch:
             context=self.context.rows(indexes),
             given=self.given.users(indexes),
         )
+
+    def in_parts(self, size: int) -> Iterator[tuple[slice, UserBatch]]:
+        """Yield at most `size` users at a time, and where they stand."""
+        if len(self) <= size:
+            yield slice(0, len(self)), self
+            return
+        for start in range(0, len(self), size):
+            indexes = np.arange(start, min(start + size, len(self)))
+            yield slice(start, start + len(indexes)), self.rows(indexes)

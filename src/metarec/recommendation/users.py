@@ -134,7 +134,7 @@ class RequestReader:
         the history; only the stated one where no item has coordinates.
         """
         stated = np.array([location_of(request.location) for request in requests]).reshape(-1, 2)
-        if not self._has_places:
+        if not self._has_places or is_placed(stated).all():
             return stated
         home = self._regions.homes([request.profile for request in requests])
         return np.where(np.isnan(stated), current_location(home, self.places, support), stated)

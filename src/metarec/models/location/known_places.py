@@ -14,10 +14,17 @@ import scipy.sparse as sp
 
 from metarec.data.places import is_placed
 from metarec.features.behavior import Behavior
-from metarec.features.distance import Decay, decayed_sums, on_sphere
+from metarec.features.distance import (
+    Decay,
+    decayed_rows,
+    decayed_sums,
+    on_sphere,
+    points_on_sphere,
+)
 from metarec.features.histories import Histories, offsets_of
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig, training_weights
+from metarec.models.location.kept_rows import MAX_KEPT, KeptRows
 
 SHORT = 3
 """Number of events shown of a training user when a decay is chosen."""
@@ -31,53 +38,37 @@ class KnownPlaces:
     """Ragged [E]: the item that was taken at each place, -1 for the user's current place."""
     points: np.ndarray
     """[E, 3] points of the unit sphere."""
-    weights: np.ndarray
-    """[E] float32 weight of each place."""
 
     @classmethod
-    def of(cls, users: UserBatch, places: np.ndarray, location: float) -> KnownPlaces:
-        """Collect the places of users. An item of the support that stands at one of `places` [N, 2]
-        has weight 1, the current place the weight `location`.
+    def of(cls, users: UserBatch, places: np.ndarray) -> KnownPlaces:
+        """Collect the places of users: the current one, and those of the items of the support that
+        stand at one of `places` [N, 2].
         """
         support, here = users.support, users.context.location
-        taken, is_here = is_placed(places)[support.items], is_placed(here)
+        taken, is_here = is_placed(places[support.items]), is_placed(here)
         owners = np.concatenate([np.flatnonzero(is_here), support.owners[taken]])
         degrees = np.concatenate([here[is_here], places[support.items[taken]]])
         items = np.concatenate([np.full(is_here.sum(), -1), support.items[taken]])
-        weights = np.concatenate([np.full(is_here.sum(), location), np.ones(taken.sum())])
         order = np.argsort(owners, kind="stable")
         histories = Histories(
             offsets=offsets_of(np.bincount(owners, minlength=len(users))),
             items=items[order],
             values=np.ones(len(owners), np.float32),
         )
-        points, weights = on_sphere(degrees[order]), weights[order].astype(np.float32)
-        return cls(histories=histories, points=points, weights=weights)
-
-    def decayed(self, columns: np.ndarray, decay: Decay) -> np.ndarray:
-        """[B, N] float32 sum over each user's places of their weight, decayed by the distance to
-        the points of `columns` [3, N].
-        """
-        return np.asarray(self._decayed(columns, [decay], self.histories.offsets)[0])
+        return cls(histories=histories, points=on_sphere(degrees[order]))
 
     def decayed_apart(self, columns: np.ndarray, decays: Sequence[Decay]) -> np.ndarray:
-        """[D, B, 2, N] float32 sums as in `decayed` under each decay, separately for the current
-        place and for the history.
+        """[D, B, 2, N] float32 sums of the decays of the distances to the points of `columns`
+        [3, N], separately for the current place and for the history.
         """
-        is_here = self.histories.items < 0
+        is_here, size = self.histories.items < 0, len(self.points)
         here = np.bincount(self.histories.owners[is_here], minlength=len(self.histories))
         starts = self.histories.offsets[:-1]
         ends = np.stack([starts + here, self.histories.offsets[1:]], axis=1).ravel()
-        sums = self._decayed(columns, decays, np.concatenate([[0], ends]))
+        entries = np.ones(size, np.float32), np.arange(size), np.concatenate([[0], ends])
+        summing = sp.csr_matrix(entries, (len(ends), size))
+        sums = decayed_sums(summing, self.points, columns, decays)
         return sums.reshape(len(decays), -1, 2, columns.shape[1])
-
-    def _decayed(
-        self, columns: np.ndarray, decays: Sequence[Decay], offsets: np.ndarray
-    ) -> np.ndarray:
-        size = len(self.points)
-        entries = self.weights, np.arange(size), offsets
-        summing = sp.csr_matrix(entries, (len(offsets) - 1, size))
-        return decayed_sums(summing, self.points, columns, decays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +95,54 @@ class PlaceModel:
         """Return the model for a catalog with items at `places` [N', 2]."""
         return replace(self, places=places)
 
+    def near(self, users: UserBatch, weights: np.ndarray, here_weights: np.ndarray) -> np.ndarray:
+        """[B, N] float32 sum of the decays of the distances from each user's places to the items.
+
+        Args:
+            users: B users whose supports have E events.
+            weights: [E] float32 weight of the place of each event.
+            here_weights: [B] float32 weight of the current place, where it is known.
+        """
+        support, location = users.support, users.context.location
+        weights = weights * self._is_placed[support.items]
+        if len(support.items) * len(self.places) > MAX_KEPT:
+            entries = weights, np.arange(len(weights)), support.offsets
+            summing = sp.csr_matrix(entries, (len(support), len(weights)))
+            points, decays = self._points[support.items], [(self.scale, self.power)]
+            sums = decayed_sums(summing, points, self._columns_of_points, decays)[0]
+        else:
+            sums = self._near_items.sums(support, weights)
+        known = is_placed(location)
+        here = slice(None) if known.all() else np.flatnonzero(known)
+        near = self._near(on_sphere(location[here]))
+        near *= here_weights[here, None]
+        sums[here] += near
+        return np.asarray(sums)
+
+    def _near(self, points: np.ndarray) -> np.ndarray:
+        """[E, N] decays of the distances from `points` [E, 3] to the items."""
+        return decayed_rows(points, self._columns_of_points, self.scale, self.power)
+
+    @cached_property
+    def _near_items(self) -> KeptRows:
+        """The decays of the distances from each item to all items."""
+        n_items = len(self.places)
+        return KeptRows(n_items, n_items, lambda items: self._near(self._points[items]))
+
     @cached_property
     def _is_placed(self) -> np.ndarray:
         """[N] whether the place of each item is known."""
         return is_placed(self.places)
+
+    @cached_property
+    def _points(self) -> np.ndarray:
+        """[N, 3] places of the items on the unit sphere."""
+        return points_on_sphere(self.places)
+
+    @cached_property
+    def _columns_of_points(self) -> np.ndarray:
+        """[3, N] places of the items on the unit sphere."""
+        return np.ascontiguousarray(self._points.T)
 
 
 def taken_by_some(

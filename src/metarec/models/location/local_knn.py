@@ -19,6 +19,7 @@ from itertools import product
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
+from scipy.spatial import cKDTree
 
 from metarec.data.places import is_placed
 from metarec.features.behavior import Behavior
@@ -26,17 +27,14 @@ from metarec.features.distance import (
     Decay,
     decay,
     decayed_sums,
-    different_points,
     km_pairs,
-    km_table,
-    points_on_sphere,
+    on_sphere,
 )
 from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig
 from metarec.models.config import setting
 from metarec.models.location.known_places import (
-    KnownPlaces,
     PlaceModel,
     log_likelihood,
     taken_by_some,
@@ -151,9 +149,8 @@ class LocalKnn(PlaceModel):
         -1.
         """
         evidence = np.empty((len(users), len(self.places)), np.float32) if out is None else out
-        for start in range(0, len(users), ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
-            agreement = self._agreement(users.rows(rows))
+        for rows, some in users.in_parts(ROWS_AT_ONCE):
+            agreement = self._agreement(some)
             rows_kept = np.flatnonzero(themselves[rows] >= 0)
             agreement[rows_kept, themselves[rows][rows_kept]] = 0.0
             evidence[rows] = (self._columns @ agreement.T).T
@@ -163,29 +160,28 @@ class LocalKnn(PlaceModel):
         """[B, V] agreement of the training users with each user, scaled to at most 1 and raised to
         the exponent of `_sharpness`.
         """
-        known = KnownPlaces.of(users, self.places, self.location)
-        says = self._rarity_at(known.histories.items, known.points)
-        known = replace(known, weights=known.weights * says)
-        near = known.decayed(self._columns_of_places, (self.scale, self.power))
+        here_weights = np.float32(self.location) * self._rarity_at(users.context.location)
+        near = self.near(users, self.rarity[users.support.items], here_weights)
         agreement = np.asarray((self._profiles @ near.T).T, np.float32)
         agreement /= np.maximum(agreement.max(1, keepdims=True), np.float32(1e-30))
         return np.asarray(agreement ** self._sharpness(users)[:, None])
 
-    def _rarity_at(self, items: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """[E] float32 weight of an event at each of the `points` [E, 3]: the rarity of the item
-        that was taken there or, where there is none (-1), of the nearest item. Points without an
-        item first take the item of another event at the same point.
+    def _rarity_at(self, places: np.ndarray) -> np.ndarray:
+        """[B] float32 weight of an event at `places` [B, 2]: the rarity of the nearest item; 0
+        where a place is unknown.
         """
-        first, place = different_points(points)
-        taken, is_item = np.full(len(first), -1), items >= 0
-        taken[place[is_item]] = items[is_item]
-        nearest = np.where(is_item, items, taken[place])
-        nowhere = np.flatnonzero(nearest < 0)
-        if len(nowhere):
-            km = km_table(points[nowhere], self._points)
-            km[:, ~self._is_placed] = np.inf
-            nearest[nowhere] = km.argmin(1)
-        return np.asarray(self.rarity[nearest])
+        says, known = np.zeros(len(places), np.float32), np.flatnonzero(is_placed(places))
+        tree, placed = self._placed
+        if len(known) and len(placed):
+            _, nearest = tree.query(on_sphere(places[known]))
+            says[known] = self.rarity[placed[nearest]]
+        return says
+
+    @cached_property
+    def _placed(self) -> tuple[cKDTree, np.ndarray]:
+        """A search tree of the items with a place, and their indexes."""
+        placed = np.flatnonzero(self._is_placed)
+        return cKDTree(self._points[placed]), placed
 
     def _sharpness(self, users: UserBatch) -> np.ndarray:
         """[B] float32 exponent of the agreement, by the number of events."""
@@ -202,16 +198,6 @@ class LocalKnn(PlaceModel):
     def _columns(self) -> sp.csr_matrix:
         """[N, V] `taken`, transposed for products."""
         return self.taken.T.tocsr()
-
-    @cached_property
-    def _points(self) -> np.ndarray:
-        """[N, 3] places of the items on the unit sphere."""
-        return points_on_sphere(self.places)
-
-    @cached_property
-    def _columns_of_places(self) -> np.ndarray:
-        """[3, N] places of the items on the unit sphere."""
-        return np.ascontiguousarray(self._points.T)
 
     @property
     def settings(self) -> tuple[float, float, float]:
@@ -234,7 +220,7 @@ class LocalKnn(PlaceModel):
         """[D, N] decayed number of events around each item, its own included; at least 1."""
         counts = np.asarray(self.taken.sum(0), np.float32).ravel()
         share = np.full((1, len(sample)), counts.sum() / max(len(sample), 1), np.float32)
-        near = self._points[sample], self._columns_of_places
+        near = self._points[sample], self._columns_of_points
         around = decayed_sums(sp.csr_matrix(share), *near, decays)[:, 0]
         return np.asarray(np.maximum(counts, 1.0) + around)
 

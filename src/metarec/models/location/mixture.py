@@ -23,10 +23,12 @@ from jaxtyping import Float
 
 from metarec.data.places import is_placed
 from metarec.features.behavior import Behavior
-from metarec.features.distance import decay, decayed_sums, km_table, on_sphere, points_on_sphere
+from metarec.features.distance import decayed_sums, points_on_sphere
+from metarec.features.histories import Histories
 from metarec.features.users import UserBatch
 from metarec.models.base import EventsConfig
 from metarec.models.config import setting
+from metarec.models.location.kept_rows import KeptRows
 from metarec.models.location.known_places import PlaceModel, taken_by_some
 from metarec.models.sparse_rows import sparse_arrays, sparse_from
 
@@ -34,8 +36,6 @@ ROWS_AT_ONCE = 64
 """Bound: users scored at a time."""
 ENTRIES_AT_ONCE = 4_000_000
 """Bound: pairs of an item and an event compared at a time."""
-MAX_KEPT = 8_000_000
-"""Bound: likelihoods kept for further requests, or those of a single one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,87 +102,82 @@ class LocalMixture(PlaceModel):
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 evidence for every item; nothing for users without a known place."""
         evidence = np.empty((len(users), len(self.places)), np.float32) if out is None else out
-        for start in range(0, len(users), ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
-            evidence[rows] = (self._columns @ self._weights(users.rows(rows)).T).T
+        for rows, some in users.in_parts(ROWS_AT_ONCE):
+            evidence[rows] = (self._columns @ self._weights(some).T).T
         return evidence
 
     def _weights(self, users: UserBatch) -> np.ndarray:
         """[B, V] float32 weight of each training user, at most 1; 0 for users without a known
         place.
         """
-        owners, items, degrees = self._events(users)
-        keys = np.concatenate([items[:, None], np.nan_to_num(degrees)], axis=1)
-        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        n_events = np.bincount(owners, minlength=len(users))
-        entries = np.ones(len(owners), np.float32), (owners, which.ravel())
-        summing = sp.csr_matrix(entries, (len(users), len(first)))
-        logs = summing @ self._log_likelihoods(items[first], degrees[first])
-        exponents = self.config.sharpness / np.maximum(n_events, 1) ** self.config.dependence
-        logs = logs * exponents[:, None].astype(np.float32)
-        weights = np.exp(logs - logs.max(1, keepdims=True, initial=-np.inf))
-        weights[~self.knows(users)] = 0.0
-        return np.asarray(weights, np.float32)
-
-    def _events(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Owner [E], item [E] and place [E, 2] of what is known of users: the newest events, and
-        their current place as an event on no item (-1), unless an event stands there.
-        """
-        support, here = users.support, users.context.location
-        ends = support.offsets[1:][support.owners]
-        newest = np.arange(len(support.items)) >= ends - self.config.max_events
-        owners, items = support.owners[newest], support.items[newest]
-        stands_there = np.zeros(len(users), bool)
-        stands_there[owners[(self.places[items] == here[owners]).all(1)]] = True
-        apart = np.flatnonzero(is_placed(here) & ~stands_there)
-        return (
-            np.concatenate([owners, apart]),
-            np.concatenate([items, np.full(len(apart), -1)]),
-            np.concatenate([self.places[items], here[apart]]),
+        support = users.support
+        newest = support.where(
+            np.arange(len(support.items))
+            >= support.offsets[1:][support.owners] - self.config.max_events
         )
+        logs, here = self._logs_of_items.sums(newest), self._apart(users, newest)
+        logs[here] += self._logs(self._near_places(users.context.location[here]))
+        n_events = newest.lengths + np.bincount(here, minlength=len(users))
+        exponents = self.config.sharpness / np.maximum(n_events, 1) ** self.config.dependence
+        logs *= exponents[:, None].astype(np.float32)
+        logs -= logs.max(1, keepdims=True, initial=-np.inf)
+        np.exp(logs, out=logs)
+        logs[~self.knows(users)] = 0.0
+        return logs
 
-    def _log_likelihoods(self, items: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-        """[S, V] float32 log of `floor` plus how many times as likely as popularity says each
-        training user takes the `items` [S] at `degrees` [S, 2]; -1 for a place alone.
+    def _apart(self, users: UserBatch, events: Histories) -> np.ndarray:
+        """Indexes of the users whose current place says something: it counts as an event of its
+        own, unless one of their `events` stands there.
         """
-        likelihoods = np.empty((len(items), self.taken.shape[0]), np.float32)
-        kept = [self._kept.get(item) for item in items.tolist()]
-        for row, likely in enumerate(kept):
-            if likely is not None:
-                likelihoods[row] = likely
-        asked = np.array([row for row, likely in enumerate(kept) if likely is None], np.int64)
-        at_once = max(1, ENTRIES_AT_ONCE // len(self.places))
-        for start in range(0, len(asked), at_once):
-            some = asked[start : start + at_once]
-            likelihoods[some] = (self._profiles @ self._ratios(items[some], degrees[some]).T).T
-            self._keep(items[some], likelihoods[some])
-        return np.asarray(np.log(likelihoods + np.float32(self.config.floor)))
-
-    def _keep(self, items: np.ndarray, likelihoods: np.ndarray) -> None:
-        """Keep the likelihoods of `items` for further requests: they depend on nothing else, and a
-        few items are in most of them. Those of places alone are not kept.
-        """
-        if likelihoods.size + len(self._kept) * likelihoods.shape[1] > MAX_KEPT:
-            self._kept.clear()
-        pairs = zip(items.tolist(), likelihoods, strict=True)
-        self._kept.update({item: likely.copy() for item, likely in pairs if item >= 0})
+        here, owners = users.context.location, events.owners
+        counts = is_placed(here)
+        counts[owners[(self.places[events.items] == here[owners]).all(1)]] = False
+        return np.flatnonzero(counts)
 
     @cached_property
-    def _kept(self) -> dict[int, np.ndarray]:
-        """Item -> [V] likelihood of each training user, of items asked for lately."""
-        return {}
+    def _logs_of_items(self) -> KeptRows:
+        """[V] of each item s: the log of `floor` plus P(s | v) / P(s) for each training user v."""
 
-    def _ratios(self, items: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+        def rows_of(items: np.ndarray) -> np.ndarray:
+            rows = np.empty((len(items), self.taken.shape[0]), np.float32)
+            at_once = max(1, ENTRIES_AT_ONCE // len(self.places))
+            for start in range(0, len(items), at_once):
+                some = slice(start, start + at_once)
+                rows[some] = self._logs(self._ratios(items[some]))
+            return rows
+
+        return KeptRows(len(self.places), self.taken.shape[0], rows_of)
+
+    def _logs(self, ratios: np.ndarray) -> np.ndarray:
+        """[S, V] log of `floor` plus the mean of `ratios` [S, N] over each training user's
+        items.
+        """
+        likelihoods = (self._profiles @ ratios.T).T
+        likelihoods += np.float32(self.config.floor)
+        return np.asarray(np.log(likelihoods, out=likelihoods))
+
+    def _ratios(self, items: np.ndarray) -> np.ndarray:
         """[S, N] float32 P(s | i) / P(s) for each s of `items` and each item i of the catalog."""
-        there = on_sphere(np.nan_to_num(degrees))
-        ratios = decay(km_table(there, self._points), self.scale, self.power)
-        ratios /= self.around
-        ratios[:, ~self._is_placed] = 1.0
-        ratios[~is_placed(degrees)] = 1.0
-        is_item, prior = items >= 0, np.float32(self.config.prior)
-        counted = prior * ratios[is_item] + self._together(items[is_item])
-        ratios[is_item] = counted / (prior + self._counts)
+        ratios, prior = self._near_places(self.places[items]), np.float32(self.config.prior)
+        ratios *= prior
+        ratios += self._together(items)
+        ratios /= prior + self._counts
         return ratios
+
+    def _near_places(self, places: np.ndarray) -> np.ndarray:
+        """[S, N] float32 how many times as likely as anywhere users of each item take what stands
+        at `places` [S, 2]; 1 where either place is unknown.
+        """
+        ratios = self._near(points_on_sphere(places))
+        ratios /= self.around
+        ratios[:, self._unplaced] = 1.0
+        ratios[~is_placed(places)] = 1.0
+        return ratios
+
+    @cached_property
+    def _unplaced(self) -> np.ndarray:
+        """Indexes of the items without a place."""
+        return np.flatnonzero(~self._is_placed)
 
     def _together(self, items: np.ndarray) -> np.ndarray:
         """[S, N] float32 how often users who took each other item took one of `items` too, over how
@@ -216,11 +211,6 @@ class LocalMixture(PlaceModel):
     def _columns(self) -> sp.csr_matrix:
         """[N, V] `taken` by items, to read who took each and to sum what users took."""
         return self.taken.T.tocsr()
-
-    @cached_property
-    def _points(self) -> np.ndarray:
-        """[N, 3] places of the items on the unit sphere."""
-        return points_on_sphere(self.places)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from metarec.data.places import km_between
 from metarec.features.behavior import Behavior
-from metarec.features.distance import Decay, points_on_sphere
+from metarec.features.distance import Decay
 from metarec.features.users import UserBatch
 from metarec.models.config import ModelConfig, setting
 from metarec.models.location.known_places import (
@@ -115,17 +115,22 @@ class Location(PlaceModel):
     def evidence(self, users: UserBatch, out: np.ndarray | None = None) -> np.ndarray:
         """[B, N] float32 evidence for every item; nothing for users without a known place."""
         evidence = np.zeros((len(users), len(self.places)), np.float32) if out is None else out
-        for start in range(0, len(users), ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, len(users)))
-            evidence[rows] = self._evidence_by_distance(users.rows(rows))
+        for rows, some in users.in_parts(ROWS_AT_ONCE):
+            evidence[rows] = self._evidence_by_distance(some)
         return evidence
 
     def _evidence_by_distance(self, users: UserBatch) -> np.ndarray:
         """[B, N] evidence for every item."""
-        known = KnownPlaces.of(users, self.places, self.location)
-        sums = self._floored(known.decayed(self._points, (self.scale, self.power)))
-        sums *= self.popularity ** np.float32(self.exponent) * self._is_placed
+        here_weights = np.full(len(users), self.location, np.float32)
+        weights = np.ones(len(users.support.items), np.float32)
+        sums = self._floored(self.near(users, weights, here_weights))
+        sums *= self._attraction
         return sums
+
+    @cached_property
+    def _attraction(self) -> np.ndarray:
+        """[N] float32 popularity in the evidence; 0 where an item has no place."""
+        return np.asarray(self.popularity ** np.float32(self.exponent) * self._is_placed)
 
     def _floored(self, sums: np.ndarray) -> np.ndarray:
         """Add `floor` times the largest of each row to `sums` [B, N], in place."""
@@ -140,11 +145,6 @@ class Location(PlaceModel):
     def km_to(self, location: np.ndarray, item: int) -> float:
         """Kilometers from a location [2] to an item; NaN where either is unknown."""
         return float(km_between(location[None], self.places[item][None])[0])
-
-    @cached_property
-    def _points(self) -> np.ndarray:
-        """[3, N] places of the items on the unit sphere."""
-        return np.ascontiguousarray(points_on_sphere(self.places).T)
 
     def with_content(
         self, content: Float[np.ndarray, "items columns"], popularity: Float[np.ndarray, "items"]
@@ -209,11 +209,11 @@ def _log_likelihoods(
     computed once for each decay.
     """
     tries, (batch, query) = start.config, users_of_short_support(behavior, users)
-    known = KnownPlaces.of(batch, start.places, 1.0)
+    known = KnownPlaces.of(batch, start.places)
     weights = start.popularity[:, None] ** np.array(tries.exponents, np.float32)
     weights *= start._is_placed[:, None]
     totals = np.zeros((len(decays), len(tries.locations), len(tries.exponents)))
-    for decay, apart in enumerate(known.decayed_apart(start._points, decays)):
+    for decay, apart in enumerate(known.decayed_apart(start._columns_of_points, decays)):
         for row, location in enumerate(tries.locations):
             sums = start._floored(np.float32(location) * apart[:, 0] + apart[:, 1])
             taken = sums[query.owners, query.items, None] * weights[query.items]

@@ -186,8 +186,9 @@ class Ensemble:
         """[B] whether any model of `READ_CONTEXT` has evidence for each user."""
         has_context = np.zeros(len(users), bool)
         if self.context_gate is not None:
-            for name in set(READ_CONTEXT).intersection(self.scorers):
-                has_context |= knows(self.scorers[name], users)
+            for name in READ_CONTEXT:
+                if name in self.scorers and not has_context.all():
+                    has_context |= knows(self.scorers[name], users)
         return has_context
 
     def _score(
