@@ -16,6 +16,7 @@ from metarec.recommendation.ensemble.held_out_tasks import (
     is_ended,
     known_length,
     known_tasks,
+    with_long_support,
 )
 from metarec.recommendation.fitting.cross_fitting import score_held_out, split_ended, task_weights
 from metarec.recommendation.fitting.ensemble_fit import fit_ensemble
@@ -134,3 +135,28 @@ def test_order_is_trusted_after_three_events_where_those_who_end_there_follow_it
     ]
     assert weights[0][3] > 2 * weights[1][3]
     assert weights[0][3] > 2 * weights[0][1]
+
+
+def test_beyond_a_long_horizon_all_that_is_liked_in_the_second_half_is_asked_about() -> None:
+    histories = Histories.of_indexes([np.arange(length) for length in (60, 34, 60)])
+    values = np.full(154, 5.0, np.float32)
+    values[94 + 26 :] = 1.0  # the third user likes nothing after their 26th event
+    behavior = Behavior(
+        histories=replace(histories, values=values),
+        profiles=np.zeros((3, 0), np.float32),
+        content=np.zeros((60, 0), np.float32),
+        relevant_from=4.0,
+        horizon=LONG,
+    )
+    longer = with_long_support(behavior)
+    assert longer.pools.tolist() == [30, 20, 25]
+    assert longer.targets.lengths.tolist() == [30, 14, 1]
+    assert known_length(behavior) == 27  # the middle of 30 and 25, as 20 is not beyond the pool
+    short = replace(behavior, horizon=SHORT)
+    assert np.array_equal(with_long_support(short).pools, as_known(short).pools)
+
+
+def test_order_is_not_trusted_after_many_events_where_it_tells_the_last_event_alone() -> None:
+    behavior = replace(walks(users=120, items=90, length=45), horizon=LONG)
+    weight = fit_ensemble(behavior, ("item_knn", "markov"), 0).gate.weight[:, 1]
+    assert weight[-1] < 1.5 * weight[-2]

@@ -34,6 +34,7 @@ from metarec.recommendation.ensemble.held_out_tasks import (
     longer_support_sizes,
     longer_tasks,
     users_at_once,
+    with_long_support,
 )
 from metarec.recommendation.ensemble.item_statistics import (
     ItemStatisticsConfig,
@@ -284,7 +285,7 @@ def _later_tasks(
     able = len(able_longer(behavior, users))  # fewer users; keep the number with a location
     located = min(1.0, fitted.located * len(users) / max(able, 1))
     longer = longer_tasks(behavior, users, replace(fitted, located=located).score, rng, config)
-    score_known = partial(fitted.score, as_known(behavior))
+    score_known = partial(fitted.score, with_long_support(behavior))
     return [*longer, known_tasks(behavior, users, score_known, rng, config)]
 
 
