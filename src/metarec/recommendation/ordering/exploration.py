@@ -165,7 +165,7 @@ def posterior_std(
     at_once = max(1, MAX_NUMBERS // max(1, width * int(newest.lengths.max(initial=0))))
     for start in range(0, len(support), at_once):
         rows = np.arange(start, min(start + at_once, len(support)))
-        some = newest.users(rows).padded()
+        some = (newest if at_once >= len(support) else newest.users(rows)).padded()
         seen_BSD = directions[some.items] * some.is_real[..., None]
         columns = directions.T if items is None else directions[items[rows]].transpose(0, 2, 1)
         factor = np.linalg.cholesky(

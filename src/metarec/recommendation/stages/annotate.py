@@ -168,9 +168,10 @@ def _profile_notes(model: FittedModel, request: Request) -> list[str]:
 def ignored_in(model: FittedModel, request: Request) -> list[str]:
     """Return notes on context, friends, location and searches that were ignored."""
     context = request.context, request.friends, request.searches
-    is_home = request.location is None and LOCATION in model.ensemble.scorers
-    home = home_notes(request.profile) if is_home and request.profile else []
-    if request.location is None and not any(map(len, context)):
+    reads_places = LOCATION in model.ensemble.scorers
+    is_home = request.location is None and reads_places and request.profile
+    home = home_notes(request.profile) if is_home else []
+    if (request.location is None or reads_places) and not any(map(len, context)):
         return home
     read = columns_read(model.ensemble.scorers)
     heeded = model.policy_check.heeds(request.context)
