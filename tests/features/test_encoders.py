@@ -16,7 +16,6 @@ from metarec.features.encoders import locate as locate_module
 from metarec.features.encoders.encode import read_name, read_once, read_queries
 from metarec.features.encoders.locate import find_local, locate
 from metarec.features.encoders.text import pretrained
-from metarec.features.encoders.text.counts import _counted as counted
 from metarec.features.encoders.text.pretrained import PretrainedEncoder, pool, prompted_texts
 from metarec.features.encoders.text.pretrained_options import PretrainedOptions
 from metarec.features.encoders.text.trained import (
@@ -638,23 +637,3 @@ def test_smollm_reads_by_its_last_token(capfd):
         centered[0] @ centered[1] > 0 > centered[0] @ centered[2] and centered[2] @ centered[3] > 0
     )
     assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("max_terms", [20_000, 7])
-def test_texts_are_split_and_counted_as_scikit_learn_does(max_terms: int) -> None:
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    rng = np.random.default_rng(0)
-    texts = ["Ça va, Zoë! café-au-lait x_1", "中国 电影  a\n\n b", "", " ", "Hello  hello"]
-    some = ["a1", "b", "Über", "c-d", "é", "中国"]
-    texts += [" ".join(rng.choice(some, rng.integers(0, 6))) for _ in range(100)]
-    ways = {
-        "word": {"token_pattern": r"(?u)\b\w+\b", "strip_accents": "unicode"},
-        "char": {"analyzer": "char", "ngram_range": (1, 3)},
-    }
-    for analyzer, settings in ways.items():
-        vectorizer = CountVectorizer(max_features=max_terms, min_df=2, **settings)
-        expected = vectorizer.fit_transform(texts)
-        counts, terms = counted(texts, analyzer, max_terms)
-        assert terms == vectorizer.get_feature_names_out().tolist()
-        np.testing.assert_array_equal(counts.toarray(), expected.toarray())

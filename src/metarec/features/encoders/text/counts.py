@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
+from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from metarec.data.schema import BadInput
 from metarec.features.encoders.base import STAGE, EncoderState, unit_rows
 from metarec.runtime.decomposition import truncated_svd
 from metarec.runtime.progress import Progress, silent
 
-WORD, SPACES = re.compile(r"\b\w+\b"), re.compile(r"\s\s+")
-MAX_LETTERS = 3
-"""Length of the longest n-grams of letters."""
+WORD = r"(?u)\b\w+\b"
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Letters of scripts written without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 UNSPACED_SHARE = 0.2
@@ -75,7 +71,7 @@ class CountEncoder:
         """
         analyzer = "char" if is_unspaced(texts) else "word"
         counts, terms = _counted(texts, analyzer, max_terms)
-        spread = np.bincount(counts.indices, minlength=len(terms))
+        spread = np.asarray((counts > 0).sum(axis=0)).ravel()
         rarity = (
             np.log((1 + len(texts)) / (1 + spread)) + 1 if kind == "tfidf" else np.ones(len(terms))
         )
@@ -83,9 +79,8 @@ class CountEncoder:
         if len(terms) <= dim:
             components = np.eye(len(terms))
         else:
-            components = truncated_svd(
-                weighted, min(dim, *weighted.shape), seed, power_iterations=4
-            )[2]
+            rank = min(dim, *weighted.shape)
+            components = truncated_svd(weighted, rank, seed, power_iterations=4)[2]
         return cls(
             kind=kind,
             terms=terms,
@@ -96,14 +91,24 @@ class CountEncoder:
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
         """Return float32 vectors [n, dim]; words outside of the vocabulary are ignored."""
-        counts = _counts_of([_terms_of(text, self.analyzer) for text in texts], self.terms)
-        vectors = unit_rows(np.asarray(_weighted(counts, self.rarity) @ self.components.T))
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        vectorizer = CountVectorizer(
+            vocabulary={term: place for place, term in enumerate(self.terms)},
+            **_reading(self.analyzer),
+        )
+        vectors = unit_rows(
+            np.asarray(_weighted(vectorizer.transform(texts), self.rarity) @ self.components.T)
+        )
         progress(STAGE, 1.0)
         return vectors
 
     def knows(self, text: str) -> bool:
         """Return whether any word of a text is in the vocabulary."""
-        return not self._terms.isdisjoint(_terms_of(text, self.analyzer))
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        read = CountVectorizer(**_reading(self.analyzer)).build_analyzer()
+        return not self._terms.isdisjoint(read(text))
 
     @cached_property
     def _terms(self) -> frozenset[str]:
@@ -124,58 +129,48 @@ class CountEncoder:
         )
 
 
-def _counted(
-    texts: Sequence[str], analyzer: str, max_terms: int
-) -> tuple[sp.csr_matrix, list[str]]:
-    """Return counts [n, terms] and the terms, sorted. With more than 50 texts, terms occur in at
+def _counted(texts: Sequence[str], analyzer: str, max_terms: int) -> tuple[Any, list[str]]:
+    """Return sparse counts [n, terms] and the terms. With more than 50 texts, terms occur in at
     least two of them, unless no term does.
 
     Raises:
         BadInput: if no text holds a single word.
     """
+    from sklearn.feature_extraction.text import CountVectorizer
+
     if not any(text.strip() for text in texts):
         raise BadInput(
             f"none of the {len(texts):,} texts holds a word; give a title, text or tags, or use "
             f"encoder='none'"
         )
-    read = [_terms_of(text, analyzer) for text in texts]
-    found = sorted(set(chain.from_iterable(read)))
-    if not found:
-        raise BadInput(f"the {len(texts):,} texts hold no words, only signs; use encoder='none'")
-    counts = _counts_of(read, found)
-    spread = np.bincount(counts.indices, minlength=len(found))
-    is_kept = spread >= (2 if len(texts) > 50 and spread.max() > 1 else 1)
-    total = np.where(is_kept, counts.sum(axis=0), 0.0).ravel()
-    kept = np.sort(np.argsort(-total, kind="stable")[: min(max_terms, is_kept.sum())])
-    return counts[:, kept], [found[place] for place in kept]
+    vectorizer = CountVectorizer(
+        max_features=max_terms, min_df=2 if len(texts) > 50 else 1, **_reading(analyzer)
+    )
+    try:
+        counts = vectorizer.fit_transform(texts)
+    except ValueError:  # every word occurs once
+        vectorizer.set_params(min_df=1)
+        try:
+            counts = vectorizer.fit_transform(texts)
+        except ValueError as error:
+            raise BadInput(
+                f"the {len(texts):,} texts hold no words, only signs; use encoder='none'"
+            ) from error
+    return counts, [str(term) for term in vectorizer.get_feature_names_out()]
 
 
-def _counts_of(read: Sequence[Sequence[str]], terms: Sequence[str]) -> sp.csr_matrix:
-    """Return counts [n, terms] of the terms in each text, read by `_terms_of`; others are
-    ignored.
-    """
-    place = {term: column for column, term in enumerate(terms)}
-    columns = [[place[term] for term in text if term in place] for text in read]
-    ends = np.cumsum([0, *map(len, columns)])
-    items = np.fromiter(chain.from_iterable(columns), np.int64, ends[-1])
-    counts = sp.csr_matrix((np.ones(len(items), np.float32), items, ends), (len(read), len(terms)))
-    counts.sum_duplicates()
-    return counts
-
-
-def _terms_of(text: str, analyzer: str) -> list[str]:
-    """Return the terms of a text in lower case: words without accents, or n-grams of letters."""
-    text = text.lower()
-    if analyzer == "word":
-        return WORD.findall(text if text.isascii() else _without_accents(text))
-    text = SPACES.sub(" ", text)
-    sizes = range(1, MAX_LETTERS + 1)
-    return [text[at : at + size] for size in sizes for at in range(len(text) - size + 1)]
-
-
-def _without_accents(text: str) -> str:
-    letters = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+def _reading(analyzer: str) -> dict[str, Any]:
+    """Return the settings with which scikit-learn splits a text into terms."""
+    return (
+        {"analyzer": "char", "ngram_range": (1, 3), "lowercase": True}
+        if analyzer == "char"
+        else {
+            "analyzer": "word",
+            "token_pattern": WORD,
+            "lowercase": True,
+            "strip_accents": "unicode",
+        }
+    )
 
 
 def is_unspaced(texts: Sequence[str]) -> bool:
@@ -186,10 +181,10 @@ def is_unspaced(texts: Sequence[str]) -> bool:
     )
 
 
-def _weighted(counts: sp.csr_matrix, rarity: np.ndarray) -> sp.csr_matrix:
-    """Return log counts times rarity, with rows of unit length."""
+def _weighted(counts: Any, rarity: np.ndarray) -> Any:
+    """Return log counts times rarity, with rows of unit length, sparse."""
+    from sklearn.preprocessing import normalize
+
     weighted = counts.astype(np.float32)
-    weighted.data = (1 + np.log(weighted.data)) * rarity[weighted.indices].astype(np.float32)
-    lengths = np.sqrt(np.asarray(weighted.power(2).sum(axis=1)).ravel())
-    weighted.data /= np.repeat(np.maximum(lengths, 1e-12), np.diff(weighted.indptr))
-    return weighted
+    weighted.data = 1 + np.log(weighted.data)
+    return normalize(weighted.multiply(rarity).tocsr())
