@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from metarec.app.commands.options import colored, fitted
+from metarec.app.commands.options import colored, fitted, show, table
 
 
 class Terminal(io.StringIO):
@@ -32,3 +32,32 @@ def test_notes_fit_a_terminal_and_are_one_line_for_programs() -> None:
     assert " ".join(lines) == said
     assert fitted("one\n\ntwo", Terminal()) == "one\n\ntwo"
     assert fitted(said, io.StringIO()) == said
+
+
+JOINED = "\U0001f469\u200d\U0001f527"
+"""A woman and a wrench, joined by an invisible letter."""
+
+
+def test_what_an_id_holds_neither_breaks_a_table_nor_drives_the_terminal(capsys):
+    """A title with a line end forged a row of a slate, and its escapes colored the screen."""
+    cells = [
+        "new\nline",
+        "\x1b[31mred",
+        "x\u202ey",
+        "a\u2028b",
+        "tab\there",
+        "\U0001f469\u200d\U0001f527",
+    ]
+    show({}, table(["", "title"], [[str(n), cell] for n, cell in enumerate(cells)]), as_json=False)
+    assert capsys.readouterr().out.split("\n") == [
+        "   title",
+        "0  new\\nline",
+        "1  \\x1b[31mred",
+        "2  x\\u202ey",
+        "3  a\\u2028b",
+        "4  tab\\there",
+        f"5  {JOINED}",
+        "",
+    ]
+    show({}, "1 because you liked \x1b]0;title\x07", as_json=False)
+    assert capsys.readouterr().out == "1 because you liked \\x1b]0;title\\x07\n"

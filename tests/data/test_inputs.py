@@ -564,6 +564,24 @@ def test_ids_that_a_spreadsheet_rounded_are_told_once(tmp_path: Path) -> None:
     assert [f.rows for f in of_rule(tmp_path, "rounded_ids")] == [2]
 
 
+def test_ids_that_no_request_can_name_are_told(tmp_path: Path) -> None:
+    """A service refuses them: such users got no slate, and events on such items were refused."""
+    long = "L" * 257
+    table(tmp_path, f'user,item\n"a\nb",x\nb,{long}\nb,{long[1:]}\nc,"t\tu"\nc,x\n')
+    found = of_rule(tmp_path, "unsendable_ids")
+    assert [(one.rows, one.action) for one in found] == [(1, "noted"), (2, "noted")]
+    assert "item_id has more than 256 letters, or line ends" in found[1].why
+    assert len(set(events(tmp_path)["item_id"])) == 4  # they stay
+
+
+def test_an_id_with_a_point_is_told_as_shortened_only_where_it_is(tmp_path: Path) -> None:
+    table(tmp_path, "user,item\na,1.0\nb,2.0\nb,..\n")
+    assert set(events(tmp_path)["item_id"]) == {"1.0", "2.0", ".."}
+    assert of_rule(tmp_path, "float_ids") == []
+    table(tmp_path, "user,item\na,1.0\nb,2.0\n")
+    assert len(of_rule(tmp_path, "float_ids")) == 1
+
+
 def test_two_columns_of_one_name_are_told(tmp_path: Path) -> None:
     table(tmp_path, "user,item,rating,rating\na,x,5,1\nb,x,4,2\nc,y,3,3\n")
     assert "two columns 'rating'" in of_rule(tmp_path, "columns")[0].why

@@ -15,6 +15,10 @@ import polars as pl
 
 from metarec.data.errors import BadInput
 
+MAX_ID = 256
+"""Letters of the longest id that a service takes."""
+CONTROL = r"[\x00-\x1f\x7f]"
+"""Characters that an id in a request may not hold."""
 MAX_SHOWN = 80
 """Characters of a wrong value that a message repeats."""
 

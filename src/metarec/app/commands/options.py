@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from metarec.runtime.language import (
 
 MAX_WIDTH = 80
 """Width of a line of notes on a terminal."""
+_DRIVES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -228,7 +230,7 @@ def command_of(options: type[Command]) -> Callable[..., None]:
 def show(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print a result, as JSON or as text."""
     if not as_json:
-        typer.echo(translated_lines(text, command_language(), OUTPUT, SAID))
+        typer.echo(translated_lines(visible(text), command_language(), OUTPUT, SAID))
         return
     typer.echo(as_json_text(translated_answer(result, command_language())))
 
@@ -249,7 +251,8 @@ def _unknown(constant: str) -> None:
 def note(line: str) -> None:
     """Print a line on stderr, so that stdout has the result alone."""
     typer.echo(
-        fitted(translated_lines(line, command_language(), OUTPUT, SAID), sys.stderr), err=True
+        fitted(translated_lines(visible(line), command_language(), OUTPUT, SAID), sys.stderr),
+        err=True,
     )
 
 
@@ -308,6 +311,7 @@ def choose_device(name: str | None) -> None:
 
 def table(header: list[str], rows: list[list[str]]) -> str:
     """Return a table as text, with words aligned to the left and numbers to the right."""
+    rows = [[_on_one_line(cell) for cell in row] for row in rows]
     columns = list(zip(header, *rows, strict=True))
     laid = []
     for head, *cells in columns:
@@ -317,6 +321,18 @@ def table(header: list[str], rows: list[list[str]]) -> str:
         )
         laid.append([_padded(cell, width, is_number=is_number) for cell in (head, *cells)])
     return "\n".join("  ".join(line).rstrip() for line in zip(*laid, strict=True))
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text of a cell without line ends, which would begin a row of its own."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def visible(text: str) -> str:
+    """Return a text of lines with control characters, other line ends and marks that turn the
+    direction of writing as escapes: ids and titles may hold them, and would drive the terminal.
+    """
+    return _DRIVES.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _padded(cell: str, width: int, *, is_number: bool) -> str:

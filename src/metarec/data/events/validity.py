@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from metarec.data.arguments import CONTROL, MAX_ID
 from metarec.data.cells.parsing import (
+    NO_ID,
     as_numbers,
     has_float_ids,
     holds,
@@ -68,7 +70,7 @@ def _with_texts(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.
     """Convert ids and kinds to text and remove rows without ids; a missing kind is `event`."""
     for column in ("user_id", "item_id"):
         given = events[column]
-        if given.dtype == pl.Utf8 and has_float_ids(nothing(given)):
+        if given.dtype == pl.Utf8 and has_float_ids(nothing(given, NO_ID)):
             rows.note(
                 "float_ids",
                 f"{column} in {rows.place.name}: whole numbers written with a point (17850.0) are "
@@ -86,6 +88,7 @@ def _with_texts(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.
             f"one; export the ids as text"
         )
         rows.note_rows("rounded_ids", rounded, column, why)
+        _note_unsendable(rows, ids, column)
         if column == "user_id":
             note_shared(rows, ids, config)
         ids = _one_of_slashes(rows, ids, column) if column == "item_id" else ids
@@ -96,6 +99,16 @@ def _with_texts(rows: Rows, events: pl.DataFrame, config: CleaningConfig) -> pl.
         kinds = nothing(kinds, ("",)).fill_null("event")
         events = events.with_columns(kinds.alias("kind"))
     return events
+
+
+def _note_unsendable(rows: Rows, ids: pl.Series, column: str) -> None:
+    """Add a finding on ids that a service takes no request about."""
+    unsendable = (ids.str.len_chars() > MAX_ID) | ids.str.contains(CONTROL)
+    why = (
+        f"{column} has more than {MAX_ID} letters, or line ends or other control characters: no "
+        f"request to a service can name it; write such ids otherwise"
+    )
+    rows.note_rows("unsendable_ids", unsendable, column, why)
 
 
 def _stand_for_none(ids: pl.Series) -> pl.Series:

@@ -18,11 +18,11 @@ from pydantic import (
     model_validator,
 )
 
-from metarec.data.arguments import MAX_SECONDS
+from metarec.data.arguments import MAX_ID, MAX_SECONDS
 from metarec.data.places import location_of
 from metarec.data.sources.values.time_zones import MAX_OFFSET as MAX_HOURS
 
-MAX_ID, MAX_HISTORY, MAX_BATCH, MAX_K = 256, 1_000, 1_000, 200
+MAX_HISTORY, MAX_BATCH, MAX_K = 1_000, 1_000, 200
 MAX_FRIENDS = 5_000
 MAX_OFFSET, MAX_SLATES, MAX_FEED = 2_000, 50, 10_000
 
