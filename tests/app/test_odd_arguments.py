@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -243,6 +244,27 @@ def test_a_blank_value_of_an_option_is_refused(run: Run, place: Path, words: lis
     said = f"metarec: {name} is blank; give a value, or leave the option out\n"
     assert run(*words) == (2, "", said)
     assert files(place) == before
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate", "data"), ("audit", "model", "data"), ("demo", "--data", "data")]
+)
+def test_where_a_result_goes_is_checked_before_the_work(
+    run: Run, place: Path, command: list[str]
+) -> None:
+    """An evaluation of hours ended with one line that its report could not be written."""
+    (place / "file").write_text("a")
+    before = files(place)
+    said = "metarec: 'file/out' lies in what is a file, not a folder; name another place\n"
+    assert run(*command, "--out", "file/out") == (2, "", said)
+    assert files(place) == before
+
+
+@pytest.mark.skipif(not os.geteuid(), reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_seen_before_the_work(run: Run, place: Path) -> None:
+    (place / "locked").mkdir(mode=0o555)
+    said = "metarec: 'locked/out' may not be read or written by this user\n"
+    assert run("audit", "model", "data", "--out", "locked/out") == (1, "", said)
 
 
 def test_rules_take_lists_of_ids() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
-from metarec.app.commands.options import colored, fitted, show, table
+from metarec.app.commands.options import colored, fitted, show, shown_anyway, table
 
 
 class Terminal(io.StringIO):
@@ -61,3 +62,11 @@ def test_what_an_id_holds_neither_breaks_a_table_nor_drives_the_terminal(capsys)
     ]
     show({}, "1 because you liked \x1b]0;title\x07", as_json=False)
     assert capsys.readouterr().out == "1 because you liked \\x1b]0;title\\x07\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_result_is_shown_although_its_page_cannot_be_written(capsys):
+    """A full disk lost the result of an evaluation of hours."""
+    with pytest.raises(OSError, match="No space left"), shown_anyway({}, "ndcg", as_json=False):
+        Path("/dev/full").write_text("page")
+    assert capsys.readouterr().out == "ndcg\n"

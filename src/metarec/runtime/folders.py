@@ -4,6 +4,7 @@ the new one, never a partial one; and the removal of drafts that kills left.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -127,6 +128,27 @@ def check_place(folder: str | Path) -> None:
             f"{str(place)!r} also holds {', '.join(others[:3])}, which a new model would replace; "
             f"give another folder"
         )
+
+
+def check_target(place: Path, *, is_folder: bool) -> None:
+    """Check that a file or folder can be written, before hours of work whose result goes there.
+
+    Raises:
+        OSError: as writing it would: something else is there, or it or the nearest folder that
+            exists may not be written.
+    """
+    there = next(one for one in (place, *place.absolute().parents) if one.exists())
+    number = 0
+    if there == place and there.is_dir() != is_folder:
+        number = errno.EEXIST if is_folder else errno.EISDIR
+    elif there != place and not there.is_dir():
+        number = errno.ENOTDIR
+    elif not os.access(there, os.W_OK):
+        number = errno.EACCES
+        if hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY:
+            number = errno.EROFS
+    if number:
+        raise OSError(number, os.strerror(number), str(place))
 
 
 def _previous(place: Path) -> Path:

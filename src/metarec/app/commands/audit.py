@@ -4,8 +4,6 @@ mitigations of bias cost.
 
 from __future__ import annotations
 
-import errno
-import os
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -25,6 +23,7 @@ from metarec.app.commands.options import (
     command_language,
     command_of,
     show,
+    shown_anyway,
 )
 from metarec.app.commands.options import note as tell
 from metarec.runtime.language import translated_page
@@ -148,9 +147,10 @@ class AuditModel:
         choose_device(self.device)
         from metarec.app.reports import AUDIT, keep_report
         from metarec.data.errors import BadInput
+        from metarec.runtime.folders import check_target
 
-        if self.out is not None and self.out.exists() and not self.out.is_dir():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.out))
+        if self.out is not None:
+            check_target(self.out, is_folder=True)
         for option, names in (("--by", self.by or ()), ("--items-by", self.items_by or ())):
             if twice := [name for name in names if names.count(name) > 1]:
                 raise BadInput(f"{option} names {twice[0]!r} twice; once is enough")
@@ -164,7 +164,8 @@ class AuditModel:
             self._add_features(audited, output)
         trade_offs = self._add_trade_offs(audited, output) if self.mitigate else None
         if self.out is not None:
-            self._write(self.out, audited, output, ablation, trade_offs)
+            with shown_anyway(output.result, "\n\n".join(output.texts), as_json=self.as_json):
+                self._write(self.out, audited, output, ablation, trade_offs)
         show(output.result, "\n\n".join(output.texts), as_json=self.as_json)
         keep_report(self.model, AUDIT, output.result, by="metarec audit")
 

@@ -60,6 +60,7 @@ class Demo:
         from metarec.data.cleaning import read_clean
         from metarec.runtime.artifacts import check_place
         from metarec.runtime.extras import require
+        from metarec.runtime.folders import check_target
 
         started = time.perf_counter()
         for module in ("matplotlib", "jinja2"):
@@ -67,6 +68,7 @@ class Demo:
         source = _source(self.data)
         place = self.out or Path("out") / source.name
         check_place(place / "model")
+        check_target(place, is_folder=True)
         table, report = read_clean(source)
         if not self.as_json:
             show({}, report.to_text() + "\n", as_json=False)

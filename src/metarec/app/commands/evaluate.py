@@ -23,6 +23,7 @@ from metarec.app.commands.options import (
     command_of,
     note,
     show,
+    shown_anyway,
 )
 
 if TYPE_CHECKING:
@@ -65,9 +66,14 @@ class Evaluate(Options):
     def run(self) -> None:
         """Evaluate as the options say, and print the result."""
         choose_device(self.device)
+        from metarec.runtime.folders import check_target
+
         self.check()
         check_pictures(self.pictures, self.picture_encoder)
         horizon = self.horizon()
+        if self.out is not None:
+            is_page = self.out.suffix.lower() in (".html", ".htm")
+            check_target(self.out, is_folder=not is_page)
         if self.prior is not None:
             domain_cold(self, self.prior, horizon)
         elif self.overfitting:
@@ -184,9 +190,10 @@ class Evaluate(Options):
 
         result, text, evaluation = answer.result, answer.text, answer.evaluation
         if self.out is not None and evaluation is not None:
-            place = write_report(
-                self.out, evaluation, data_report=report, language=command_language()
-            )
+            with shown_anyway(result, text, as_json=self.as_json):
+                place = write_report(
+                    self.out, evaluation, data_report=report, language=command_language()
+                )
             result, text = result | {"report": str(place)}, f"{text}\n{place}"
         show(result, text, as_json=self.as_json)
         if self.model is not None and evaluation is not None:

@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TextIO, get_type_hints
@@ -294,6 +295,18 @@ def check_page(file: Path | None, option: str) -> None:
 
     if file is not None and not file.is_dir() and file.suffix.lower() not in (".html", ".htm"):
         raise BadInput(f"{option} writes a page, so FILE ends in .html; got {file}")
+
+
+@contextmanager
+def shown_anyway(result: dict[str, Any], text: str, *, as_json: bool) -> Iterator[None]:
+    """Show a result also where writing its page fails, as on a full disk: it may have taken
+    hours.
+    """
+    try:
+        yield
+    except OSError:
+        show(result, text, as_json=as_json)
+        raise
 
 
 def command_language() -> str:
