@@ -201,3 +201,26 @@ def test_pairs_counted_a_few_items_at_a_time_are_the_same(monkeypatch: pytest.Mo
     monkeypatch.setattr(markov_counts, "PAIRS_AT_ONCE", 900)
     for name, array in Markov.fit(behavior, np.random.default_rng(0)).arrays().items():
         np.testing.assert_array_equal(array, whole[name])
+
+
+def test_items_without_events_follow_nothing_by_text_and_folds_share_the_comparison() -> None:
+    text = np.tile(np.eye(2, dtype=np.float32), (4, 1))  # even items read alike, and odd ones
+    counts = np.array([3, 2, 5, 1, 0, 4, 2, 2])
+    near = Alike.of(text, np.ones(8, int), 3)
+    assert near is not None
+    for popularity in (0.0, 0.5):
+        chances = near.chances(counts, 10.0, popularity).toarray()
+        assert not chances[:, 4].any()
+        np.testing.assert_allclose(chances.sum(1), counts > 0, atol=1e-6)
+    behavior = replace(behavior_of([[0, 1, 2, 3]] * 4 + [[4, 5, 6, 7]] * 4, 8), text=text)
+    config = MarkovConfig(alikes=(10.0,))
+    Markov.fit(behavior, np.random.default_rng(0), config)
+    fold = behavior.users(np.arange(4))
+    assert fold.of_catalog is behavior.of_catalog
+    assert len(fold.of_catalog) == 1
+    after = Markov.fit(fold, np.random.default_rng(0), config)
+    alone = Markov.fit(replace(fold, of_catalog={}), np.random.default_rng(0), config)
+    np.testing.assert_allclose(after.following.toarray(), alone.following.toarray(), atol=1e-6)
+    other = replace(fold, text=text[:, ::-1] * np.array([[1.0, 0.5]], np.float32))
+    Markov.fit(other, np.random.default_rng(0), config)  # other texts are compared anew
+    assert other.of_catalog["alike 100"][0] is other.text

@@ -197,10 +197,10 @@ def test_ranking_steps_ask_the_best_candidates_alone_and_learn_the_same() -> Non
     )
     near = _high_ranked(_untrained(names, (0,), 1), 0, task, GateConfig().near)
 
-    assert near.popularity.shape == (users, 300)
+    assert near.popularity.shape == (users, GateConfig().near)
     np.testing.assert_array_equal(near.is_relevant.sum(1), likes.sum(1))
-    np.testing.assert_allclose(by_near.weight, by_all.weight, atol=0.02)
-    np.testing.assert_allclose(by_near.popularity_weight, by_all.popularity_weight, atol=0.02)
+    np.testing.assert_allclose(by_near.weight, by_all.weight, atol=0.03)
+    np.testing.assert_allclose(by_near.popularity_weight, by_all.popularity_weight, atol=0.03)
 
 
 def test_a_user_who_likes_most_of_the_catalog_does_not_widen_the_tasks_of_all() -> None:
@@ -416,8 +416,8 @@ def test_a_large_catalog_is_asked_about_by_fewer_users_at_a_time_and_fewer_teach
     assert held_out_tasks.users_at_once(1_000_000) == 4
     assert held_out_tasks.users_at_once(100_000_000) == 1
     config = GateConfig()
-    assert held_out_users.held_out_of(200_000, config) == config.held_out
-    assert held_out_users.held_out_of(400_000, config) == config.held_out // 2
+    assert held_out_users.held_out_of(300_000, config) == config.held_out
+    assert held_out_users.held_out_of(600_000, config) == config.held_out // 2
     assert held_out_users.held_out_of(10_000_000, config) == config.min_held_out
 
 

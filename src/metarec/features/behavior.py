@@ -5,7 +5,7 @@ into support and targets like the task of a new user.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -70,6 +70,10 @@ class Behavior:
     """[N, D] item embeddings of a prior model; None without one."""
     context: TrainingContext | None = None
     """Friends, locations, circumstances and searches; None where there are none."""
+    of_catalog: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What models computed from the catalog alone, by name; `users` passes it on, so that a fit
+    computes it once for all folds.
+    """
 
     def __post_init__(self) -> None:
         nothing = Histories.of_indexes([np.zeros(0, np.int64)] * len(self.histories))

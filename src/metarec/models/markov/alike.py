@@ -52,14 +52,18 @@ class Alike:
         self, counts: Num[np.ndarray, "items"], sharpness: float, popularity: float
     ) -> sp.csr_matrix:
         """[N, N] float32 probabilities of each item's neighbors, which grow with similarity and
-        with popularity by `counts` [N]; rows sum to 1, or to 0 without neighbors.
+        with popularity by `counts` [N]; rows sum to 1, or to 0 without neighbors. Items without
+        events are no neighbors and have none.
 
         Args:
             sharpness: a probability grows as exp(sharpness x cosine).
             popularity: exponent of an item's count in its probability.
         """
-        chances = np.exp(sharpness * (self.cosines - 1.0)) * counts[self.near] ** popularity
+        has_events = counts > 0
+        popular = counts**popularity * has_events
+        chances = np.exp(sharpness * (self.cosines - 1.0)) * popular[self.near]
         chances /= np.maximum(chances.sum(1, keepdims=True), 1e-20)
+        chances *= has_events[self.compared, None]
         rows = np.repeat(self.compared, self.near.shape[1])
         shape = (len(counts), len(counts))
         cells = chances.astype(np.float32).ravel(), (rows, self.near.ravel())

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -132,11 +132,20 @@ class Markov:
 
 
 def _alike(behavior: Behavior, config: MarkovConfig) -> Alike | None:
-    """Neighbors of items by text; None if there are no texts or the config does not use them."""
+    """Neighbors of items by text; None if there are no texts or the config does not use them.
+
+    Compared once for all folds, among the items with events of the users who come first, in a fit
+    all of them; `Alike.chances` leaves out those without events of the users that are fitted.
+    """
     if behavior.text is None or not any(config.alikes):
         return None
-    counts = np.bincount(behavior.whole.items, minlength=behavior.n_items)
-    return Alike.of(behavior.text, counts, config.alike_neighbors)
+    name = f"alike {config.alike_neighbors}"
+    text, near = behavior.of_catalog.get(name, (None, None))
+    if text is not behavior.text:
+        counts = np.bincount(behavior.whole.items, minlength=behavior.n_items)
+        near = Alike.of(behavior.text, counts, config.alike_neighbors)
+        behavior.of_catalog[name] = behavior.text, near
+    return cast("Alike | None", near)
 
 
 def choose_chain(

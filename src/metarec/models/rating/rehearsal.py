@@ -223,14 +223,16 @@ def _least_absolute(columns: np.ndarray, targets: np.ndarray, weights: np.ndarra
     start = START[:size]
     fitted = start.copy()
     pull = np.diag(np.where(np.arange(size) < PLAIN, 1e-3 * weights.sum(), COLUMN_PULL))
-    # The targets as a last row: one product gives both sides of the equations.
-    rows = np.concatenate([columns.T, targets[None]])
+    # The targets as a last row: one product gives both sides of the equations. Single precision
+    # within a piece, double over all of them.
+    rows = np.concatenate([columns.T, targets[None]]).astype(np.float32)
+    weights_of = weights.astype(np.float32)
     for _ in range(ROUNDS):
         sums = np.zeros((size + 1, size + 1))
         for piece in column_pieces(*rows.shape):  # small enough for the CPU cache
             some = rows[:, piece]
-            error = np.abs(np.append(fitted, -1.0) @ some)
-            sums += (some * (weights[piece] / np.maximum(error, 0.05))) @ some.T
+            error = np.abs(np.append(fitted, -1.0).astype(np.float32) @ some)
+            sums += (some * (weights_of[piece] / np.maximum(error, np.float32(0.05)))) @ some.T
         solved = np.linalg.solve(sums[:-1, :-1] + pull, sums[:-1, -1] + pull @ start)
         fitted = fitted + STEP * (solved - fitted)
     return fitted

@@ -305,8 +305,8 @@ def _feature_items(
 def _tasks(
     behavior: Behavior, rng: np.random.Generator, max_tasks: int
 ) -> tuple[Histories, np.ndarray, sp.csr_matrix, np.ndarray, np.ndarray | None]:
-    """Histories, profiles, targets [T, N], support pools, and, where users have weights, the square
-    roots of the tasks' weights [T].
+    """Supports up to the pool, profiles, targets [T, N], support pools, and, where users have
+    weights, the square roots of the tasks' weights [T].
 
     If there are too many users, those with longer histories are more likely to be drawn. Where
     order carries no meaning, up to three shuffled copies of each history are tasks.
@@ -317,23 +317,21 @@ def _tasks(
         able = np.sort(
             rng.choice(able, max_tasks, replace=False, p=lengths[able] / lengths[able].sum())
         )
-    part = behavior.users(able)
+    own, pools = behavior.histories.users(able), behavior.pools[able]
     copies = 1 if behavior.is_ordered else max(1, min(3, max_tasks // max(len(able), 1)))
-    tasks = [part.histories] + [part.histories.shuffled(rng) for _ in range(copies - 1)]
+    tasks = [own] + [own.shuffled(rng) for _ in range(copies - 1)]
     targets = []
     for histories in tasks:
-        query = histories.after(part.pools)
-        targets.append(query.where(part.is_wanted(query)).matrix(behavior.n_items))
+        query = histories.after(pools)
+        targets.append(query.where(behavior.is_wanted(query)).matrix(behavior.n_items))
     roots = (
-        None
-        if part.weights is None
-        else np.tile(np.sqrt(part.weights_of(np.arange(len(able)))), copies)
+        None if behavior.weights is None else np.tile(np.sqrt(behavior.weights_of(able)), copies)
     )
     return (
-        Histories.concat(tasks),
-        np.tile(part.profiles, (copies, 1)),
+        Histories.concat([histories.first(pools) for histories in tasks]),
+        np.tile(behavior.profiles[able], (copies, 1)),
         sp.vstack(targets, format="csr"),
-        np.tile(part.pools, copies),
+        np.tile(pools, copies),
         roots,
     )
 

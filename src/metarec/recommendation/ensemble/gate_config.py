@@ -21,7 +21,7 @@ class GateConfig(ModelConfig):
     """Number of eligible training users above which one part is held out once instead (2 or
     more).
     """
-    held_out: int = setting(1200, at_least=1)
+    held_out: int = setting(800, at_least=1)
     """Size of that part (1 or more)."""
     min_held_out: int = setting(300, at_least=1)
     """Minimum size of that part where a large catalog limits it (1 or more)."""
@@ -47,7 +47,7 @@ class GateConfig(ModelConfig):
     """Training steps that maximize the likelihood of liked items (0 or more)."""
     ranking_steps: int = setting(120, at_least=1)
     """Training steps that then maximize NDCG and Recall (1 or more)."""
-    batch: int = setting(64, at_least=1)
+    batch: int = setting(48, at_least=1)
     """Tasks of each support size in a training step (1 or more)."""
     lr: float = setting(0.05, above=0)
     """Initial learning rate (above 0); it falls linearly to a tenth."""
@@ -61,7 +61,7 @@ class GateConfig(ModelConfig):
     """Number of top positions of the current ranking within which pairs are compared (2 or
     more).
     """
-    near: int = setting(300, at_least=2)
+    near: int = setting(200, at_least=2)
     """Candidates kept for the ranking steps (2 or more): the best after the likelihood steps, and
     relevant ones before others, up to half of these.
     """
@@ -101,7 +101,7 @@ class GivenConfig(ModelConfig):
     """
     ranking_steps: int = setting(35, at_least=1)
     """Training steps that then maximize NDCG and Recall (1 or more)."""
-    batch: int = setting(64, at_least=1)
+    batch: int = setting(48, at_least=1)
     """Tasks of each support size in a training step (1 or more)."""
     min_t: float = setting(2.0, at_least=0)
     """Minimum t statistic of the gain in NDCG for such a gate to be kept (0 or more)."""

@@ -39,6 +39,7 @@ from metarec.recommendation.fitting.cross_fitting import (
 from metarec.recommendation.fitting.held_out_users import folds_of
 from metarec.recommendation.fitting.steps import Steps
 from metarec.runtime.jobs import run_jobs
+from metarec.runtime.memory import release
 from metarec.runtime.progress import Progress, silent
 from metarec.runtime.rng import derive
 
@@ -79,9 +80,9 @@ def fit_ensemble(
     gates = _gates(behavior, names, tasks.catalog, folds, seed, prior, config)
     served = partial(score_served, behavior, fitted, weighed(names), folds[0], config)
     gate, context_gate = _mixed(gates, tasks.catalog, served, config) if REPEAT in names else gates
+    tasks = replace(tasks, catalog=[])  # frees memory for the next steps
     given = _given_gates(behavior, gate, tasks, fitted.popularity, seed, configs)
     refusal = _refusal(behavior, gate, tasks.refusals, folds, config_in(configs, RefusalsConfig))
-    del tasks  # frees memory for the next steps
     progress(STAGE, 1.0)
     steps.forget()
     ensemble = Ensemble(
@@ -145,6 +146,7 @@ def _given_gates(
     configs: Configs,
 ) -> GivenGates:
     """Return the gates for few given candidates."""
+    release()
     return train_given(
         gate,
         behavior.horizon.support_sizes,
@@ -193,6 +195,7 @@ def _gates(
     """Return the gate between the models of history and profile, and the gate between all models;
     None without enough tasks with context.
     """
+    release()
     names, weights = weighed(names), task_weights(behavior, folds)
     support_sizes = gate_support_sizes(behavior)
     without_context = tuple(name for name in names if name not in READ_CONTEXT)
@@ -356,6 +359,7 @@ def _step(
     as plain arrays where they are passed between processes.
     """
     (fold, held_out), blended = job, weighed(names)
+    release()
     if held_out is None:
         fitted = steps.remember(
             "scorers",

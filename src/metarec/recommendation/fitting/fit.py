@@ -49,6 +49,7 @@ from metarec.recommendation.fitting.steps import Run
 from metarec.recommendation.settings import LEARNS_COLD_ITEMS, Settings
 from metarec.recommendation.stages.annotate import LEVEL
 from metarec.recommendation.stages.retrieve import fit_retrieval
+from metarec.runtime.memory import release
 from metarec.runtime.progress import Progress
 from metarec.runtime.rng import derive
 
@@ -254,6 +255,7 @@ def _rating_head(behavior: Behavior, settings: Settings) -> tuple[RatingHead, Co
     """Return the rating head, and the conformal factor that scales its standard deviations; None
     where too few users could be held out to estimate it.
     """
+    release()
     config = cast("RatingConfig | None", settings.models.get(RATING))
     rng = derive(settings.seed, "ratings")
     head, errors = RatingHead.fit_checked(behavior, rng, config)

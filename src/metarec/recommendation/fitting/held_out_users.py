@@ -16,7 +16,7 @@ from metarec.recommendation.ensemble.held_out_tasks import is_ended
 
 MAX_ASKED = 240_000_000
 """Bound on the scores of each model at one support size while the gate learns; it lowers the number
-of held-out users for catalogs of more than 200,000 items.
+of held-out users for catalogs of more than 300,000 items.
 """
 
 

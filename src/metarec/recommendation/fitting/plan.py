@@ -41,19 +41,19 @@ from metarec.recommendation.settings import PRESETS, Settings
 
 COUNTED = frozenset({*PRESETS["tiny"], *PRESETS["small"]})
 """Models whose work is known beforehand."""
-BASE_MIB, EVENT_BYTES, ITEM_BYTES, RATING_BYTES = 520.0, 220.0, 2200.0, 400.0
+BASE_MIB, EVENT_BYTES, ITEM_BYTES, RATING_BYTES = 340.0, 220.0, 2200.0, 100.0
 """Memory of the program itself; per event while histories are cut; per item for its columns; per
 rating while the rating head is calibrated on held-out users.
 """
-CANDIDATES, CANDIDATE_BYTES = 700, 20.0
+CANDIDATES, CANDIDATE_BYTES = 700, 12.0
 """Candidates of a task of the gate; memory per candidate and model: its share of evidence, and what
 training keeps of it temporarily.
 """
-START_SECONDS, EVENT_SECONDS = 4.4, 2.6e-6
+START_SECONDS, EVENT_SECONDS = 2.5, 2.6e-6
 """Seconds to import libraries, assemble the model and save it; to read an event."""
 PAIR_SECONDS, ITEM_SECONDS = 1.2e-8, 5e-5
 """Seconds to compare a pair of events; to select an item's neighbors."""
-FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 7e-8, 8e-9, 6e-3
+FOLLOWER_SECONDS, ALIKE_SECONDS, CHOICE_SECONDS = 5.5e-8, 8e-9, 2.3e-3
 """Seconds to count a pair of events that follow each other; to compare the texts of two items; to
 score a held-out user for choosing the constants of the Markov chain.
 """
@@ -63,7 +63,7 @@ ENTRY_BYTES, REGRESSED_BYTES = 12.0, 20.0
 """Memory per entry of the matrix from which neighbors are selected; per pair of items that EASE
 regresses on each other, while the model is assembled.
 """
-SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.4e-8, 3.5e-4, 0.14
+SCORE_SECONDS, TASK_SECONDS, GATE_SECONDS = 1.4e-8, 1.5e-4, 0.09
 """Seconds per score while the gate learns; per task of the support ridge; for training the gate,
 per cube root of its users' events: the number of steps is the same for few and many users, and
 candidate lists grow more slowly than the number of users.
@@ -295,10 +295,9 @@ def _seconds(work: _Work, ratings: float, *, has_time: bool) -> dict[str, float]
         reads_text = work.settings.encoder != "none"
         compared = float(min(n_items, MAX_COMPARED) ** 2) if reads_text else 0.0
         held_out = choosing(len(work.lengths), n_items, work.chain)
-        # One fit more, on which all others' constants are chosen
-        seconds["markov"] = CHOICE_SECONDS * held_out + (2 + folds) * (
-            FOLLOWER_SECONDS * work.followers + ALIKE_SECONDS * compared
-        )
+        # One fit more, on which all others' constants are chosen; texts are compared once
+        counted = (2 + folds) * FOLLOWER_SECONDS * work.followers
+        seconds["markov"] = CHOICE_SECONDS * held_out + ALIKE_SECONDS * compared + counted
     if "support_ridge" in models:
         seconds["support_ridge"] = (1 + folds) * TASK_SECONDS * min(work.tasks, work.most_tasks)
     costly = _costly(work)
