@@ -39,7 +39,9 @@ def adapted(
     )
     explained = np.einsum("bqs,bsq->bq", cross, solved[:, :, 1:])
     before = np.einsum("bqf,bqf->bq", query_BQF, query_BQF) + offset_variance
-    return (cross @ solved[:, :, :1])[..., 0], np.maximum(before - explained, 0.0)
+    # Not by BLAS: its product with a strided vector reads beyond it and may warn of what it drops.
+    mean = np.einsum("bqs,bs->bq", cross, solved[:, :, 0])
+    return mean, np.maximum(before - explained, 0.0)
 
 
 def weighted(start: np.ndarray, features: np.ndarray) -> np.ndarray:
