@@ -33,10 +33,11 @@ CELL = (
     rf"(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
 )
 RATED = (
-    r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|of|von|sur|de)\s*(?P<unit>\d+)\s*"
+    r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|of|von|sur|su|van|z|ze|из|з|de)\s*(?P<unit>\d+)\s*"
     r"(?:stars?|Sternen?|étoiles|estrellas|bubbles?|points?|分)?$"
 )
 """Pattern of a rating followed by the best rating: `4/5`."""
+HEARTS = r"^[❤♥💛💙]+$"
 STARS = r"^[★☆⭐✩✭🌟]+½?[☆✩✭]*$|^\*+$"
 WORDED = (
     r"^[\"']?(?P<number>\d+(?:[.,]\d+)?)[\"']?\s*(?:[★⭐🌟]|-?\s?stars?)?\s*"
@@ -79,8 +80,13 @@ def measured(column: pl.Series, *, is_rating: bool = False) -> tuple[pl.Series, 
 
 
 def _rated(text: pl.Series) -> tuple[pl.Series, list[str]] | None:
+    text = text.str.replace(r"^(\d+)つ星のうち\s*(\d+([.,]\d+)?)$", "$2/$1")
+    text = text.str.replace(r"^(\d) 1/2$", "${1}½").str.replace_all("\ufe0f", "")
     stated = text.drop_nulls()
-    if len(stated) and bool(stated.str.contains(r"(?i)^stars?[ _-]?\d$").all()):
+    hearts = text.str.count_matches("[❤♥💛💙]").cast(pl.Float64)
+    if len(stated) and bool(stated.str.contains(HEARTS).all()) and (hearts > 1).any():
+        return hearts, ["♥"]
+    if len(stated) and bool(stated.str.contains(r"(?i)^stars?[ _-]?(rating[ _-]?)?\d$").all()):
         return text.str.extract(r"(\d)$", 1).cast(pl.Float64), ["★"]
     if len(stated) and bool(stated.str.contains(STARS).all()):
         half = text.str.contains("½").cast(pl.Float64) / 2

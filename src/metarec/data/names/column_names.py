@@ -265,7 +265,7 @@ LESS_LIKELY: dict[str, tuple[str, ...]] = {
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("name", "title")),
         *_chinese((*CHINESE_ITEM_NOUNS, "片", "歌"), "名称 名字 名 标题"),
     ),
-    "timestamp": ("at",),
+    "timestamp": ("at", *"erdat audat fkdat budat bldat".split()),  # the latter in SAP
     "text": _chinese((*CHINESE_ITEM_NOUNS, "内容", "剧情"), "描述 简介 介绍 详情"),
     "categories": (
         *(f"{noun}_{end}" for noun in ITEM_NOUNS for end in ("category", "genre", "genres")),
@@ -290,10 +290,12 @@ AT_LAST = {
         *"primary_identifier user_primary_identifier actor_mbox actor_account_name".split(),
         *"subject_reference patient_reference".split(),
         *"recipient_id steamid steam_id actor_id actor_login".split(),
+        *"from_email_address billing_email msisdn card_no loyalty_no loyalty_number".split(),
+        "requester",
         *CARRIERS,
         *itertools.chain(*STAND_INS.values()),
     ),
-    "item_id": ("object_id",),
+    "item_id": tuple("object_id barcode swiped job_requisition requisition_id".split()),
 }
 """Synonyms of last choice, used where no other name matches in any language."""
 FIRST_FRIEND = (

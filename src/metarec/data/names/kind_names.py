@@ -32,6 +32,10 @@ _IRREGULAR = {
     "addition": "add",
     "enrollment": "enroll",
     "enrolment": "enrol",
+    "unenrollment": "unenroll",
+    "unenrolment": "unenrol",
+    "unsubscription": "unsubscribe",
+    "deactivation": "deactivate",
 }
 _ENDINGS = (
     ("ies", "y"),

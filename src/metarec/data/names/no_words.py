@@ -32,6 +32,8 @@ _OPENING = frozenset(
     "запрос طلب count total reactivated restored reinstated reversed undone lifted".split()
 )
 """Words beside a refusal that leave open whether it was done."""
+_AGREED = frozenset("viewing viewings interview visit tour trip ride meeting rental".split())
+"""Words for what two agreed on, before the word that ends it: `viewing_cancelled`."""
 _WANTED = re.compile(r"(recommend|suggest)(ed|ing)?$|like$|love$|interested$")
 _NOT_BEFORE = ("not", "t", "dont", "never", "longer", "less")
 """Words before what users do not want: `don't recommend`, `no longer interested`."""
@@ -51,6 +53,7 @@ def refusal_in(name: str, key_of_word: Callable[[str], str | None]) -> str | Non
         return "notinterested"
     if {*words} & (_NEGATIONS | _OPENING):
         return None
+    words = [word for word in words[:-1] if word not in _AGREED] + words[-1:]
     keys = {key for word in words if not is_object(word) and (key := key_of_word(word))}
     if len(keys) != 1:
         return None

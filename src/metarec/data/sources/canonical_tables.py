@@ -5,7 +5,6 @@ kinds and times. The steps of all rooms are called here, in order.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +25,8 @@ from metarec.data.relations import Relations
 from metarec.data.sources.acts.kind_columns import likely_kind, with_kind
 from metarec.data.sources.acts.order_states import one_an_order
 from metarec.data.sources.acts.step_times import by_steps
+from metarec.data.sources.columns.constant_ids import without_constant_ids
+from metarec.data.sources.columns.duplicate_columns import duplicate_columns
 from metarec.data.sources.columns.friend_lists import friends_within
 from metarec.data.sources.columns.id_columns import (
     likely_ids,
@@ -137,7 +138,7 @@ def tables_of(
     findings += [*notes, *of_ties, *of_queries]
     findings += [*item_findings, *user_findings]
     for table, raw in (("interactions", events), ("items", items), ("users", users)):
-        findings += [] if raw is None else _duplicate_columns(raw, table)
+        findings += [] if raw is None else duplicate_columns(raw, table)
     for key, side in (("item_id", item_frame), ("user_id", user_frame)):
         frame, notes = better_key(frame, side, key, reading.columns, named)
         findings += notes
@@ -184,28 +185,6 @@ def _split_sides(
             frame, side, noted = moved_to_table(frame, key, columns, place.name, reported=nearly)
             sides[key] = (side, place, noted)
     return frame, sides["item_id"], sides["user_id"], findings
-
-
-def _duplicate_columns(raw: RawTable, table: str) -> list[Finding]:
-    """Return findings on columns with the same name; only the first keeps it."""
-    frame, place, _ = raw
-    again = [c for c in frame.columns if (first := _base_name(c)) != c and first in frame.columns]
-    return [
-        Finding(
-            rule="columns",
-            rows=0,
-            action="noted",
-            why=f"{place.name} has two columns {_base_name(c)!r}: the first is read as that, the "
-            f"other is called {c!r}",
-            table=table,
-        )
-        for c in again
-    ]
-
-
-def _base_name(column: str) -> str:
-    """Return the name of a column without the suffix that polars gives to a duplicate."""
-    return re.sub(r"_duplicated_\d+$", "", column)
 
 
 def _events(
@@ -267,8 +246,9 @@ def _with_ids(
     frame, filled = with_signed_out(frame, place, reading.columns, reading.synonyms)
     frame, rows = without_row_ids(frame, place, reading.columns, reading.synonyms)
     likely, of_cells = likely_ids(frame, place, reading.columns, reading.synonyms)
+    likely, constant = without_constant_ids(frame, place, reading.columns, likely)
     likely, of_kinds = likely_kind(frame, place, reading.columns, likely, reading.kinds)
-    return frame, likely, [*filled, *rows, *of_cells, *of_kinds]
+    return frame, likely, [*filled, *rows, *of_cells, *constant, *of_kinds]
 
 
 def _rated(

@@ -7,13 +7,13 @@ items were liked; numbers that may stand for kinds are noted.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from metarec.data.cells.parsing import as_numbers, nothing
 from metarec.data.cells.truth import NOES, YESES
-from metarec.data.findings import Finding
+from metarec.data.findings import Finding, noted, quoted
 from metarec.data.kinds import Kinds
 from metarec.data.names.column_names import plain
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
@@ -132,6 +132,52 @@ def unread_answers(frame: pl.DataFrame, columns: Sequence[str], place: str) -> l
         )
         findings.append(Finding(rule="kinds", rows=0, action="noted", why=why))
     return findings
+
+
+def kept_as_context(stated: Mapping[str, Sequence[str]], place: str) -> list[Finding]:
+    """Return a finding on each column that may hold kinds and is not read as such.
+
+    Args:
+        stated: column -> names of kinds in it.
+    """
+    return [
+        noted(
+            "kinds",
+            f"column {column!r} of {place} says {quoted(names)} and is kept as context; if it is "
+            f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})",
+        )
+        for column, names in stated.items()
+    ]
+
+
+_PERIOD = re.compile(
+    r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W*(\d\d){0,2}$"
+    r"|\d{4}-\d\d(-\d\d)?$|(week|month|day|kw)\W?\d+$|\d\d?月$"
+)
+"""Pattern of names of months, weeks and days, in lower case."""
+MIN_PERIODS = 3
+"""Minimum number of columns of periods for a table with a column per period."""
+
+
+def period_findings(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
+    """Return a finding on columns of numbers named like months, weeks or days: each cell may be an
+    event, or none.
+    """
+    free = [c for c in frame.columns if c not in context and not frame.schema[c].is_nested()]
+    named = [c for c in free if _PERIOD.match(c.strip().lower())]
+    numbered = [c for c in named if as_numbers(frame[c]).null_count() == _blanks(frame[c])]
+    if len(numbered) < MIN_PERIODS or len(numbered) < len(named):
+        return []
+    why = (
+        f"columns {numbered[0]!r} to {numbered[-1]!r} of {place} are called like periods and are "
+        f"kept as context: each row is one event, whatever they say; if each cell says how often "
+        f"it was done, make a row of each first (melt in pandas, unpivot in polars)"
+    )
+    return [Finding(rule="kinds", rows=frame.height, action="noted", why=why)]
+
+
+def _blanks(column: pl.Series) -> int:
+    return int(nothing(column).null_count())
 
 
 _LASTED = re.compile(

@@ -99,7 +99,7 @@ def _end(
         if goes_on is None:
             return None
         return "withdraw", ~goes_on.fill_null(True) & is_stated(frame[column])  # a blank is no no
-    words = words_of(column)
+    words = _without_tools(words_of(column))
     kind = _taken_back(words, kinds) or _failed(words)
     if kind is not None and (truth := as_yes_no(frame[column])) is not None:
         return kind, truth.fill_null(False)
@@ -109,6 +109,7 @@ def _end(
     dated += [words[1:]] * (words[:1] == ["date"])
     bare = _DATED.sub("", column.strip())
     names = ["_".join(w) for w in dated if w] + [bare] * (bare != column.strip() and bare != "")
+    names += ["_".join(words)] * (_ENDED.search(plain(column)) is not None)
     kind = next((kinds.key(n) for n in names if kinds.known(n)), None)
     if kind is None or kinds.of(kind).sign != "negative":
         return None
@@ -118,6 +119,20 @@ def _end(
     return (kind, stated) if not stated.all() and is_dated(frame[column]) else None
 
 
+def _without_tools(words: Sequence[str]) -> list[str]:
+    """Return the words of a name without those of the program that copied the table, before
+    `deleted`: `_fivetran_deleted`.
+    """
+    start = next((i for i, word in enumerate(words) if word in ("deleted", "delete")), 0)
+    return [*words[start:]] if _COPYING.issuperset(words[:start]) else [*words]
+
+
+_COPYING = frozenset("fivetran sdc airbyte ab cdc dms stitch hevo is soft row record".split())
+"""Words of programs that copy tables, and of a row, before `deleted`."""
+_ENDED = re.compile(
+    r"^un\w{5,}ed$|^(cancel+|delet|remov|declin|reject|refund|return)ed$|^storniert$"
+)
+"""Pattern of names of columns of dates of an end, without a word for a date: `Unfollowed`."""
 _DATED = re.compile(
     r"[ _](am|le|il|el|em|op)$|[ _]?(datum|日期|时间|時間|日時?|일시?)$"
     r"|^(datum|date|fecha|data)[ _](des?[ _]|du[ _]|d['’]|di[ _]|da[ _]|do[ _]|der[ _])?",

@@ -20,17 +20,24 @@ from metarec.data.sources.acts.ambiguous_acts import (
     by_other_kinds,
     codes_of_acts,
     dwell_time_findings,
+    kept_as_context,
+    period_findings,
     unread_answers,
 )
 from metarec.data.sources.acts.ended_acts import with_ended_kinds, with_ends
 from metarec.data.sources.acts.flag_names import A_FLAG, IN_OTHER_WORDS
-from metarec.data.sources.acts.open_flags import open_flags
+from metarec.data.sources.acts.open_flags import answers_in_other_words, open_flags, test_users
 from metarec.data.sources.acts.opinions import (
     by_opinion,
     is_of_feelings,
     is_opinion,
 )
-from metarec.data.sources.acts.outcomes import doubtful, outcomes_of, with_outcomes
+from metarec.data.sources.acts.outcomes import (
+    doubtful,
+    outcomes_of,
+    states_with_a_refusal,
+    with_outcomes,
+)
 from metarec.data.sources.acts.trades import by_side, is_trade
 from metarec.data.sources.acts.yes_no_columns import NO_SAYS, UNASKED, as_yes_no
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
@@ -168,6 +175,8 @@ def with_kind(
         refused = [note]
     frame, ended = with_ended_kinds(frame, kinds, place, context, named)
     doubts = [*dwell_time_findings(frame, place, context), *open_flags(frame, place, context)]
+    doubts += [*answers_in_other_words(frame, place, context), *test_users(frame, place)]
+    doubts += period_findings(frame, place, context)
     return frame, [*findings, *refused, *ended, *doubts]
 
 
@@ -207,14 +216,9 @@ def _kind_from_columns(
     coded = [] if stated else codes_of_acts(frame, free, place)
     named = [c for c in free if c not in stated and _act_named(c, kinds, FLAGS, done) is not None]
     coded += [] if "value" in frame.columns else unread_answers(frame, named, place)
-    return frame, coded + [
-        noted(
-            "kinds",
-            f"column {column!r} of {place} says {quoted(names)} and is kept as context; if it is "
-            f"what was done, say so in a TOML file (columns = {{ kind = {column!r} }})",
-        )
-        for column, names in stated.items()
-    ]
+    types = [c for c in free if c not in stated and _ACTS.match(plain(c))]
+    stated |= {c: names for c in types if (names := states_with_a_refusal(frame[c], kinds))}
+    return frame, [*coded, *kept_as_context(stated, place)]
 
 
 def _unrated_by(frame: pl.DataFrame, column: str, place: str) -> tuple[pl.DataFrame, list[Finding]]:

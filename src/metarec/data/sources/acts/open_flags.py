@@ -17,11 +17,64 @@ from metarec.data.sources.columns.item_and_user_columns import is_of_one
 
 _ASKING = re.compile(r"^(is|has|was)(?=\w{4})|^是否")
 _WELL = frozenset("success successful succeeded valid approved confirmed fulfilled".split())
-_WELL |= frozenset("成功 有效 通过 确认".split())
+_WELL |= frozenset("ok granted 成功 有效 通过 确认".split())
 """Names of columns in which a no leaves the event open, as `plain` returns them."""
 _ILL = frozenset("test invalid spam internal suspicious flagged optedout".split())
 _ILL |= frozenset("测试 无效 异常".split())
 """Names of columns in which a yes does."""
+
+
+_ENGLISH = frozenset("true false yes no y n t f on off 1 0".split())
+"""Words for yes and no in columns whose names would be known if they were acts."""
+_TESTING = (
+    r"(?i)^(test|tests|testing|tester|qa|dummy|demo|fake)([ _.\-]?(user|account|customer|client))?"
+    r"[ _.\-]?\d{0,3}(@.*)?$"
+)
+"""Pattern of ids of users that were made for tests."""
+MAX_TESTING = 0.2
+"""Maximum share of such users; where they are more, ids are called so for another reason."""
+
+
+def answers_in_other_words(
+    frame: pl.DataFrame, place: str, context: Sequence[str]
+) -> list[Finding]:
+    """Return findings on columns of yes and no in words of another language than English, where
+    nothing says what was done: their names are not known, and all rows count.
+    """
+    if {"kind", "value"} & {*frame.columns}:
+        return []
+    findings = list[Finding]()
+    for column in frame.columns:
+        if column in (*CANONICAL["interactions"], *context) or frame.schema[column] != pl.Utf8:
+            continue
+        words = nothing(frame[column]).drop_nulls().str.to_lowercase().unique().sort().to_list()
+        if len(words) != 2 or {*words} <= _ENGLISH or (truth := as_yes_no(frame[column])) is None:
+            continue
+        if is_of_one(frame, column):
+            continue
+        no = nothing(frame[column]).filter(~truth.fill_null(True))[0]
+        why = (
+            f"column {column!r} of {place} says yes and no ({no!r}), and it is not known of what: "
+            f"all rows count as done; if {no!r}, or its contrary, is a no to the item, say so in a "
+            f"TOML file (columns = {{ kind = {column!r} }}, [kinds] {no!r} = -1)"
+        )
+        rows = int((~truth).sum())
+        findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
+    return findings
+
+
+def test_users(frame: pl.DataFrame, place: str) -> list[Finding]:
+    """Return a finding on users whose ids say that they were made for tests (`test_user`)."""
+    ids = frame["user_id"].cast(pl.Utf8, strict=False).drop_nulls().unique().sort()
+    made = ids.filter(ids.str.contains(_TESTING))
+    if not 0 < len(made) <= MAX_TESTING * len(ids):
+        return []
+    rows = int(frame["user_id"].cast(pl.Utf8, strict=False).is_in(made.implode()).sum())
+    why = (
+        f"users such as {made[0]!r} of {place} are called like accounts for tests, and their "
+        f"events count as others do; if they are, leave them out of the table"
+    )
+    return [Finding(rule="test_users", rows=rows, action="noted", why=why)]
 
 
 def open_flags(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:

@@ -45,6 +45,7 @@ IN_OTHER_WORDS = {
     **dict.fromkeys("enteredinerror notdone lost undelivered undeliverable".split(), "fail"),
     **dict.fromkeys("leftbeforeseated leftwithoutbeingseen lwbs".split(), "fail"),
     "rto": "return",
+    **dict.fromkeys("surrendered nottakenup".split(), "withdraw"),
     **dict.fromkeys("notattending notgoing".split(), "decline"),
     **dict.fromkeys("dna didnotattend".split(), "no_show"),
     **dict.fromkeys("bounced notstarted notattempted excused 未开始 未学习".split(), "fail"),
@@ -73,7 +74,7 @@ IN_CHINESE = {
     **dict.fromkeys("退货 退貨 返品 반품".split(), "return"),
     **dict.fromkeys("退款 返金 환불".split(), "refund"),
     **dict.fromkeys("换货 換貨 交換 교환".split(), "exchanged"),
-    **dict.fromkeys("拒绝 拒絕 拒收 拒否 却下 거절".split(), "reject"),
+    **dict.fromkeys("拒绝 拒絕 拒收 拒否 却下 거절 거부".split(), "reject"),
     **dict.fromkeys("失败 失敗 过期 過期 期限切れ 실패".split(), "fail"),
 }
 """Part of a state in Chinese, Japanese or Korean, which do not separate words, -> kind."""
@@ -126,22 +127,37 @@ def outcomes_of(
         if column in (*CANONICAL["interactions"], *context) or not NAMES.search(plain(column)):
             continue
         states = _states(frame[column])
-        refused = {s: kind for s in states if (kind := _refusal(s, kinds)) is not None}
-        refused |= {s: UNPAID for s in states if s not in refused and unpaid_in(column, s)}
+        named = _without_first_word(states)
+        refused = {s: kind for s in states if (kind := _refusal(named[s], kinds)) is not None}
+        refused |= {s: UNPAID for s in states if s not in refused and unpaid_in(column, named[s])}
         refused |= _not_coming(column, states) | _not_done(states, refused, kinds)
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
         in_part = [s for s in states if _IN_PART.search(plain(s))]
-        unclear = [s for s in states if kinds.unknown([s]) or _asked_for(s) is not None]
+        unclear = [s for s in states if kinds.unknown([named[s]]) or _asked_for(s) is not None]
         is_mixed = 0 < len(refused) < len(states)
         is_mixed &= bool(in_part or unclear) or UNPAID in refused.values()
         others = [s for s in states if refused.get(s, UNPAID) == UNPAID and s not in in_part]
         if "kind" not in frame.columns and not {*unclear} & {*others}:  # the states are the kinds
-            acts = {s: kinds.key(s) for s in others if s not in refused}
+            acts = {s: kinds.key(named[s]) for s in others if s not in refused}
             refused |= {s: act for s, act in acts.items() if act not in _DONE}
         if is_mixed and not is_of_one(frame, column):
             outcomes[column] = refused
     return outcomes
+
+
+def _without_first_word(states: Sequence[str]) -> dict[str, str]:
+    """Return state -> the state without its first word where all begin with the same one, as in
+    exports of WooCommerce (`wc-cancelled`); else the states as they are.
+    """
+    first = {re.split(r"[\W_]", state, maxsplit=1)[0] for state in states}
+    bare = {state: re.sub(r"^[^\W_]+[\W_]+", "", state) for state in states}
+    is_shared = len(states) >= MIN_SHARED and len(first) == 1 and all(bare.values())
+    return bare if is_shared and not {*states} & {*bare.values()} else {s: s for s in states}
+
+
+MIN_SHARED = 3
+"""Minimum number of states for a first word of all of them to say nothing."""
 
 
 def _not_coming(column: str, states: Sequence[str]) -> dict[str, str]:
@@ -190,6 +206,12 @@ def _unrated(frame: pl.DataFrame, column: str, refused: Sequence[str]) -> bool:
     rated = nothing(frame["value"]).is_not_null()
     no = nothing(frame[column].cast(pl.Utf8)).is_in(refused).fill_null(False)
     return bool(rated.any()) and not (rated & no).any()
+
+
+def states_with_a_refusal(column: pl.Series, kinds: Kinds) -> list[str]:
+    """Return the states in a column of which some say that an event was refused; else empty."""
+    states = _states(column)
+    return states if any(_refusal(state, kinds) is not None for state in states) else []
 
 
 def with_outcomes(

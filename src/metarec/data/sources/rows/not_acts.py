@@ -22,6 +22,13 @@ _NAMES = re.compile(r"(^|actor|author|sender|user)(login|username|displayname|na
 """Pattern of names of columns of users, as `plain` returns them."""
 _FLAGS = frozenset("isbot bot isrobot iscrawler".split())
 """Names of columns of yes and no that state that a program acted, as `plain` returns them."""
+_AGENTS = re.compile(r"^(http)?(ua|useragent|useragentstring|browser|agent)$")
+"""Pattern of names of columns of what programs call themselves, as `plain` returns them."""
+_BOTS = (
+    r"(?i)(bot|crawl|spider|slurp|scrapy|headless)([\W\d_]|er\b|ing\b|chrome|$)"
+    r"|^(curl|wget|python-requests|java|go-http-client)/"
+)
+"""Pattern of what programs call themselves that read pages without a user."""
 _TRAILERS = re.compile(r"^(supplementalvideotype|(is)?(trailer|preview|teaser)(type)?)$")
 """Pattern of names of columns that state that a row is of a trailer, as `plain` returns them."""
 _TESTS = re.compile(r"^(is)?test(ing)?(order|user|account|customer|transaction|booking|event)$")
@@ -46,6 +53,8 @@ def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
     checks = [(c, frame[c].str.ends_with(_SIGNED), _signed) for c in signed]
     a_bot, a_trailer, an_ad, *others = (partial(_stated, what) for what in _WHAT)
     checks += [(c, _says_yes(frame[c]), a_bot) for c in frame.columns if plain(c) in _FLAGS]
+    agents = [c for c in frame.columns if _AGENTS.search(plain(c)) and frame.schema[c] == pl.Utf8]
+    checks += [(c, _are_bots(frame[c]), a_bot) for c in agents]
     supplements = [c for c in frame.columns if _TRAILERS.search(plain(c))]
     checks += [(c, _says_yes(frame[c]), a_trailer) for c in supplements]
     for pattern, reason in zip((_TESTS, _COPIES, _FRAUDS), others, strict=True):
@@ -67,6 +76,11 @@ def without_others(frame: pl.DataFrame, place: Place) -> RawTable:
         return frame, place, []
     at = pl.int_range(frame.height, eager=True) if place.rows is None else place.rows
     return frame.filter(~gone), replace(place, rows=at.filter(~gone)), findings
+
+
+def _are_bots(agents: pl.Series) -> pl.Series:
+    """Mask of programs that call themselves bots; Cubot is a maker of phones."""
+    return agents.str.replace_all("(?i)cubot", "").str.contains(_BOTS)
 
 
 def _signed(column: str, place: str, example: str) -> str:

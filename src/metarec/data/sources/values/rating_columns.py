@@ -15,7 +15,7 @@ from metarec.data.cells.units import measured
 from metarec.data.findings import Finding, noted
 from metarec.data.names.column_matching import is_amount, spoken
 from metarec.data.names.column_names import CANONICAL, RATED_BY_OTHERS, plain
-from metarec.data.names.languages import is_best_lowest, is_mark, ratings_in
+from metarec.data.names.languages import is_best_lowest, is_mark, names_in_languages, ratings_in
 from metarec.data.sources.columns.item_and_user_columns import is_of_one
 from metarec.data.sources.values.rating_words import (
     any_says_how_much,
@@ -224,8 +224,17 @@ def _called_ratings(frame: pl.DataFrame, reserved: Collection[str]) -> list[str]
 
 def _surely_rated(frame: pl.DataFrame, reserved: Collection[str]) -> list[str]:
     """Return columns of ratings in words, whatever their names."""
-    worded = [c for c in frame.columns if c not in reserved and has_rating_words(frame[c])]
+    free = [c for c in frame.columns if c not in reserved and not frame.schema[c].is_nested()]
+    worded = [c for c in free if has_rating_words(frame[c]) or _is_of_a_best(frame[c])]
     return [c for c in worded if not is_of_one(frame, c)]
+
+
+def _is_of_a_best(column: pl.Series) -> bool:
+    """Whether a column has a name for ratings in any language and says `4 sur 5` in every cell."""
+    if column.dtype != pl.Utf8 or plain(column.name) not in names_in_languages("ratings"):
+        return False
+    measures = measured(column, is_rating=True)
+    return measures is not None and measures[1] in (["5"], ["10"], ["20"], ["100"])
 
 
 def _unknown_words(
