@@ -129,7 +129,9 @@ def outcomes_of(
         states = _states(frame[column])
         named = _without_first_word(states)
         refused = {s: kind for s in states if (kind := _refusal(named[s], kinds)) is not None}
-        refused |= {s: UNPAID for s in states if s not in refused and unpaid_in(column, named[s])}
+        open_states = [s for s in states if s not in refused]
+        owed = [s for s in open_states if any(unpaid_in(column, n) for n in (s, named[s]))]
+        refused |= dict.fromkeys(owed, UNPAID)
         refused |= _not_coming(column, states) | _not_done(states, refused, kinds)
         if "value" in frame.columns and not _unrated(frame, column, list(refused)):
             continue
