@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from metarec.app.cli import main
 from metarec.feedback import open_store
 from metarec.feedback.events import Event
 from metarec.feedback.forgetting import forget
+from metarec.feedback.merging import merge_user
 from metarec.feedback.store.engines import known_url
 from metarec.feedback.store.migrations import MIGRATIONS, migrate
 
@@ -81,7 +83,7 @@ def test_a_restored_backup_says_which_requests_to_be_forgotten_it_knows(tmp_path
             for user in ("ann", "bob")
         ]
         opened.append(events).result(10)
-        assert "asked later" not in run(capsys, "check", str(now))[1]
+        assert "after a restore" not in run(capsys, "check", str(now))[1]
         first = forget(opened, "ann").timestamp
         with closing(sqlite3.connect(now)) as file:
             file.execute(f"VACUUM INTO '{before}'")
@@ -89,8 +91,73 @@ def test_a_restored_backup_says_which_requests_to_be_forgotten_it_knows(tmp_path
     state = json.loads(run(capsys, "check", str(before), "--json")[1])
     assert (state["rows"]["events"], state["forgotten_until"]) == (1, first)
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(first))
-    told = f"last request to be forgotten: {at}; after a restore, forget again whoever asked later"
+    again = "after a restore, repeat later ones: metarec store forget-again URL RECEIPTS"
+    told = f"last request to be forgotten: {at}; {again}"
     assert told in run(capsys, "check", str(before))[1]
+
+
+def test_a_restored_backup_forgets_again_by_receipts(tmp_path, capsys):
+    """Who asked after the backup was back with it, and had to be found by hand."""
+    now, before, receipts = (tmp_path / name for name in ("events.db", "backup.db", "all.json"))
+    with closing(open_store(str(now))) as opened:
+        events = [
+            Event(event_id=user, user_id=user, item_id="tea", timestamp=1.0)
+            for user in ("ann", "bob", "cid", "dan")
+        ]
+        opened.append(events).result(10)
+        opened.put_friends("dan", {"bob": 1.0}).result(10)
+        opened.put_profile("bob", {"age": 3}).result(10)
+        done = [forget(opened, "ann")]
+        with closing(sqlite3.connect(now)) as file:
+            file.execute(f"VACUUM INTO '{before}'")
+        merge_user(opened, "cid", "bob")
+        done.append(forget(opened, "bob"))
+    assert len(done[1].digests) == 2
+    assert "bob" not in json.dumps(asdict(done[1]).pop("digests"))
+    receipts.write_text("\n".join(json.dumps(asdict(one), indent=1) for one in done))
+    with closing(open_store(str(before))) as opened:
+        back = Event(event_id="new", user_id="bob", item_id="tea", timestamp=time.time() + 1.0)
+        opened.append([back]).result(10)  # of a user who returned since
+    code, out, _ = run(capsys, "forget-again", str(before), str(receipts), "--json")
+    told = json.loads(out)
+    assert (code, told["requests"], told["known"], told["bytes_erased"]) == (0, 2, 1, True)
+    assert {name: n for name, n in told["rows_deleted"].items() if n} == {
+        "events": 2,
+        "users": 1,
+        "friends": 1,
+    }
+    with closing(open_store(str(before))) as opened:
+        frame = opened.as_frame()
+        assert sorted(zip(frame["user_id"], frame["event_id"], strict=True)) == [
+            ("bob", "new"),
+            ("dan", "dan"),
+        ]
+        old = Event(event_id="late", user_id="cid", item_id="cup", timestamp=2.0)
+        assert opened.append([old]).result(10).forgotten == 1
+    twice = run(capsys, "forget-again", str(before), str(receipts))
+    assert twice[1].startswith("2 receipts, 2 of them known to the store: 0 rows deleted\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no receipt"),
+        ("receipt 12", "cannot be read as JSON"),
+        ("[1]", "object 1 is no receipt of forgetting"),
+        ('{"receipt_id": "a", "timestamp": true}', "object 1 is no receipt of forgetting"),
+        ('{"receipt_id": "a", "timestamp": 1}', "receipt 'a' has no digests"),
+        ('{"receipt_id": "a", "timestamp": 1, "digests": ["bob"]}', "receipt 'a' has no digests"),
+        (f'{{"receipt_id": "a", "timestamp": 9e9, "digests": ["{"0" * 64}"]}}', "the future"),
+    ],
+)
+def test_what_is_no_receipt_is_refused(tmp_path, capsys, text, said):
+    open_store(str(tmp_path / "events.db")).close()
+    (tmp_path / "receipts.json").write_text(text)
+    code, out, err = run(
+        capsys, "forget-again", str(tmp_path / "events.db"), str(tmp_path / "receipts.json")
+    )
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert said in err
 
 
 def test_deleted_rows_are_erased_on_demand(store, store_url, capsys):

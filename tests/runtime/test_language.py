@@ -292,6 +292,7 @@ def test_a_receipt_of_forgetting_is_chinese_as_a_whole(tmp_path, monkeypatch):
         rows_deleted={"events": 9, "slates": 0, "users": 1, "friends": 0, "exposures": 0},
         bytes_erased=True,
         in_model=NOT_IN_MODEL,
+        digests=["0" * 64],
         places=[
             Place(place="event store, table events", removed=9),
             Place(place="event store, table slates"),

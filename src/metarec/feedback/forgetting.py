@@ -83,6 +83,10 @@ class ForgetReceipt:
     """
     in_model: str
     """What happens to the parameters that a model learned from the user."""
+    digests: Sequence[str]
+    """Keyed digests of the user's ids, by which `forget_again` finds the user in a restored backup;
+    worthless without the store's key.
+    """
     places: Sequence[Place] = ()
     """Every place searched, and every known place that metarec cannot search."""
 
@@ -123,6 +127,7 @@ def forget(
         rows_deleted=deleted,
         bytes_erased=is_erased,
         in_model=IN_MODEL if is_learned else NOT_IN_MODEL,
+        digests=grave.digests,
         places=[
             *_in_store(store, deleted, is_erased=is_erased),
             *other_forms(store, grave.user_id),
@@ -143,6 +148,8 @@ class Grave:
     """Current id of the user."""
     receipts: Sequence[str]
     """Receipt ids of the tombstones: of the current id, then of each merged id."""
+    digests: Sequence[str]
+    """Keyed digests of these ids."""
     until: float
     """Time until which nothing of the user is stored, unless `_close` ends it before; seconds since
     1970.
@@ -188,6 +195,7 @@ def _dig(connection: sa.Connection, *, user_id: str) -> Grave:
     return Grave(
         user_id=user_id,
         receipts=receipts,
+        digests=digests,
         until=until,
         deleted=deleted,
         is_waiting=is_waiting,

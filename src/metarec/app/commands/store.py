@@ -1,8 +1,11 @@
-"""`metarec store`: checks an event store, migrates it, and rewrites it without deleted rows."""
+"""`metarec store`: checks an event store, migrates it, rewrites it without deleted rows, and
+repeats requests to be forgotten that a restored one lacks.
+"""
 
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,7 +70,8 @@ def _of_requests(until: float | None) -> list[str]:
         return []
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
     return [
-        f"last request to be forgotten: {at}; after a restore, forget again whoever asked later"
+        f"last request to be forgotten: {at}; after a restore, repeat later ones: metarec store "
+        f"forget-again URL RECEIPTS"
     ]
 
 
@@ -108,6 +112,38 @@ def erase(url: Url, as_json: Json = False) -> None:
                 "the file is in use, or the disk is too full to write it anew; run it again later"
             )
     show({"erased": True}, "rewritten without deleted rows", as_json=as_json)
+
+
+@app.command("forget-again", short_help="Repeat requests that a restored store lacks.")
+def forget_again(
+    url: Url,
+    receipts: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Receipts as `metarec forget --json` or the service gave them."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Repeat the requests to be forgotten that a restored store does not know, from receipts.
+
+    Receipts name no user: they hold keyed digests, whose key is in the store.
+    """
+    from dataclasses import asdict
+
+    from metarec.feedback.forgetting_again import forget_again as repeat
+    from metarec.feedback.forgetting_again import read_receipts
+
+    requests = read_receipts(receipts)
+    with closing(_opened(url)) as opened:
+        done = repeat(opened, requests)
+    rows = sum(done.rows_deleted.values())
+    lines = [
+        f"{done.requests:,} receipts, {done.known:,} of them known to the store: {rows:,} rows "
+        f"deleted",
+        "next: start the service or retrain, which takes these users out of the models",
+    ]
+    show(asdict(done), "\n".join(lines), as_json=as_json)
 
 
 def _opened(url: str, *, as_it_is: bool = False) -> Store:

@@ -95,6 +95,9 @@ class Forgotten(Shape):
         description="Whether the deleted rows are erased from the store's files too."
     )
     in_model: str
+    digests: list[str] = Field(
+        description="Keyed digests of the user's ids, for `metarec store forget-again`."
+    )
     places: list[PlaceLookedAt] = Field(
         description="Every place that was searched, or is known and cannot be searched."
     )
