@@ -1,4 +1,4 @@
-"""Users whose name stands for all who are not known, such as `guest`."""
+"""Users whose name stands for all who are not known, such as `guest`, or for nobody: `tester`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,19 @@ SHARED = frozenset(
 """Names for all users who are not known, without signs between words."""
 MIN_SHARED = 3
 """Number of events from which on such a name is told."""
+TESTING = (
+    r"(?i)^(test|tests|testing|tester|qa|dummy|demo|fake)([ _.\-]?(user|account|customer|client))?"
+    r"[ _.\-]?\d{0,3}(@.*)?$"
+)
+"""Pattern of ids of users that were made for tests."""
+MAX_TESTING = 0.2
+"""Maximum share of such users; where they are more, ids are called so for another reason."""
 
 
 def note_shared(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
-    """Add a finding on each user whose name stands for several: `guest`."""
+    """Add a finding on each user whose name stands for several (`guest`), and on test accounts."""
     _note_zero(rows, ids, config)
+    _note_testing(rows, ids, config)
     bare = ids.str.to_lowercase().str.replace(r"@.*$", "").str.replace_all(r"[\W_]+", "")
     shared = bare.is_in([*SHARED]).fill_null(False)
     if not shared.any():
@@ -50,3 +58,17 @@ def _note_zero(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
         f"[{name!r}]"
     )
     rows.note_rows("shared_users", events, "user_id", why)
+
+
+def _note_testing(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
+    """Add a finding on users whose ids say that they were made for tests (`test_user`)."""
+    users = ids.drop_nulls().unique().sort()
+    named = users.filter(users.str.contains(TESTING))
+    made = [name for name in named if name not in config.without_users]
+    if not made or len(named) > MAX_TESTING * len(users):
+        return
+    why = (
+        f"users such as {made[0]!r} are called like accounts for tests, and their events count as "
+        f"others do; to leave them out, say so in a TOML file: [cleaning] without_users = {made[:9]!r}"
+    )
+    rows.note_rows("test_users", ids.is_in(made).fill_null(False), "user_id", why)

@@ -26,7 +26,7 @@ from metarec.data.sources.acts.ambiguous_acts import (
 )
 from metarec.data.sources.acts.ended_acts import with_ended_kinds, with_ends
 from metarec.data.sources.acts.flag_names import A_FLAG, IN_OTHER_WORDS
-from metarec.data.sources.acts.open_flags import answers_in_other_words, open_flags, test_users
+from metarec.data.sources.acts.open_flags import answers_in_other_words, open_flags
 from metarec.data.sources.acts.opinions import (
     by_opinion,
     is_of_feelings,
@@ -175,7 +175,7 @@ def with_kind(
         refused = [note]
     frame, ended = with_ended_kinds(frame, kinds, place, context, named)
     doubts = [*dwell_time_findings(frame, place, context), *open_flags(frame, place, context)]
-    doubts += [*answers_in_other_words(frame, place, context), *test_users(frame, place)]
+    doubts += answers_in_other_words(frame, place, context)
     doubts += period_findings(frame, place, context)
     return frame, [*findings, *refused, *ended, *doubts]
 

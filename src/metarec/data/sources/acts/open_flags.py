@@ -26,13 +26,6 @@ _ILL |= frozenset("测试 无效 异常".split())
 
 _ENGLISH = frozenset("true false yes no y n t f on off 1 0".split())
 """Words for yes and no in columns whose names would be known if they were acts."""
-_TESTING = (
-    r"(?i)^(test|tests|testing|tester|qa|dummy|demo|fake)([ _.\-]?(user|account|customer|client))?"
-    r"[ _.\-]?\d{0,3}(@.*)?$"
-)
-"""Pattern of ids of users that were made for tests."""
-MAX_TESTING = 0.2
-"""Maximum share of such users; where they are more, ids are called so for another reason."""
 
 
 def answers_in_other_words(
@@ -61,20 +54,6 @@ def answers_in_other_words(
         rows = int((~truth).sum())
         findings.append(Finding(rule="kinds", rows=rows, action="noted", why=why))
     return findings
-
-
-def test_users(frame: pl.DataFrame, place: str) -> list[Finding]:
-    """Return a finding on users whose ids say that they were made for tests (`test_user`)."""
-    ids = frame["user_id"].cast(pl.Utf8, strict=False).drop_nulls().unique().sort()
-    made = ids.filter(ids.str.contains(_TESTING))
-    if not 0 < len(made) <= MAX_TESTING * len(ids):
-        return []
-    rows = int(frame["user_id"].cast(pl.Utf8, strict=False).is_in(made.implode()).sum())
-    why = (
-        f"users such as {made[0]!r} of {place} are called like accounts for tests, and their "
-        f"events count as others do; if they are, leave them out of the table"
-    )
-    return [Finding(rule="test_users", rows=rows, action="noted", why=why)]
 
 
 def open_flags(frame: pl.DataFrame, place: str, context: Sequence[str]) -> list[Finding]:
