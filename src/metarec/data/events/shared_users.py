@@ -69,6 +69,7 @@ def _note_testing(rows: Rows, ids: pl.Series, config: CleaningConfig) -> None:
         return
     why = (
         f"users such as {made[0]!r} are called like accounts for tests, and their events count as "
-        f"others do; to leave them out, say so in a TOML file: [cleaning] without_users = {made[:9]!r}"
+        f"others do; to leave them out, say so in a TOML file: [cleaning] without_users = "
+        f"{made[:9]!r}"
     )
     rows.note_rows("test_users", ids.is_in(made).fill_null(False), "user_id", why)
