@@ -30,7 +30,8 @@ def without_constant_ids(
     if frame.height < MIN_ROWS:
         return synonyms, []
     item, findings = key_of(frame.columns, "item_id", synonyms), list[Finding]()
-    if item is not None and "item_id" not in mapped and _is_constant(frame[item]):
+    is_guess = item not in (None, "item_id") and "item_id" not in mapped
+    if item is not None and is_guess and _is_constant(frame[item]):
         way_out = 'say so in a TOML file (columns = { item_id = "..." })'
         why = (
             f"column {item!r} of {place} was read as item_id and is the same in each row, so all "
