@@ -111,7 +111,7 @@ class PlaceModel:
             points, decays = self._points[support.items], [(self.scale, self.power)]
             sums = decayed_sums(summing, points, self._columns_of_points, decays)[0]
         else:
-            sums = self._near_items.sums(support, weights)
+            sums = self._near_items.sums(support, self._rows_near, weights)
         known = is_placed(location)
         here = slice(None) if known.all() else np.flatnonzero(known)
         near = self._near(on_sphere(location[here]))
@@ -123,11 +123,14 @@ class PlaceModel:
         """[E, N] decays of the distances from `points` [E, 3] to the items."""
         return decayed_rows(points, self._columns_of_points, self.scale, self.power)
 
+    def _rows_near(self, items: np.ndarray) -> np.ndarray:
+        """[S, N] decays of the distances from `items` [S] to all items."""
+        return self._near(self._points[items])
+
     @cached_property
     def _near_items(self) -> KeptRows:
-        """The decays of the distances from each item to all items."""
-        n_items = len(self.places)
-        return KeptRows(n_items, n_items, lambda items: self._near(self._points[items]))
+        """`_rows_near` of items asked for lately."""
+        return KeptRows(len(self.places), len(self.places))
 
     @cached_property
     def _is_placed(self) -> np.ndarray:

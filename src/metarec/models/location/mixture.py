@@ -115,7 +115,7 @@ class LocalMixture(PlaceModel):
             np.arange(len(support.items))
             >= support.offsets[1:][support.owners] - self.config.max_events
         )
-        logs, here = self._logs_of_items.sums(newest), self._apart(users, newest)
+        logs, here = self._kept_logs.sums(newest, self._logs_of_items), self._apart(users, newest)
         logs[here] += self._logs(self._near_places(users.context.location[here]))
         n_events = newest.lengths + np.bincount(here, minlength=len(users))
         exponents = self.config.sharpness / np.maximum(n_events, 1) ** self.config.dependence
@@ -135,18 +135,20 @@ class LocalMixture(PlaceModel):
         return np.flatnonzero(counts)
 
     @cached_property
-    def _logs_of_items(self) -> KeptRows:
-        """[V] of each item s: the log of `floor` plus P(s | v) / P(s) for each training user v."""
+    def _kept_logs(self) -> KeptRows:
+        """`_logs_of_items` of items asked for lately."""
+        return KeptRows(len(self.places), self.taken.shape[0])
 
-        def rows_of(items: np.ndarray) -> np.ndarray:
-            rows = np.empty((len(items), self.taken.shape[0]), np.float32)
-            at_once = max(1, ENTRIES_AT_ONCE // len(self.places))
-            for start in range(0, len(items), at_once):
-                some = slice(start, start + at_once)
-                rows[some] = self._logs(self._ratios(items[some]))
-            return rows
-
-        return KeptRows(len(self.places), self.taken.shape[0], rows_of)
+    def _logs_of_items(self, items: np.ndarray) -> np.ndarray:
+        """[S, V] for each s of `items` the log of `floor` plus P(s | v) / P(s) for each training
+        user v.
+        """
+        rows = np.empty((len(items), self.taken.shape[0]), np.float32)
+        at_once = max(1, ENTRIES_AT_ONCE // len(self.places))
+        for start in range(0, len(items), at_once):
+            some = slice(start, start + at_once)
+            rows[some] = self._logs(self._ratios(items[some]))
+        return rows
 
     def _logs(self, ratios: np.ndarray) -> np.ndarray:
         """[S, V] log of `floor` plus the mean of `ratios` [S, N] over each training user's
