@@ -33,7 +33,8 @@ CELL = (
     rf"(?P<times>[kKM千万萬亿])\s*(?P<of>{UNITS}|{CURRENCIES})?)?$"
 )
 RATED = (
-    r"^(?P<number>\d+([.,]\d+)?)\s*(?:/|out of|of|von|sur|su|van|z|ze|из|з|de)\s*(?P<unit>\d+)\s*"
+    r"^(?P<number>\d+([.,]\d+)?)\s*"
+    r"(?:/|out of|of|von|sur|su|van|z|ze|из|з|de)\s*(?P<unit>\d+)\s*"
     r"(?:stars?|Sternen?|étoiles|estrellas|bubbles?|points?|分)?$"
 )
 """Pattern of a rating followed by the best rating: `4/5`."""
