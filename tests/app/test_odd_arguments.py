@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -260,11 +262,27 @@ def test_where_a_result_goes_is_checked_before_the_work(
     assert files(place) == before
 
 
-@pytest.mark.skipif(not os.geteuid(), reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_seen_before_the_work(run: Run, place: Path) -> None:
-    (place / "locked").mkdir(mode=0o555)
-    said = "metarec: 'locked/out' may not be read or written by this user\n"
-    assert run("audit", "model", "data", "--out", "locked/out") == (1, "", said)
+MAY_NOT = """
+import os, sys
+from pathlib import Path
+from metarec.runtime.folders import check_target
+os.geteuid() or os.setuid(65534)  # root may write everywhere
+try:
+    check_target(Path(sys.argv[1]), is_folder=True)
+except PermissionError as error:
+    print(error.filename)
+"""
+
+
+def test_a_folder_that_may_not_be_written_is_seen_before_the_work() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        inside = str(Path(folder, "out"))
+        done = subprocess.run(
+            [sys.executable, "-c", MAY_NOT, inside], capture_output=True, text=True, check=True
+        )
+        Path(folder).chmod(0o755)
+    assert done.stdout == f"{inside}\n"
 
 
 def test_rules_take_lists_of_ids() -> None:

@@ -135,7 +135,7 @@ def test_a_restored_backup_forgets_again_by_receipts(tmp_path, capsys):
         old = Event(event_id="late", user_id="cid", item_id="cup", timestamp=2.0)
         assert opened.append([old]).result(10).forgotten == 1
     twice = run(capsys, "forget-again", str(before), str(receipts))
-    assert twice[1].startswith("2 receipts, 2 of them known to the store: 0 rows deleted\n")
+    assert twice[1].startswith("receipts: 2, known to the store: 2, rows deleted: 0\n")
 
 
 @pytest.mark.parametrize(

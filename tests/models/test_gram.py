@@ -138,3 +138,20 @@ def test_sparse_targets_heed_the_weights_of_users() -> None:
     left, strength, right = dual_ridge.leading(targets, mean, roots, 40, 0)
     centered = roots[:, None] * (targets.toarray() - mean)
     assert np.linalg.norm(left * strength @ right - centered) < 0.05 * np.linalg.norm(centered)
+
+
+@pytest.mark.parametrize(("scale", "ridge"), [(1.0, 1e-2), (100.0, 10.0), (0.0, 1.0)])
+def test_the_ridge_solved_by_steps_holds_however_strong_the_dense_columns(
+    scale: float, ridge: float
+) -> None:
+    """With a weak penalty the weights were NaN, and the model said nothing."""
+    rng = np.random.default_rng(0)
+    block = (rng.normal(size=(3000, 40)) + 5.0) * scale
+    items = sp.random(3000, 400, 0.02, format="csr", random_state=1, dtype=np.float64)
+    targets = rng.normal(size=(3000, 5))
+
+    by_steps = dual_ridge.dual_ridge(block, items, targets, None, ridge)
+
+    both = np.concatenate([block, items.toarray()], axis=1)
+    exact = np.linalg.solve(both.T @ both + ridge * np.eye(440), both.T @ targets)
+    assert np.abs(by_steps - exact).max() < 0.05 * np.abs(exact).max()

@@ -139,8 +139,7 @@ def forget_again(
         done = repeat(opened, requests)
     rows = sum(done.rows_deleted.values())
     lines = [
-        f"{done.requests:,} receipts, {done.known:,} of them known to the store: {rows:,} rows "
-        f"deleted",
+        f"receipts: {done.requests:,}, known to the store: {done.known:,}, rows deleted: {rows:,}",
         "next: start the service or retrain, which takes these users out of the models",
     ]
     show(asdict(done), "\n".join(lines), as_json=as_json)

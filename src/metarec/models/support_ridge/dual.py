@@ -17,6 +17,8 @@ TOLERANCE, MAX_STEPS = 1e-5, 500
 """Stopping rule of the conjugate gradients: residual as a share of the targets, and the largest
 number of steps. Evidence is within 3e-5 of its largest value of that after far more steps.
 """
+MAX_SHRUNK = 1 - 1e-4
+"""Bound: share of a residual that the preconditioner takes away."""
 
 
 def leading(
@@ -73,11 +75,15 @@ def _solved_by_steps(
     """
     full, sparse = dense.astype(np.float32), items.astype(np.float32)
     transposed, penalty = sparse.T.tocsr(), np.float32(ridge)
-    # By Woodbury's identity, of the size of the block's columns
-    inner = np.linalg.inv(full.T @ full + penalty * np.eye(full.shape[1], dtype=np.float32))
+    # By Woodbury's identity, from the singular vectors of the block. Beyond `MAX_SHRUNK`, rounding
+    # would make it indefinite.
+    values, vectors = np.linalg.eigh(full.T.astype(np.float64) @ full)
+    values = np.maximum(values, 1e-12 * values.max(initial=1e-30))
+    left = (full @ (vectors / np.sqrt(values))).astype(np.float32)
+    shrunk = np.minimum(values / (values + ridge), MAX_SHRUNK).astype(np.float32)
 
     def nearly_solved(residual: np.ndarray) -> np.ndarray:
-        return np.asarray((residual - full @ (inner @ (full.T @ residual))) / penalty)
+        return np.asarray(residual - left @ (shrunk[:, None] * (left.T @ residual)))
 
     residual = targets.astype(np.float32)
     solved, along = np.zeros_like(residual), nearly_solved(residual)
